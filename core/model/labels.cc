@@ -1,0 +1,244 @@
+#include "core/model/labels.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace weir {
+namespace {
+
+bool IsAsciiLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool IsAsciiDigit(char c) { return c >= '0' && c <= '9'; }
+
+// RETURNS: the bytes of the well-formed UTF-8 sequence at the start of `text`, 0 when it is malformed; `rune` gets
+// its code point.
+size_t DecodeRune(std::string_view text, uint32_t* rune) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) {
+    *rune = lead;
+    return 1;
+  }
+  size_t size = 0;
+  uint32_t minimum = 0;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    size = 2;
+    minimum = 0x80;
+    *rune = lead & 0x1f;
+  } else if ((lead & 0xf0) == 0xe0) {
+    size = 3;
+    minimum = 0x800;
+    *rune = lead & 0x0f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    size = 4;
+    minimum = 0x10000;
+    *rune = lead & 0x07;
+  } else {
+    return 0;
+  }
+  if (text.size() < size) {
+    return 0;
+  }
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) {
+      return 0;
+    }
+    *rune = (*rune << 6) | (byte(i) & 0x3f);
+  }
+  const bool surrogate = *rune >= 0xd800 && *rune <= 0xdfff;
+  return *rune < minimum || *rune > 0x10ffff || surrogate ? 0 : size;
+}
+
+// Go's unicode.IsPrint for code points beyond ASCII: letters, marks, numbers, punctuation, symbols.
+bool IsPrintable(std::string_view utf8) {
+  static const re2::RE2 printable(R"([\pL\pM\pN\pP\pS])");
+  return re2::RE2::FullMatch(re2::StringPiece(utf8.data(), utf8.size()), printable);
+}
+
+void AppendHex(std::string_view prefix, uint32_t value, int digits, std::string* out) {
+  out->append(prefix);
+  for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) {
+    out->push_back("0123456789abcdef"[(value >> shift) & 15]);
+  }
+}
+
+// RETURNS: false when `c` needs no short escape.
+bool AppendShortEscape(char c, std::string* out) {
+  static constexpr std::string_view kFrom = "\a\b\f\n\r\t\v\\\"";
+  static constexpr std::string_view kTo = "abfnrtv\\\"";
+  const size_t at = kFrom.find(c);
+  if (at == std::string_view::npos) {
+    return false;
+  }
+  out->push_back('\\');
+  out->push_back(kTo[at]);
+  return true;
+}
+
+void AppendLength(size_t size, std::string* out) {
+  if (size < 255) {
+    out->push_back(static_cast<char>(size));
+    return;
+  }
+  out->push_back(static_cast<char>(0xff));
+  for (int shift = 0; shift < 24; shift += 8) {
+    out->push_back(static_cast<char>((size >> shift) & 0xff));
+  }
+}
+
+}  // namespace
+
+Labels::Labels(std::vector<Label> labels) : labels_(std::move(labels)) {
+  const auto by_name = [](const Label& a, const Label& b) { return a.name < b.name; };
+  if (!std::is_sorted(labels_.begin(), labels_.end(), by_name)) {
+    std::stable_sort(labels_.begin(), labels_.end(), by_name);
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < labels_.size(); ++i) {
+    const bool overridden = i + 1 < labels_.size() && labels_[i + 1].name == labels_[i].name;
+    if (overridden || labels_[i].value.empty()) {
+      continue;
+    }
+    if (kept != i) {
+      labels_[kept] = std::move(labels_[i]);
+    }
+    ++kept;
+  }
+  labels_.resize(kept);
+}
+
+std::string_view Labels::Get(std::string_view name) const {
+  for (const Label& label : labels_) {
+    if (label.name == name) {
+      return label.value;
+    }
+  }
+  return {};
+}
+
+void Labels::Set(std::string_view name, std::string_view value) {
+  if (value.empty()) {
+    Remove(name);
+    return;
+  }
+  const auto at = std::lower_bound(labels_.begin(), labels_.end(), name,
+                                   [](const Label& label, std::string_view wanted) { return label.name < wanted; });
+  if (at != labels_.end() && at->name == name) {
+    at->value = std::string(value);
+    return;
+  }
+  labels_.insert(at, Label{std::string(name), std::string(value)});
+}
+
+void Labels::Remove(std::string_view name) {
+  const auto at = std::find_if(labels_.begin(), labels_.end(), [&](const Label& label) { return label.name == name; });
+  if (at != labels_.end()) {
+    labels_.erase(at);
+  }
+}
+
+std::string Labels::ToString() const {
+  const std::string_view name = Get(kMetricName);
+  const bool bare_name = IsLegacyMetricName(name);
+  std::string out(bare_name ? name : std::string_view());
+  std::string inside;
+  if (!name.empty() && !bare_name) {
+    inside = GoQuote(name);
+  }
+  for (const Label& label : labels_) {
+    if (label.name == kMetricName) {
+      continue;
+    }
+    inside.append(inside.empty() ? "" : ", ");
+    inside.append(IsLegacyLabelName(label.name) ? label.name : GoQuote(label.name));
+    inside.append("=").append(GoQuote(label.value));
+  }
+  if (inside.empty() && bare_name) {
+    return out;
+  }
+  return out.append("{").append(inside).append("}");
+}
+
+uint64_t Labels::Hash() const {
+  std::string encoded;
+  for (const Label& label : labels_) {
+    AppendLength(label.name.size(), &encoded);
+    encoded.append(label.name);
+    AppendLength(label.value.size(), &encoded);
+    encoded.append(label.value);
+  }
+  return XXH64(encoded.data(), encoded.size(), 0);
+}
+
+int Labels::Compare(const Labels& a, const Labels& b) {
+  const size_t common = std::min(a.labels_.size(), b.labels_.size());
+  for (size_t i = 0; i < common; ++i) {
+    if (const int by_name = a.labels_[i].name.compare(b.labels_[i].name); by_name != 0) {
+      return by_name < 0 ? -1 : 1;
+    }
+    if (const int by_value = a.labels_[i].value.compare(b.labels_[i].value); by_value != 0) {
+      return by_value < 0 ? -1 : 1;
+    }
+  }
+  return a.labels_.size() == b.labels_.size() ? 0 : (a.labels_.size() < b.labels_.size() ? -1 : 1);
+}
+
+bool IsLegacyLabelName(std::string_view name) {
+  if (name.empty() || IsAsciiDigit(name.front())) {
+    return false;
+  }
+  return std::all_of(name.begin(), name.end(), [](char c) { return IsAsciiLetter(c) || IsAsciiDigit(c) || c == '_'; });
+}
+
+bool IsLegacyMetricName(std::string_view name) {
+  if (name.empty() || IsAsciiDigit(name.front())) {
+    return false;
+  }
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return IsAsciiLetter(c) || IsAsciiDigit(c) || c == '_' || c == ':'; });
+}
+
+bool IsValidUtf8(std::string_view text) {
+  while (!text.empty()) {
+    uint32_t rune = 0;
+    const size_t size = DecodeRune(text, &rune);
+    if (size == 0) {
+      return false;
+    }
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+std::string GoQuote(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    uint32_t rune = 0;
+    const size_t size = DecodeRune(text, &rune);
+    if (size == 0) {
+      AppendHex("\\x", static_cast<unsigned char>(text[0]), 2, &out);
+      text.remove_prefix(1);
+      continue;
+    }
+    if (size == 1) {
+      if (!AppendShortEscape(text[0], &out)) {
+        if (rune < 0x20 || rune == 0x7f) {
+          AppendHex("\\x", rune, 2, &out);
+        } else {
+          out.push_back(text[0]);
+        }
+      }
+    } else if (IsPrintable(text.substr(0, size))) {
+      out.append(text.substr(0, size));
+    } else {
+      AppendHex(rune < 0x10000 ? "\\u" : "\\U", rune, rune < 0x10000 ? 4 : 8, &out);
+    }
+    text.remove_prefix(size);
+  }
+  return out.append("\"");
+}
+
+}  // namespace weir

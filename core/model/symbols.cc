@@ -1,0 +1,402 @@
+#include "core/model/symbols.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "core/base/status.h"
+
+namespace weir {
+namespace {
+
+constexpr size_t kTextChunkBytes = 64 << 10;
+constexpr uint32_t kChunkShift = 16;  // pairs a chunk; untouched pages of a chunk cost nothing
+constexpr size_t kPairsPerChunk = size_t{1} << kChunkShift;
+
+struct Symbol {
+  const char* text = nullptr;  // null: free
+  uint32_t size = 0;
+  uint32_t hash = 0;
+};
+
+struct Set {
+  uint32_t offset = 0;  // chunk << kChunkShift | index
+  uint32_t count = 0;
+  uint32_t hash = 0;
+};
+constexpr uint32_t kFreeSet = 0xffffffff;  // Set::count of a free id
+
+uint32_t HashText(std::string_view text) { return static_cast<uint32_t>(XXH3_64bits(text.data(), text.size())); }
+uint32_t HashPairs(std::span<const LabelPair> pairs) {
+  return static_cast<uint32_t>(XXH3_64bits(pairs.data(), pairs.size_bytes()));
+}
+// Swiss tables want all 64 bits to vary.
+size_t Spread(uint32_t hash) { return hash * size_t{0x9e3779b97f4a7c15}; }
+
+// Bytes of symbols, in chunks that never move: views stay valid until the arena goes.
+class TextArena {
+ public:
+  const char* Add(std::string_view text) {
+    if (text.size() > kTextChunkBytes / 4) {  // its own chunk; the one being filled goes on
+      chunks_.push_back(std::make_unique<char[]>(text.size()));
+      std::memcpy(chunks_.back().get(), text.data(), text.size());
+      bytes_ += text.size();
+      return chunks_.back().get();
+    }
+    if (text.size() > left_ || next_ == nullptr) {
+      chunks_.push_back(std::make_unique<char[]>(kTextChunkBytes));
+      next_ = chunks_.back().get();
+      left_ = kTextChunkBytes;
+      bytes_ += kTextChunkBytes;
+    }
+    char* at = next_;
+    std::memcpy(at, text.data(), text.size());
+    next_ += text.size();
+    left_ -= text.size();
+    return at;
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  char* next_ = nullptr;
+  size_t left_ = 0;
+  size_t bytes_ = 0;
+};
+
+class PairArena {
+ public:
+  // RETURNS: where the pairs lie now, for At().
+  uint32_t Add(std::span<const LabelPair> pairs) {
+    if (chunks_.empty() || used_ + pairs.size() > kPairsPerChunk) {
+      // A set longer than a chunk gets a chunk of its own size: offsets only ever point at first pairs.
+      const size_t size = std::max(kPairsPerChunk, pairs.size());
+      WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
+      chunks_.push_back(std::unique_ptr<LabelPair[]>(new LabelPair[size]));
+      bytes_ += size * sizeof(LabelPair);
+      used_ = 0;
+    }
+    const auto offset = static_cast<uint32_t>((chunks_.size() - 1) << kChunkShift | used_);
+    std::copy(pairs.begin(), pairs.end(), chunks_.back().get() + used_);
+    used_ += pairs.size();
+    return offset;
+  }
+  const LabelPair* At(uint32_t offset) const {
+    return chunks_[offset >> kChunkShift].get() + (offset & (kPairsPerChunk - 1));
+  }
+  // Bytes up to the last pair written; the rest of the last chunk was never touched.
+  size_t bytes() const {
+    return chunks_.empty() || used_ > kPairsPerChunk ? bytes_ : bytes_ - (kPairsPerChunk - used_) * sizeof(LabelPair);
+  }
+
+ private:
+  std::vector<std::unique_ptr<LabelPair[]>> chunks_;
+  size_t used_ = 0;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
+struct LabelSetTable::Impl {
+  struct SymbolKey {
+    std::string_view text;
+    uint32_t hash;
+  };
+  struct SymbolHash {
+    using is_transparent = void;
+    const Impl* impl;
+    size_t operator()(SymbolId id) const { return Spread(impl->symbols[id].hash); }
+    size_t operator()(const SymbolKey& key) const { return Spread(key.hash); }
+  };
+  struct SymbolEqual {
+    using is_transparent = void;
+    const Impl* impl;
+    bool operator()(SymbolId a, SymbolId b) const { return a == b; }
+    bool operator()(SymbolId a, const SymbolKey& b) const {
+      return impl->symbols[a].hash == b.hash && impl->Text(a) == b.text;
+    }
+    bool operator()(const SymbolKey& a, SymbolId b) const { return (*this)(b, a); }
+  };
+  struct SetKey {
+    std::span<const LabelPair> pairs;
+    uint32_t hash;
+  };
+  struct SetHash {
+    using is_transparent = void;
+    const Impl* impl;
+    size_t operator()(LabelSetId id) const { return Spread(impl->sets[id].hash); }
+    size_t operator()(const SetKey& key) const { return Spread(key.hash); }
+  };
+  struct SetEqual {
+    using is_transparent = void;
+    const Impl* impl;
+    bool operator()(LabelSetId a, LabelSetId b) const { return a == b; }
+    bool operator()(LabelSetId a, const SetKey& b) const {
+      return impl->sets[a].hash == b.hash && std::ranges::equal(impl->Pairs(a), b.pairs);
+    }
+    bool operator()(const SetKey& a, LabelSetId b) const { return (*this)(b, a); }
+  };
+
+  std::vector<Symbol> symbols;
+  std::vector<SymbolId> free_symbols;
+  TextArena texts;
+  size_t text_bytes_live = 0;
+  std::vector<Set> sets;
+  std::vector<LabelSetId> free_sets;
+  PairArena pairs;
+  size_t pairs_live = 0;
+  absl::flat_hash_set<SymbolId, SymbolHash, SymbolEqual> symbol_index{0, SymbolHash{this}, SymbolEqual{this}};
+  absl::flat_hash_set<LabelSetId, SetHash, SetEqual> set_index{0, SetHash{this}, SetEqual{this}};
+  std::vector<LabelPair> scratch;
+
+  Impl() {
+    symbols.push_back({"", 0, 0});
+    sets.push_back({0, 0, 0});
+  }
+
+  std::string_view Text(SymbolId id) const { return {symbols[id].text, symbols[id].size}; }
+  std::span<const LabelPair> Pairs(LabelSetId id) const {
+    const Set& set = sets[id];
+    return set.count == 0 ? std::span<const LabelPair>() : std::span(pairs.At(set.offset), set.count);
+  }
+
+  // REQUIRES: `wanted` is sorted and holds no empty value; it must not view the pair arena of another table.
+  LabelSetId InternSorted(std::span<const LabelPair> wanted) {
+    if (wanted.empty()) {
+      return kEmptyLabelSet;
+    }
+    const SetKey key{wanted, HashPairs(wanted)};
+    if (const auto at = set_index.find(key); at != set_index.end()) {
+      return *at;
+    }
+    const Set set{pairs.Add(wanted), static_cast<uint32_t>(wanted.size()), key.hash};
+    pairs_live += wanted.size();
+    LabelSetId id = 0;
+    if (free_sets.empty()) {
+      WEIR_ASSERT(sets.size() < kNoLabelSet);
+      id = static_cast<LabelSetId>(sets.size());
+      sets.push_back(set);
+    } else {
+      id = free_sets.back();
+      free_sets.pop_back();
+      sets[id] = set;
+    }
+    set_index.insert(id);
+    return id;
+  }
+
+  void FreeDeadSets(const std::function<bool(LabelSetId)>& alive, std::vector<bool>* used) {
+    for (LabelSetId id = 1; id < sets.size(); ++id) {
+      Set& set = sets[id];
+      if (set.count == kFreeSet) {
+        continue;
+      }
+      if (alive(id)) {
+        for (const LabelPair& pair : Pairs(id)) {
+          (*used)[pair.name] = true;
+          (*used)[pair.value] = true;
+        }
+        continue;
+      }
+      set_index.erase(id);
+      pairs_live -= set.count;
+      set.count = kFreeSet;
+      free_sets.push_back(id);
+    }
+  }
+
+  void FreeDeadSymbols(const std::vector<bool>& used) {
+    for (SymbolId id = 1; id < symbols.size(); ++id) {
+      Symbol& symbol = symbols[id];
+      if (used[id] || symbol.text == nullptr) {
+        continue;
+      }
+      symbol_index.erase(id);
+      text_bytes_live -= symbol.size;
+      symbol = Symbol{};
+      free_symbols.push_back(id);
+    }
+  }
+
+  // Copies what is alive together when a quarter of an arena is dead.
+  void Compact() {
+    if (texts.bytes() > text_bytes_live + text_bytes_live / 3 + kTextChunkBytes) {
+      TextArena fresh;
+      for (SymbolId id = 1; id < symbols.size(); ++id) {
+        if (symbols[id].text != nullptr) {
+          symbols[id].text = fresh.Add(Text(id));
+        }
+      }
+      texts = std::move(fresh);
+    }
+    if (pairs.bytes() / sizeof(LabelPair) > pairs_live + pairs_live / 3) {
+      PairArena fresh;
+      for (LabelSetId id = 1; id < sets.size(); ++id) {
+        if (sets[id].count != kFreeSet) {
+          sets[id].offset = fresh.Add(Pairs(id));
+        }
+      }
+      pairs = std::move(fresh);
+    }
+  }
+};
+
+LabelSetTable::LabelSetTable() : impl_(std::make_unique<Impl>()) {}
+LabelSetTable::~LabelSetTable() = default;
+
+SymbolId LabelSetTable::Intern(std::string_view text) {
+  if (text.empty()) {
+    return kEmptySymbol;
+  }
+  const Impl::SymbolKey key{text, HashText(text)};
+  if (const auto at = impl_->symbol_index.find(key); at != impl_->symbol_index.end()) {
+    return *at;
+  }
+  const Symbol symbol{impl_->texts.Add(text), static_cast<uint32_t>(text.size()), key.hash};
+  impl_->text_bytes_live += text.size();
+  SymbolId id = 0;
+  if (impl_->free_symbols.empty()) {
+    WEIR_ASSERT(impl_->symbols.size() < 0xffffffff);
+    id = static_cast<SymbolId>(impl_->symbols.size());
+    impl_->symbols.push_back(symbol);
+  } else {
+    id = impl_->free_symbols.back();
+    impl_->free_symbols.pop_back();
+    impl_->symbols[id] = symbol;
+  }
+  impl_->symbol_index.insert(id);
+  return id;
+}
+
+SymbolId LabelSetTable::Find(std::string_view text) const {
+  if (text.empty()) {
+    return kEmptySymbol;
+  }
+  const auto at = impl_->symbol_index.find(Impl::SymbolKey{text, HashText(text)});
+  return at == impl_->symbol_index.end() ? kEmptySymbol : *at;
+}
+
+std::string_view LabelSetTable::Text(SymbolId id) const { return impl_->Text(id); }
+
+LabelSetId LabelSetTable::InternSet(std::span<const LabelPair> pairs) {
+  std::vector<LabelPair>& sorted = impl_->scratch;
+  sorted.clear();
+  for (const LabelPair& pair : pairs) {
+    if (pair.value != kEmptySymbol) {
+      sorted.push_back(pair);
+    }
+  }
+  const auto by_name = [this](const LabelPair& a, const LabelPair& b) { return Text(a.name) < Text(b.name); };
+  if (!std::is_sorted(sorted.begin(), sorted.end(), by_name)) {
+    std::sort(sorted.begin(), sorted.end(), by_name);
+  }
+  return impl_->InternSorted(sorted);
+}
+
+LabelSetId LabelSetTable::InternSet(const Labels& labels) {
+  std::vector<LabelPair>& pairs = impl_->scratch;
+  pairs.clear();
+  for (const Label& label : labels) {
+    pairs.push_back({Intern(label.name), Intern(label.value)});
+  }
+  return impl_->InternSorted(pairs);
+}
+
+std::span<const LabelPair> LabelSetTable::Pairs(LabelSetId id) const { return impl_->Pairs(id); }
+
+Labels LabelSetTable::ToLabels(LabelSetId id) const {
+  std::vector<Label> out;
+  for (const LabelPair& pair : Pairs(id)) {
+    out.push_back({std::string(Text(pair.name)), std::string(Text(pair.value))});
+  }
+  return Labels(std::move(out));
+}
+
+SymbolId LabelSetTable::Value(LabelSetId id, SymbolId name) const {
+  for (const LabelPair& pair : Pairs(id)) {
+    if (pair.name == name) {
+      return pair.value;
+    }
+  }
+  return kEmptySymbol;
+}
+
+int LabelSetTable::Compare(LabelSetId a, LabelSetId b) const {
+  if (a == b) {
+    return 0;
+  }
+  const auto left = Pairs(a);
+  const auto right = Pairs(b);
+  const size_t common = std::min(left.size(), right.size());
+  for (size_t i = 0; i < common; ++i) {
+    if (left[i].name != right[i].name) {
+      return Text(left[i].name) < Text(right[i].name) ? -1 : 1;
+    }
+    if (left[i].value != right[i].value) {
+      return Text(left[i].value) < Text(right[i].value) ? -1 : 1;
+    }
+  }
+  return left.size() < right.size() ? -1 : 1;
+}
+
+LabelSetId LabelSetTable::Without(LabelSetId id, std::span<const SymbolId> names) {
+  std::vector<LabelPair>& kept = impl_->scratch;
+  kept.clear();
+  const auto pairs = Pairs(id);
+  std::ranges::copy_if(pairs, std::back_inserter(kept),
+                       [&](const LabelPair& pair) { return std::ranges::find(names, pair.name) == names.end(); });
+  return kept.size() == pairs.size() ? id : impl_->InternSorted(kept);
+}
+
+LabelSetId LabelSetTable::Keep(LabelSetId id, std::span<const SymbolId> names) {
+  std::vector<LabelPair>& kept = impl_->scratch;
+  kept.clear();
+  const auto pairs = Pairs(id);
+  std::ranges::copy_if(pairs, std::back_inserter(kept),
+                       [&](const LabelPair& pair) { return std::ranges::find(names, pair.name) != names.end(); });
+  return kept.size() == pairs.size() ? id : impl_->InternSorted(kept);
+}
+
+LabelSetId LabelSetTable::With(LabelSetId id, SymbolId name, SymbolId value) {
+  if (value == kEmptySymbol) {
+    return Without(id, std::span(&name, 1));
+  }
+  std::vector<LabelPair>& changed = impl_->scratch;
+  const auto pairs = Pairs(id);
+  changed.assign(pairs.begin(), pairs.end());
+  const auto at = std::ranges::find(changed, name, &LabelPair::name);
+  if (at != changed.end()) {
+    at->value = value;
+  } else {
+    const auto before = std::ranges::find_if(changed, [&](const LabelPair& p) { return Text(p.name) > Text(name); });
+    changed.insert(before, {name, value});
+  }
+  return impl_->InternSorted(changed);
+}
+
+size_t LabelSetTable::symbols() const { return impl_->symbols.size() - impl_->free_symbols.size(); }
+size_t LabelSetTable::sets() const { return impl_->sets.size() - impl_->free_sets.size(); }
+
+size_t LabelSetTable::bytes() const {
+  const Impl& t = *impl_;
+  const size_t index_slots = t.symbol_index.capacity() + t.set_index.capacity();
+  return t.symbols.capacity() * sizeof(Symbol) + t.free_symbols.capacity() * sizeof(SymbolId) + t.texts.bytes() +
+         t.sets.capacity() * sizeof(Set) + t.free_sets.capacity() * sizeof(LabelSetId) + t.pairs.bytes() +
+         index_slots * (sizeof(uint32_t) + 1) + t.scratch.capacity() * sizeof(LabelPair);
+}
+
+void LabelSetTable::Collect(const std::function<bool(LabelSetId)>& alive, std::span<const SymbolId> keep_symbols) {
+  std::vector<bool> used(impl_->symbols.size(), false);
+  for (const SymbolId id : keep_symbols) {
+    used[id] = true;
+  }
+  impl_->FreeDeadSets(alive, &used);
+  impl_->FreeDeadSymbols(used);
+  impl_->Compact();
+}
+
+}  // namespace weir
