@@ -1,0 +1,345 @@
+#include "core/engine/engine.h"
+
+#include <algorithm>
+#include <limits>
+#include <unordered_set>
+
+#include "core/engine/planner.h"
+#include "core/model/duration.h"
+#include "core/promql/parser.h"
+
+namespace weir::engine {
+
+using promql::ValueType;
+
+struct Engine::Impl {
+  struct Plan {
+    NodePtr root;
+    std::vector<PlannedDemand> demands;
+    std::string text;
+    int64_t query_offset_ms = 0;
+    bool live = false;
+  };
+
+  explicit Impl(Options o)
+      : options(o), store(o.series_max), ctx{store,
+                                             options,
+                                             store.Pin(kMetricName),
+                                             store.Pin("__type__"),
+                                             store.Pin("__unit__"),
+                                             store.Pin(kBucketLabel)} {}
+
+  // RETURNS: how far behind its tick a plan may be evaluated.
+  int64_t QueryOffsetMax() const {
+    int64_t most = 0;
+    for (const Plan& plan : plans) {
+      most = plan.live ? std::max(most, plan.query_offset_ms) : most;
+    }
+    return most;
+  }
+
+  // RETURNS: the earliest time that a hidden evaluation still to be done reads, as of now_ms.
+  int64_t NextDue(int64_t now_ms) {
+    int64_t due = std::numeric_limits<int64_t>::max();
+    for (auto& [key, weak] : graph.producers) {
+      if (auto producer = weak.lock()) {
+        due = std::min(due, producer->NextDue(now_ms, floor_ms));
+      }
+    }
+    for (const Graph::Fixed& fixed : graph.fixed) {
+      due = std::min(due, fixed.at_ms);
+    }
+    return due;
+  }
+
+  // Runs the hidden evaluations that are ready at t_ms: the earliest first, at one time subqueries from the inside out, then
+  // `@` nodes.
+  void RunReady(int64_t t_ms) {
+    for (;;) {
+      std::shared_ptr<SubqueryProducer> next;
+      int64_t next_due = 0;
+      int64_t next_ready = std::numeric_limits<int64_t>::max();
+      for (auto& [key, weak] : graph.producers) {
+        auto producer = weak.lock();
+        if (!producer) {
+          continue;
+        }
+        const int64_t due = producer->NextDue(t_ms, floor_ms);
+        const int64_t ready = producer->Ready(due);
+        if (ready < next_ready || (next && ready == next_ready && producer->depth < next->depth)) {
+          next = std::move(producer);
+          next_due = due;
+          next_ready = ready;
+        }
+      }
+      auto fixed = std::min_element(graph.fixed.begin(), graph.fixed.end(),
+                                    [](const auto& a, const auto& b) { return a.ready_ms < b.ready_ms; });
+      if (fixed != graph.fixed.end() && fixed->ready_ms < next_ready) {
+        if (fixed->ready_ms > t_ms) {
+          return;
+        }
+        NodePtr node = fixed->node.lock();
+        ctx.t_ms = fixed->ready_ms;
+        graph.fixed.erase(fixed);
+        if (node) {
+          node->Evaluate(ctx);
+        }
+        continue;
+      }
+      if (!next || next_ready > t_ms) {
+        return;
+      }
+      next->Run(ctx, next_due);
+    }
+  }
+
+  void MarkLabels(std::vector<bool>* live) {
+    std::vector<const Node*> stack;
+    std::unordered_set<const Node*> seen;
+    for (const Plan& plan : plans) {
+      if (plan.live) {
+        stack.push_back(plan.root.get());
+      }
+    }
+    for (const auto& [key, weak] : graph.producers) {
+      if (auto producer = weak.lock()) {
+        stack.push_back(&producer->inner());
+      }
+    }
+    while (!stack.empty()) {
+      const Node* node = stack.back();
+      stack.pop_back();
+      if (!seen.insert(node).second) {
+        continue;
+      }
+      node->MarkLabels(live);
+      for (const NodePtr& in : node->inputs()) {
+        stack.push_back(in.get());
+      }
+    }
+  }
+
+  // Brings graph and store in line after plans came or went. Cheap when nothing changed.
+  void Settle() {
+    if (sweep) {
+      sweep = false;
+      Sweep();
+    }
+    store.Refresh();
+  }
+
+  void Sweep() {
+    std::erase_if(graph.nodes, [](const auto& entry) { return entry.second.expired(); });
+    std::erase_if(graph.producers, [](const auto& entry) { return entry.second.expired(); });
+    std::erase_if(graph.fixed, [](const auto& entry) { return entry.node.expired(); });
+    store.MarkChanged();
+  }
+
+  Evaluation Read(Node& root) {
+    Evaluation out;
+    out.status = root.error();
+    out.type = root.type();
+    if (!out.status.ok()) {
+      return out;
+    }
+    switch (root.type()) {
+      case ValueType::kScalar:
+        out.scalar = root.scalar();
+        break;
+      case ValueType::kString:
+        out.text = root.text();
+        break;
+      default:
+        out.vector = VectorView(root.size(), root.present().data(), root.values().data(), root.labels().data(),
+                                root.generation());
+        out.order = root.order();
+    }
+    return out;
+  }
+
+  Options options;
+  Store store;
+  Context ctx;
+  Graph graph;
+  std::vector<Plan> plans;
+  int64_t floor_ms = std::numeric_limits<int64_t>::min();
+  bool sweep = false;  // plans were removed since the last Settle
+  NodePtr once;        // keeps the nodes of the last one-off evaluation: its view refers to them
+};
+
+Engine::Engine(Options options) : impl_(std::make_unique<Impl>(options)) {}
+Engine::~Engine() = default;
+
+Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
+  Times times;
+  times.interval_ms = grid.interval_ms;
+  times.phase_ms = grid.phase_ms - grid.query_offset_ms;
+  if (grid.interval_ms == 0) {
+    for (int64_t t : grid.times) {
+      times.points.push_back(t - grid.query_offset_ms);
+    }
+  }
+  Planner planner(impl_->ctx, impl_->graph, nullptr);
+  auto root = planner.PlanRoot(expr, times);
+  if (!root.ok()) {
+    impl_->Sweep();
+    return root.status();
+  }
+  Impl::Plan plan{std::move(*root), planner.TakeDemands(), promql::Print(expr), grid.query_offset_ms, true};
+  for (PlanId id = 0; id < impl_->plans.size(); ++id) {
+    if (!impl_->plans[id].live) {
+      impl_->plans[id] = std::move(plan);
+      return id;
+    }
+  }
+  impl_->plans.push_back(std::move(plan));
+  return static_cast<PlanId>(impl_->plans.size() - 1);
+}
+
+void Engine::RemovePlan(PlanId plan) {
+  impl_->plans[plan] = Impl::Plan{};
+  impl_->sweep = true;  // once for all plans of a reload
+}
+
+std::string Engine::Explain(PlanId id) const {
+  impl_->Settle();
+  const Impl::Plan& plan = impl_->plans[id];
+  std::string out = plan.text + "\n";
+  std::vector<std::pair<const Node*, int>> stack{{plan.root.get(), 1}};
+  while (!stack.empty()) {
+    auto [node, indent] = stack.back();
+    stack.pop_back();
+    long users = 0;
+    for (const auto& [key, weak] : impl_->graph.nodes) {
+      if (auto shared = weak.lock(); shared.get() == node) {
+        users = shared.use_count() - 1;
+      }
+    }
+    out += std::string(static_cast<size_t>(indent) * 2, ' ') + node->Describe() + ": " + std::to_string(node->size()) +
+           " slots, " + std::to_string(node->Bytes()) + " bytes" +
+           (users > 1 ? ", shared by " + std::to_string(users) : "") + "\n";
+    for (auto it = node->inputs().rbegin(); it != node->inputs().rend(); ++it) {
+      stack.emplace_back(it->get(), indent + 1);
+    }
+  }
+  for (const PlannedDemand& d : plan.demands) {
+    const Demand& demand = *d.demand;
+    size_t records = 0;
+    for (SeriesId series : d.set->members) {
+      records += impl_->store.at(series).window.ring().size();
+    }
+    out += "  keeps for " + d.text + ": ";
+    if (demand.range_ms == 0) {
+      out += "the newest sample at each tick";
+    } else if (demand.thinning == window::Thinning::kNever) {
+      out += "every sample of the last " + FormatDurationMs(demand.range_ms + demand.offset_ms);
+    } else if (demand.thinning == window::Thinning::kDense) {
+      out += "every sample of the last " + FormatDurationMs(demand.range_ms + demand.offset_ms) + " up to " +
+             std::to_string(window::kRawRecordsMax) + ", beyond that aggregates between cuts";
+    } else {
+      out +=
+          "the first and last sample between cuts of the last " + FormatDurationMs(demand.range_ms + demand.offset_ms);
+    }
+    if (demand.offset_ms != 0 && demand.range_ms == 0) {
+      out += ", " + FormatDurationMs(demand.offset_ms) + " back";
+    }
+    out += "; exact; 16 bytes a record; " + std::to_string(d.set->members.size()) + " series, " +
+           std::to_string(records) + " records now\n";
+  }
+  return out;
+}
+
+int64_t Engine::LongestWindowMs() const { return impl_->store.LongestMs(); }
+LabelSetTable& Engine::labels() { return impl_->store.labels(); }
+const LabelSetTable& Engine::labels() const { return impl_->store.labels(); }
+const Options& Engine::options() const { return impl_->options; }
+
+SeriesId Engine::Intern(LabelSetId labels) {
+  impl_->Settle();
+  return impl_->store.Intern(labels);
+}
+bool Engine::WouldRead(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+  impl_->Settle();
+  return impl_->store.AnySetMatches(labels);
+}
+bool Engine::IsRead(SeriesId series) const {
+  impl_->Settle();
+  return impl_->store.profile_of(series).read;
+}
+uint64_t Engine::structure_generation() const {
+  impl_->Settle();
+  return impl_->store.generation();
+}
+uint64_t Engine::plans_generation() const {
+  impl_->Settle();
+  return impl_->store.plans_generation();
+}
+LabelSetId Engine::SeriesLabels(SeriesId series) const { return impl_->store.at(series).labels; }
+int64_t Engine::LastTime(SeriesId series) const { return impl_->store.at(series).window.last_t_ms(); }
+
+AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v) {
+  impl_->Settle();
+  ++impl_->ctx.epoch;
+  return impl_->store.Append(series, t_ms, v);
+}
+
+void Engine::AdvanceTo(int64_t t_ms) {
+  impl_->Settle();
+  impl_->RunReady(t_ms);
+}
+
+Evaluation Engine::Evaluate(PlanId id, int64_t t_ms) {
+  Impl::Plan& plan = impl_->plans[id];
+  const int64_t at = t_ms - plan.query_offset_ms;
+  AdvanceTo(at);
+  impl_->ctx.t_ms = at;
+  plan.root->Evaluate(impl_->ctx);
+  return impl_->Read(*plan.root);
+}
+
+void Engine::Release(int64_t t_ms) {
+  impl_->Settle();
+  int64_t due = impl_->NextDue(std::numeric_limits<int64_t>::min());
+  if (due == std::numeric_limits<int64_t>::min()) {
+    return;
+  }
+  impl_->floor_ms = std::min(t_ms - impl_->QueryOffsetMax(), due - 1);
+  impl_->store.SetFloor(impl_->floor_ms);
+}
+
+Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
+  impl_->Settle();
+  AdvanceTo(t_ms);
+  Planner planner(impl_->ctx, impl_->graph, &t_ms);
+  auto root = planner.PlanRoot(expr, Times{0, 0, {t_ms}});
+  if (!root.ok()) {
+    Evaluation out;
+    out.status = root.status();
+    return out;
+  }
+  impl_->once = std::move(*root);
+  impl_->ctx.t_ms = t_ms;
+  impl_->once->Evaluate(impl_->ctx);
+  return impl_->Read(*impl_->once);
+}
+
+size_t Engine::Expire(int64_t t_ms) {
+  ++impl_->ctx.epoch;
+  size_t expired = impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms);
+  impl_->once.reset();
+  impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); });
+  return expired;
+}
+
+SeriesStats Engine::Stats() const {
+  SeriesStats stats = impl_->store.Stats();
+  for (const auto& [key, weak] : impl_->graph.nodes) {
+    if (auto node = weak.lock()) {
+      ++stats.nodes;
+      stats.node_bytes += node->Bytes();
+    }
+  }
+  return stats;
+}
+
+}  // namespace weir::engine

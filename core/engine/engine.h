@@ -1,0 +1,154 @@
+#pragma once
+// The engine: plans PromQL expressions as one shared dataflow graph over windowed state that is updated as samples
+// arrive, and evaluates them at ticks. One engine is one shard: every method is called on its thread only.
+//
+// Life: AddPlan() for every rule expression; Intern()+Append() for every sample; Evaluate() at tick T. Plans read
+// window state that covers T and a little before (what the ticks declared in their Grid need), never raw history.
+// Time is what callers say: the engine calls no clock.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/model/labels.h"
+#include "core/model/sample.h"
+#include "core/model/symbols.h"
+#include "core/promql/ast.h"
+
+namespace weir::engine {
+
+// When a plan will be evaluated: either every k·interval + phase, or at the listed times. UNITS: milliseconds.
+struct Grid {
+  int64_t interval_ms = 0;
+  int64_t phase_ms = 0;
+  std::vector<int64_t> times;   // sorted; used when interval_ms is 0
+  int64_t query_offset_ms = 0;  // evaluations are at tick − query_offset
+};
+
+struct Options {
+  int64_t lookback_ms = 300000;
+  int64_t default_step_ms = 60000;    // of subqueries without a step: the global evaluation interval
+  bool delayed_name_removal = false;  // promql-delayed-name-removal
+  bool use_start_timestamps = false;  // use-start-timestamps
+  bool share = true;                  // common subexpressions are one node; off only for tests
+  uint32_t series_max = 2000000;
+};
+
+using PlanId = uint32_t;
+using SeriesId = uint32_t;
+inline constexpr SeriesId kNoSeries = 0xffffffff;
+
+enum class AppendOutcome : unsigned char {
+  kOk,
+  kDuplicateSame,      // same t, same bits: silently fine
+  kDuplicateConflict,  // same t, other value: refused
+  kOutOfOrder,         // older than the newest: refused
+};
+
+// One evaluated vector; a view that lives until the engine is called again. A slot is a position that keeps its label
+// set for as long as generation() stays the same; new slots are only ever added at the end. At a tick a slot may be absent.
+class VectorView {
+ public:
+  size_t size() const { return size_; }
+  bool present(size_t slot) const { return present_[slot] != 0; }
+  double value(size_t slot) const { return values_[slot]; }
+  LabelSetId labels(size_t slot) const { return labels_[slot]; }  // final labels: names already dropped
+  uint64_t generation() const { return generation_; }
+
+  VectorView() = default;
+  VectorView(size_t size, const uint8_t* present, const double* values, const LabelSetId* labels, uint64_t generation)
+      : size_(size), present_(present), values_(values), labels_(labels), generation_(generation) {}
+
+ private:
+  size_t size_ = 0;
+  const uint8_t* present_ = nullptr;
+  const double* values_ = nullptr;
+  const LabelSetId* labels_ = nullptr;
+  uint64_t generation_ = 0;
+};
+
+struct Evaluation {
+  Status status;  // a run-time error of the expression; nothing else is set then
+  promql::ValueType type = promql::ValueType::kVector;
+  VectorView vector;                  // kVector
+  double scalar = 0;                  // kScalar
+  std::string text;                   // kString
+  std::vector<uint32_t> order;        // present slots in output order, for what sorts (sort, topk); else empty
+  std::vector<std::string> warnings;  // annotation texts, `PromQL warning: …`
+  std::vector<std::string> infos;
+};
+
+struct SeriesStats {
+  size_t series = 0;         // with window state
+  size_t series_unread = 0;  // known, but no plan reads them
+  size_t samples_kept = 0;   // records in all rings
+  size_t window_bytes = 0;
+  size_t label_bytes = 0;
+  size_t nodes = 0;
+  size_t node_bytes = 0;
+};
+
+class Engine {
+ public:
+  explicit Engine(Options options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // --- structure ---
+  // Plans `expr` for evaluations on `grid`. Existing series that match are attached, so an unchanged selector keeps its
+  // windows across a reload (add the new plans before removing the old). ERRORS: kUnsupported, with the position of what
+  // is not evaluated by streaming as `offset:` prefix in bytes; kInvalid for what fails statically.
+  Result<PlanId> AddPlan(const promql::Expr& expr, const Grid& grid);
+  void RemovePlan(PlanId plan);
+  // RETURNS: the text `weir explain` prints.
+  std::string Explain(PlanId plan) const;
+  // RETURNS: how far back any plan looks, in milliseconds (the `start: window` of sources).
+  int64_t LongestWindowMs() const;
+
+  // --- samples ---
+  LabelSetTable& labels();
+  const LabelSetTable& labels() const;
+  // RETURNS: the series with these labels, made if new, whether or not a plan reads it; kNoSeries past series_max.
+  SeriesId Intern(LabelSetId labels);
+  // RETURNS: whether a plan would read a series with these labels, given as text; makes nothing. A producer that asks first
+  // leaves no trace of series that nobody reads.
+  bool WouldRead(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
+  // RETURNS: whether any plan reads the series now. Cheap; structure changes may change it (see structure_generation).
+  bool IsRead(SeriesId series) const;
+  // RETURNS: a number that changes whenever plans were added or removed or series ids were reused.
+  uint64_t structure_generation() const;
+  // RETURNS: a number that changes only when plans were added or removed: what WouldRead depends on.
+  uint64_t plans_generation() const;
+  LabelSetId SeriesLabels(SeriesId series) const;
+  int64_t LastTime(SeriesId series) const;  // INT64_MIN before the first sample
+  // REQUIRES: samples of one series arrive in time order; others are refused by outcome.
+  AppendOutcome Append(SeriesId series, int64_t t_ms, double v);
+
+  // --- ticks ---
+  // Runs the hidden grids (subqueries, `@`) that are due up to and including `t_ms`. Call before a sample later than a due
+  // time would push needed records out; Evaluate calls it itself. Cheap when nothing is due.
+  void AdvanceTo(int64_t t_ms);
+  // Evaluates one plan at tick `t_ms` (the grid's query_offset is subtracted here).
+  Evaluation Evaluate(PlanId plan, int64_t t_ms);
+  // Says that no plan will be evaluated at or before `t_ms` any more: older records may go.
+  void Release(int64_t t_ms);
+  // Plans and evaluates `expr` at `t_ms` once, from what is kept. ERRORS: kUnsupported when a window is not kept by any rule.
+  Evaluation EvaluateOnce(const promql::Expr& expr, int64_t t_ms);
+  // Forgets series whose newest sample no plan can see any more and whose producer is gone. RETURNS: how many.
+  size_t Expire(int64_t t_ms);
+
+  SeriesStats Stats() const;
+  const Options& options() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,134 @@
+#include "core/engine/node.h"
+
+#include <algorithm>
+
+namespace weir::engine {
+
+LabelSetId Context::DropName(LabelSetId id) {
+  const SymbolId names[] = {name_symbol, type_symbol, unit_symbol};
+  return labels().Without(id, names);
+}
+
+void Node::Evaluate(Context& ctx) {
+  if (computed_ && epoch_ == ctx.epoch && t_ms_ == ctx.t_ms) {
+    return;
+  }
+  bool fresh = computed_ && (t_ms_ == ctx.t_ms || !TimeDependent());
+  bool reset = reset_pending_ || source_generation_ != SourceGeneration();
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    Node& in = *inputs_[i];
+    in.Evaluate(ctx);
+    if (!in.error_.ok()) {
+      epoch_ = ctx.epoch;
+      t_ms_ = ctx.t_ms;
+      computed_ = true;
+      reset_pending_ = reset;
+      seen_[i].version = ~0ULL;  // an error is never taken for a value later
+      SetError(in.error_);
+      ++version_;
+      return;
+    }
+    reset = reset || seen_[i].generation != in.generation_;
+    fresh = fresh && seen_[i].version == in.version_;
+    seen_[i] = {in.generation_, in.version_};
+  }
+  uint64_t source = SourceVersion(ctx);
+  fresh = fresh && source == source_version_ && !reset;
+  source_version_ = source;
+  epoch_ = ctx.epoch;
+  t_ms_ = ctx.t_ms;
+  if (fresh) {
+    return;
+  }
+  computed_ = true;
+  error_ = Status();
+  if (reset) {
+    reset_pending_ = false;
+    source_generation_ = SourceGeneration();
+    Renumbered();
+    Reset();
+  }
+  Extend(ctx);
+  Compute(ctx);
+  ++version_;
+}
+
+void Node::SetError(Status status) { error_ = std::move(status); }
+
+void Node::Renumbered() {
+  labels_.clear();
+  drop_.clear();
+  twins_.clear();
+  twins_of_ = 0;
+  ++generation_;
+}
+
+uint32_t Node::AddSlot(LabelSetId labels, bool drop) {
+  auto slot = static_cast<uint32_t>(labels_.size());
+  labels_.push_back(labels);
+  if (drop || !drop_.empty()) {
+    drop_.resize(slot);
+    drop_.push_back(drop ? 1 : 0);
+  }
+  return slot;
+}
+
+uint32_t Node::AddSlotDroppingName(Context& ctx, LabelSetId labels) {
+  return ctx.options.delayed_name_removal ? AddSlot(labels, true) : AddSlot(ctx.DropName(labels), false);
+}
+
+void Node::ClearValues() {
+  values_.resize(labels_.size());
+  present_.assign(labels_.size(), 0);
+}
+
+void Node::CheckUnique(Context& ctx, bool always) {
+  if ((ctx.options.delayed_name_removal && !always) || !error_.ok()) {
+    return;
+  }
+  if (twins_of_ != labels_.size()) {
+    twins_of_ = labels_.size();
+    twins_.clear();
+    std::vector<uint64_t> keys;
+    keys.reserve(labels_.size());
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      keys.push_back(uint64_t{labels_[i]} << 32 | i);
+    }
+    std::sort(keys.begin(), keys.end());
+    for (size_t i = 1; i < keys.size(); ++i) {
+      if (keys[i] >> 32 != keys[i - 1] >> 32) {
+        continue;
+      }
+      if (twins_.empty() || labels_[twins_.back()[0]] != keys[i] >> 32) {
+        twins_.push_back({static_cast<uint32_t>(keys[i - 1])});
+      }
+      twins_.back().push_back(static_cast<uint32_t>(keys[i]));
+    }
+  }
+  for (const auto& group : twins_) {
+    int present = 0;
+    for (uint32_t slot : group) {
+      present += present_[slot];
+    }
+    if (present > 1) {
+      SetError(InvalidError("vector cannot contain metrics with the same labelset"));
+      return;
+    }
+  }
+}
+
+void Node::Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live) {
+  for (LabelSetId id : ids) {
+    if (id >= live->size()) {
+      live->resize(id + size_t{1});
+    }
+    (*live)[id] = true;
+  }
+}
+
+size_t Node::Bytes() const {
+  return sizeof(*this) + labels_.capacity() * sizeof(LabelSetId) + drop_.capacity() +
+         values_.capacity() * sizeof(double) + present_.capacity() + order_.capacity() * sizeof(uint32_t);
+}
+
+}  // namespace weir::engine

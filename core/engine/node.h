@@ -1,0 +1,128 @@
+#pragma once
+// One node of the dataflow graph. A node has slots (positions with a fixed label set), and at a tick a value and a
+// presence byte per slot. Structure work (labels, groups, joins) happens in Extend(), only for slots that are new;
+// Compute() is arithmetic over arrays. Evaluate() does both as needed and remembers the last tick. Engine thread only.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/engine/store.h"
+
+namespace weir::engine {
+
+// What nodes are handed: the shard's tables and the tick.
+struct Context {
+  Store& store;
+  const Options& options;
+  SymbolId name_symbol;
+  SymbolId type_symbol;
+  SymbolId unit_symbol;
+  SymbolId le_symbol;
+  int64_t t_ms = 0;
+  uint64_t epoch = 0;  // changes with every append and every tick: nothing evaluated in this epoch can be stale
+
+  LabelSetTable& labels() { return store.labels(); }
+  // RETURNS: the set without __name__, __type__ and __unit__.
+  LabelSetId DropName(LabelSetId id);
+};
+
+class Node;
+using NodePtr = std::shared_ptr<Node>;
+
+class Node {
+ public:
+  Node(promql::ValueType type, std::vector<NodePtr> inputs)
+      : type_(type), inputs_(std::move(inputs)), seen_(inputs_.size()) {}
+  virtual ~Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Brings the node to ctx.t_ms. Afterwards error() tells, else the values are there.
+  void Evaluate(Context& ctx);
+
+  promql::ValueType type() const { return type_; }
+  const Status& error() const { return error_; }
+  uint64_t generation() const { return generation_; }  // changes when slots were renumbered
+  uint64_t version() const { return version_; }        // changes when values may have
+
+  size_t size() const { return labels_.size(); }
+  LabelSetId labels(size_t slot) const { return labels_[slot]; }
+  bool drop_name(size_t slot) const { return !drop_.empty() && drop_[slot] != 0; }
+  const std::vector<LabelSetId>& labels() const { return labels_; }
+  const std::vector<double>& values() const { return values_; }
+  const std::vector<uint8_t>& present() const { return present_; }
+  bool one_name() const { return one_name_; }
+  double scalar() const { return scalar_; }
+  const std::string& text() const { return text_; }
+  // Present slots in output order, for what sorts; empty: no order.
+  const std::vector<uint32_t>& order() const { return order_; }
+  const std::vector<NodePtr>& inputs() const { return inputs_; }
+
+  // One line for explain.
+  virtual std::string Describe() const = 0;
+  virtual size_t Bytes() const;
+  // Marks every label set the node holds.
+  virtual void MarkLabels(std::vector<bool>* live) const { Mark(labels_, live); }
+
+ protected:
+  static void Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live);
+  // A number that changes when what the node reads besides its inputs changed.
+  virtual uint64_t SourceVersion(Context&) { return 0; }
+  virtual uint64_t SourceGeneration() const { return 0; }
+  // Whether the value depends on the tick's time by itself.
+  virtual bool TimeDependent() const { return false; }
+  // Forgets all slots; Extend follows.
+  virtual void Reset() {}
+  // Adds slots for what is new in the inputs. Labels only.
+  virtual void Extend(Context&) {}
+  virtual void Compute(Context&) = 0;
+  // What Evaluate of the inputs happens at; a subquery or `@` node evaluates its own children.
+  void SetError(Status status);
+  // The node renumbered its slots in Compute(): consumers start anew.
+  void Renumbered();
+
+  Node& input(size_t i) { return *inputs_[i]; }
+  const Node& input(size_t i) const { return *inputs_[i]; }
+  // Adds a slot; drop: the name goes at the end of the expression (delayed name removal).
+  uint32_t AddSlot(LabelSetId labels, bool drop);
+  // Adds a slot whose metric name goes now, or is flagged in delayed mode.
+  uint32_t AddSlotDroppingName(Context& ctx, LabelSetId labels);
+  // Sizes values_ and present_ to the slots; present_ cleared.
+  void ClearValues();
+  // Error if two present slots have equal labels (not checked in delayed mode unless `always`).
+  void CheckUnique(Context& ctx, bool always = false);
+
+  promql::ValueType type_;
+  std::vector<NodePtr> inputs_;
+  std::vector<LabelSetId> labels_;
+  std::vector<uint8_t> drop_;
+  std::vector<double> values_;
+  std::vector<uint8_t> present_;
+  std::vector<uint32_t> order_;
+  double scalar_ = 0;
+  std::string text_;
+  bool one_name_ = false;  // all slots have equal metric names: dropping them keeps labels unique
+
+ private:
+  struct Seen {
+    uint64_t generation = 0;
+    uint64_t version = 0;
+  };
+  std::vector<Seen> seen_;
+  uint64_t source_version_ = ~0ULL;
+  uint64_t source_generation_ = 0;
+  int64_t t_ms_ = INT64_MIN;
+  uint64_t epoch_ = 0;
+  uint64_t generation_ = 1;
+  uint64_t version_ = 0;
+  bool computed_ = false;
+  bool reset_pending_ = false;  // an input's error kept a reset from being done
+  Status error_;
+  // Groups of slots with equal labels; made again when slots were added.
+  std::vector<std::vector<uint32_t>> twins_;
+  size_t twins_of_ = 0;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,411 @@
+// Aggregations. Groups are made when slots appear; a tick folds each group's present members in slot order with
+// Prometheus's arithmetic (semantics 3.1): compensated sums and means, plain Welford for the deviations.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "core/engine/nodes/nodes.h"
+#include "core/model/duration.h"
+
+namespace weir::engine {
+namespace {
+
+using promql::AggregateOp;
+using promql::ValueType;
+
+// Maps slots to groups by their grouping labels.
+class GroupedNode : public Node {
+ public:
+  GroupedNode(const promql::AggregateExpr& expr, std::vector<NodePtr> inputs)
+      : Node(ValueType::kVector, std::move(inputs)), op_(expr.op), grouping_(expr.grouping), without_(expr.without) {
+    one_name_ = without_ || std::find(grouping_.begin(), grouping_.end(), kMetricName) == grouping_.end();
+  }
+  std::string Describe() const override { return std::string(promql::AggregateOpText(op_)); }
+  size_t Bytes() const override {
+    return Node::Bytes() + group_of_.capacity() * sizeof(uint32_t) + group_labels_.capacity() * sizeof(LabelSetId);
+  }
+  void MarkLabels(std::vector<bool>* live) const override {
+    Node::MarkLabels(live);
+    Mark(group_labels_, live);
+  }
+
+ protected:
+  void Reset() override {
+    group_of_.clear();
+    group_labels_.clear();
+    group_drop_.clear();
+    index_.clear();
+  }
+  // Assigns groups to new slots of input 0. RETURNS: the first group that is new.
+  size_t Group(Context& ctx) {
+    if (names_.empty() && (!grouping_.empty() || without_)) {
+      for (const std::string& name : grouping_) {
+        names_.push_back(ctx.store.Pin(name));
+      }
+      if (without_) {
+        names_.insert(names_.end(), {ctx.name_symbol, ctx.type_symbol, ctx.unit_symbol});
+      }
+    }
+    size_t first_new = group_labels_.size();
+    for (size_t i = group_of_.size(); i < input(0).size(); ++i) {
+      LabelSetId labels = input(0).labels(i);
+      LabelSetId key = without_         ? ctx.labels().Without(labels, names_)
+                       : names_.empty() ? kEmptyLabelSet
+                                        : ctx.labels().Keep(labels, names_);
+      auto [it, inserted] = index_.try_emplace(key, static_cast<uint32_t>(group_labels_.size()));
+      if (inserted) {
+        group_labels_.push_back(key);
+        group_drop_.push_back(0);
+      }
+      group_drop_[it->second] |= !one_name_ && input(0).drop_name(i) ? 1 : 0;
+      group_of_.push_back(it->second);
+    }
+    return first_new;
+  }
+
+  AggregateOp op_;
+  std::vector<std::string> grouping_;
+  bool without_;
+  std::vector<SymbolId> names_;
+  std::vector<uint32_t> group_of_;  // slot of the input -> group
+  std::vector<LabelSetId> group_labels_;
+  std::vector<uint8_t> group_drop_;
+  std::unordered_map<LabelSetId, uint32_t> index_;
+};
+
+// One result per group.
+class FoldNode final : public GroupedNode {
+ public:
+  using GroupedNode::GroupedNode;
+
+ protected:
+  void Extend(Context& ctx) override {
+    for (size_t g = Group(ctx); g < group_labels_.size(); ++g) {
+      AddSlot(group_labels_[g], group_drop_[g] != 0);
+    }
+  }
+
+  void Compute(Context&) override {
+    ClearValues();
+    const auto& in = input(0).values();
+    const auto& present = input(0).present();
+    switch (op_) {
+      case AggregateOp::kSum:
+        c_.assign(labels_.size(), 0);
+        ForEach(present, [&](size_t i, size_t g, bool first) {
+          if (first) {
+            values_[g] = in[i];
+          } else {
+            window::KahanAdd(in[i], &values_[g], &c_[g]);
+          }
+        });
+        for (size_t g = 0; g < values_.size(); ++g) {
+          values_[g] += c_[g];
+        }
+        break;
+      case AggregateOp::kAvg:
+        Average(in, present);
+        break;
+      case AggregateOp::kMin:
+        ForEach(present, [&](size_t i, size_t g, bool first) {
+          if (first || values_[g] > in[i] || std::isnan(values_[g])) {
+            values_[g] = in[i];
+          }
+        });
+        break;
+      case AggregateOp::kMax:
+        ForEach(present, [&](size_t i, size_t g, bool first) {
+          if (first || values_[g] < in[i] || std::isnan(values_[g])) {
+            values_[g] = in[i];
+          }
+        });
+        break;
+      case AggregateOp::kCount:
+        ForEach(present, [&](size_t, size_t g, bool first) { values_[g] = first ? 1 : values_[g] + 1; });
+        break;
+      case AggregateOp::kGroup:
+        ForEach(present, [&](size_t, size_t g, bool) { values_[g] = 1; });
+        break;
+      case AggregateOp::kStddev:
+      case AggregateOp::kStdvar:
+        Deviation(in, present);
+        break;
+      case AggregateOp::kQuantile:
+        Quantiles(in, present);
+        break;
+      default:
+        SetError(InternalError("not a folding aggregation"));
+    }
+  }
+
+ private:
+  template <typename F>
+  void ForEach(const std::vector<uint8_t>& in_present, F f) {
+    for (size_t i = 0; i < in_present.size(); ++i) {
+      if (!in_present[i]) {
+        continue;
+      }
+      uint32_t g = group_of_[i];
+      f(i, g, present_[g] == 0);
+      present_[g] = 1;
+    }
+  }
+
+  // As avg_over_time: a running sum until it overflows, then a running mean.
+  void Average(const std::vector<double>& in, const std::vector<uint8_t>& present) {
+    c_.assign(labels_.size(), 0);
+    n_.assign(labels_.size(), 0);
+    incremental_.assign(labels_.size(), 0);
+    ForEach(present, [&](size_t i, size_t g, bool first) {
+      n_[g] += 1;
+      if (first) {
+        values_[g] = in[i];
+        return;
+      }
+      if (!incremental_[g]) {
+        double sum = values_[g];
+        double c = c_[g];
+        window::KahanAdd(in[i], &sum, &c);
+        if (!std::isinf(sum)) {
+          values_[g] = sum;
+          c_[g] = c;
+          return;
+        }
+        incremental_[g] = 1;
+        values_[g] /= n_[g] - 1;
+        c_[g] /= n_[g] - 1;
+      }
+      double q = (n_[g] - 1) / n_[g];
+      double mean = q * values_[g];
+      double c = q * c_[g];
+      window::KahanAdd(in[i] / n_[g], &mean, &c);
+      values_[g] = mean;
+      c_[g] = c;
+    });
+    for (size_t g = 0; g < values_.size(); ++g) {
+      if (present_[g]) {
+        values_[g] = incremental_[g] ? values_[g] + c_[g] : values_[g] / n_[g] + c_[g] / n_[g];
+      }
+    }
+  }
+
+  void Deviation(const std::vector<double>& in, const std::vector<uint8_t>& present) {
+    c_.assign(labels_.size(), 0);  // the mean
+    n_.assign(labels_.size(), 0);
+    ForEach(present, [&](size_t i, size_t g, bool first) {
+      n_[g] += 1;
+      if (first) {
+        c_[g] = in[i];
+        values_[g] = std::isfinite(in[i]) ? 0 : NormalNaN();
+        return;
+      }
+      double delta = in[i] - c_[g];
+      c_[g] += delta / n_[g];
+      values_[g] += delta * (in[i] - c_[g]);
+    });
+    for (size_t g = 0; g < values_.size(); ++g) {
+      if (present_[g]) {
+        values_[g] /= n_[g];
+        if (op_ == AggregateOp::kStddev) {
+          values_[g] = std::sqrt(values_[g]);
+        }
+      }
+    }
+  }
+
+  void Quantiles(const std::vector<double>& in, const std::vector<uint8_t>& present) {
+    members_.resize(labels_.size());
+    for (auto& m : members_) {
+      m.clear();
+    }
+    ForEach(present, [&](size_t i, size_t g, bool) { members_[g].push_back(in[i]); });
+    for (size_t g = 0; g < members_.size(); ++g) {
+      if (present_[g]) {
+        values_[g] = window::Quantile(input(1).scalar(), &members_[g]);
+      }
+    }
+  }
+
+  std::vector<double> c_;
+  std::vector<double> n_;
+  std::vector<uint8_t> incremental_;
+  std::vector<std::vector<double>> members_;
+};
+
+// topk, bottomk, limitk, limit_ratio: some of the input's elements, as they are.
+class SelectNode final : public GroupedNode {
+ public:
+  SelectNode(const promql::AggregateExpr& expr, NodePtr vector, NodePtr param)
+      : GroupedNode(expr, {std::move(vector), std::move(param)}) {
+    one_name_ = inputs_[0]->one_name();
+  }
+  size_t Bytes() const override { return GroupedNode::Bytes() + hashes_.capacity() * sizeof(double); }
+
+ protected:
+  void Reset() override {
+    GroupedNode::Reset();
+    hashes_.clear();
+  }
+  void Extend(Context& ctx) override {
+    Group(ctx);
+    for (size_t i = labels_.size(); i < input(0).size(); ++i) {
+      AddSlot(input(0).labels(i), input(0).drop_name(i));
+      if (op_ == AggregateOp::kLimitRatio) {
+        hashes_.push_back(static_cast<double>(ctx.labels().ToLabels(labels_[i]).Hash()) / 18446744073709551616.0);
+      }
+    }
+  }
+
+  void Compute(Context&) override {
+    values_ = input(0).values();
+    present_ = input(0).present();
+    const double param = input(1).scalar();
+    if (op_ == AggregateOp::kLimitRatio) {
+      Ratio(param);
+      return;
+    }
+    if (std::isnan(param)) {
+      SetError(InvalidError("Parameter value is NaN"));
+      return;
+    }
+    if (param >= 9223372036854775808.0) {
+      SetError(InvalidError(std::string("Scalar value ") + FormatFloat(param) + " overflows int64"));
+      return;
+    }
+    if (param < 1) {  // also what is below every int64
+      ClearValues();
+      return;
+    }
+    auto k = static_cast<int64_t>(param);
+    members_.resize(group_labels_.size());
+    for (auto& m : members_) {
+      m.clear();
+    }
+    for (uint32_t i = 0; i < present_.size(); ++i) {
+      if (present_[i]) {
+        members_[group_of_[i]].push_back(i);
+      }
+    }
+    ClearPresent();
+    order_.clear();
+    const bool top = op_ == AggregateOp::kTopk;
+    for (auto& m : members_) {
+      size_t keep = std::min<size_t>(m.size(), static_cast<size_t>(k));
+      if (op_ != AggregateOp::kLimitk) {
+        std::stable_sort(m.begin(), m.end(), [&](uint32_t a, uint32_t b) {
+          double x = values_[a];
+          double y = values_[b];
+          if (std::isnan(x) || std::isnan(y)) {
+            return !std::isnan(x) && std::isnan(y);
+          }
+          return top ? x > y : x < y;
+        });
+      }
+      for (size_t i = 0; i < keep; ++i) {
+        present_[m[i]] = 1;
+        order_.push_back(m[i]);
+      }
+    }
+  }
+
+ private:
+  static std::string FormatFloat(double v);
+  void ClearPresent() { std::fill(present_.begin(), present_.end(), 0); }
+  void Ratio(double ratio) {
+    if (std::isnan(ratio)) {
+      SetError(InvalidError("Ratio value is NaN"));
+      return;
+    }
+    ratio = std::clamp(ratio, -1.0, 1.0);
+    for (size_t i = 0; i < present_.size(); ++i) {
+      bool kept = ratio >= 0 ? hashes_[i] < ratio : hashes_[i] >= 1 + ratio;
+      present_[i] = present_[i] && kept && ratio != 0 ? 1 : 0;
+    }
+  }
+
+  std::vector<double> hashes_;  // of the labels, in [0, 1)
+  std::vector<std::vector<uint32_t>> members_;
+};
+
+std::string SelectNode::FormatFloat(double v) { return weir::FormatFloat(v, 'g', -1); }
+
+// count_values: one slot per group and value; slots are made when a value is first seen.
+class CountValuesNode final : public GroupedNode {
+ public:
+  CountValuesNode(const promql::AggregateExpr& expr, NodePtr vector, std::string label)
+      : GroupedNode(expr, {std::move(vector)}), label_(std::move(label)) {
+    one_name_ = one_name_ && label_ != kMetricName;
+    const bool metadata = label_ == kMetricName || label_ == "__type__" || label_ == "__unit__";
+    grouped_away_ = without_ && (metadata || std::find(grouping_.begin(), grouping_.end(), label_) != grouping_.end());
+    if (label_.empty() || !IsValidUtf8(label_)) {
+      static_error_ = InvalidError("invalid label name " + GoQuote(label_));
+    }
+  }
+
+ protected:
+  void Reset() override {
+    GroupedNode::Reset();
+    slots_.clear();
+  }
+  void Extend(Context& ctx) override { Group(ctx); }
+
+  void Compute(Context& ctx) override {
+    if (!static_error_.ok()) {
+      SetError(static_error_);
+      return;
+    }
+    if (labels_.size() > 1024 && labels_.size() > 4 * input(0).size()) {
+      Renumbered();  // values that have not been seen for long must not pile up
+      slots_.clear();
+    }
+    ClearValues();
+    const auto& in = input(0).values();
+    const auto& present = input(0).present();
+    SymbolId label = ctx.labels().Intern(label_);
+    for (size_t i = 0; i < in.size(); ++i) {
+      if (!present[i]) {
+        continue;
+      }
+      uint32_t g = group_of_[i];
+      std::string text = FormatFloat(in[i], 'f', -1);
+      LabelSetId labels =
+          grouped_away_ ? group_labels_[g] : ctx.labels().With(group_labels_[g], label, ctx.labels().Intern(text));
+      auto [it, inserted] = slots_.try_emplace(labels, 0);
+      if (inserted) {
+        it->second = AddSlot(labels, group_drop_[g] != 0);
+        values_.push_back(0);
+        present_.push_back(0);
+      }
+      values_[it->second] = present_[it->second] ? values_[it->second] + 1 : 1;
+      present_[it->second] = 1;
+    }
+  }
+
+ private:
+  std::string label_;
+  bool grouped_away_ = false;  // `without` removes the label again
+  Status static_error_;
+  std::unordered_map<LabelSetId, uint32_t> slots_;
+};
+
+}  // namespace
+
+NodePtr MakeAggregate(const promql::AggregateExpr& expr, NodePtr vector, NodePtr param) {
+  switch (expr.op) {
+    case AggregateOp::kTopk:
+    case AggregateOp::kBottomk:
+    case AggregateOp::kLimitk:
+    case AggregateOp::kLimitRatio:
+      return std::make_shared<SelectNode>(expr, std::move(vector), std::move(param));
+    case AggregateOp::kCountValues:
+      return std::make_shared<CountValuesNode>(expr, std::move(vector), param->text());
+    case AggregateOp::kQuantile:
+      return std::make_shared<FoldNode>(expr, std::vector<NodePtr>{std::move(vector), std::move(param)});
+    default:
+      return std::make_shared<FoldNode>(expr, std::vector<NodePtr>{std::move(vector)});
+  }
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,473 @@
+// Binary operators. Join keys are made when slots appear; a tick walks the sides in slot order as Prometheus does
+// (semantics 3.5), with one array of "who holds this key" instead of a hash table. Result slots are made when a pair first meets.
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "core/engine/nodes/nodes.h"
+
+namespace weir::engine {
+namespace {
+
+using promql::BinaryOp;
+using promql::IsComparison;
+using promql::MatchCardinality;
+using promql::ValueType;
+using promql::VectorMatching;
+
+constexpr uint32_t kNone = 0xffffffff;
+
+bool DropsName(BinaryOp op) { return op <= BinaryOp::kAtan2; }
+
+bool Compare(BinaryOp op, double l, double r) {
+  switch (op) {
+    case BinaryOp::kEq:
+      return l == r;
+    case BinaryOp::kNe:
+      return l != r;
+    case BinaryOp::kLt:
+      return l < r;
+    case BinaryOp::kLe:
+      return l <= r;
+    case BinaryOp::kGt:
+      return l > r;
+    default:
+      return l >= r;
+  }
+}
+
+// An element of an operation on floats. RETURNS: whether the element stays.
+bool Element(BinaryOp op, double l, double r, double* out) {
+  if (IsComparison(op)) {
+    *out = l;
+    return Compare(op, l, r);
+  }
+  if (op == BinaryOp::kTrimUpper || op == BinaryOp::kTrimLower) {
+    return false;  // trims are for native histograms
+  }
+  *out = ScalarBinary(op, l, r);
+  return true;
+}
+
+class ScalarBinaryNode final : public Node {
+ public:
+  ScalarBinaryNode(BinaryOp op, NodePtr l, NodePtr r)
+      : Node(ValueType::kScalar, {std::move(l), std::move(r)}), op_(op) {}
+  std::string Describe() const override { return std::string(promql::BinaryOpText(op_)); }
+
+ protected:
+  void Compute(Context&) override { scalar_ = ScalarBinary(op_, input(0).scalar(), input(1).scalar()); }
+
+ private:
+  BinaryOp op_;
+};
+
+class VectorScalarNode final : public Node {
+ public:
+  VectorScalarNode(BinaryOp op, bool return_bool, NodePtr vector, NodePtr scalar, bool scalar_left)
+      : Node(ValueType::kVector, {std::move(vector), std::move(scalar)}),
+        op_(op),
+        return_bool_(return_bool),
+        scalar_left_(scalar_left) {
+    one_name_ = inputs_[0]->one_name();
+  }
+  std::string Describe() const override { return std::string(promql::BinaryOpText(op_)) + " scalar"; }
+
+ protected:
+  void Extend(Context& ctx) override {
+    const bool drops = DropsName(op_) || return_bool_;
+    for (size_t i = labels_.size(); i < input(0).size(); ++i) {
+      if (drops) {
+        AddSlotDroppingName(ctx, input(0).labels(i));
+      } else {
+        AddSlot(input(0).labels(i), input(0).drop_name(i));
+      }
+    }
+  }
+
+  void Compute(Context& ctx) override {
+    const auto& in = input(0).values();
+    const double scalar = input(1).scalar();
+    present_ = input(0).present();
+    values_.resize(labels_.size());
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (!present_[i]) {
+        continue;
+      }
+      const double l = scalar_left_ ? scalar : in[i];
+      const double r = scalar_left_ ? in[i] : scalar;
+      bool keep = Element(op_, l, r, &values_[i]);
+      if (return_bool_) {
+        values_[i] = keep ? 1 : 0;
+        continue;
+      }
+      if (IsComparison(op_)) {
+        values_[i] = in[i];
+      }
+      present_[i] = keep ? 1 : 0;
+    }
+    if (!one_name_ && (DropsName(op_) || return_bool_)) {
+      CheckUnique(ctx);
+    }
+  }
+
+ private:
+  BinaryOp op_;
+  bool return_bool_;
+  bool scalar_left_;
+};
+
+// Join keys of one side: slot -> key number, numbers shared by both sides.
+class JoinKeys {
+ public:
+  explicit JoinKeys(const VectorMatching& matching) : on_(matching.on), label_names_(matching.labels) {}
+  void Clear() {
+    index_.clear();
+    key_labels_.clear();
+    left_.clear();
+    right_.clear();
+  }
+  void Extend(Context& ctx, const Node& l, const Node& r) {
+    if (names_.empty()) {
+      for (const std::string& name : label_names_) {
+        names_.push_back(ctx.store.Pin(name));
+      }
+      if (!on_) {
+        names_.push_back(ctx.name_symbol);
+      }
+    }
+    Extend(ctx, l, &left_);
+    Extend(ctx, r, &right_);
+  }
+  const std::vector<uint32_t>& left() const { return left_; }
+  const std::vector<uint32_t>& right() const { return right_; }
+  size_t size() const { return key_labels_.size(); }
+  LabelSetId labels(uint32_t key) const { return key_labels_[key]; }
+  const std::vector<LabelSetId>& labels() const { return key_labels_; }
+  size_t Bytes() const {
+    return (left_.capacity() + right_.capacity() + key_labels_.capacity()) * sizeof(uint32_t) + index_.size() * 24;
+  }
+
+ private:
+  void Extend(Context& ctx, const Node& side, std::vector<uint32_t>* keys) {
+    for (size_t i = keys->size(); i < side.size(); ++i) {
+      LabelSetId labels = side.labels(i);
+      LabelSetId key = on_ ? (names_.empty() ? kEmptyLabelSet : ctx.labels().Keep(labels, names_))
+                           : ctx.labels().Without(labels, names_);
+      auto [it, inserted] = index_.try_emplace(key, static_cast<uint32_t>(key_labels_.size()));
+      if (inserted) {
+        key_labels_.push_back(key);
+      }
+      keys->push_back(it->second);
+    }
+  }
+
+  bool on_;
+  std::vector<std::string> label_names_;
+  std::vector<SymbolId> names_;
+  std::unordered_map<LabelSetId, uint32_t> index_;
+  std::vector<LabelSetId> key_labels_;
+  std::vector<uint32_t> left_;
+  std::vector<uint32_t> right_;
+};
+
+// Labels as Go prints a set: the name is a label like the others.
+std::string SetText(const Labels& labels) {
+  std::string out = "{";
+  for (const Label& l : labels) {
+    if (out.size() > 1) {
+      out += ", ";
+    }
+    out += (IsLegacyLabelName(l.name) ? l.name : GoQuote(l.name)) + "=" + GoQuote(l.value);
+  }
+  return out + "}";
+}
+
+bool AnyPresent(const Node& node) {
+  return std::any_of(node.present().begin(), node.present().end(), [](uint8_t p) { return p != 0; });
+}
+
+class VectorVectorNode final : public Node {
+ public:
+  VectorVectorNode(BinaryOp op, bool return_bool, const VectorMatching& matching, NodePtr l, NodePtr r)
+      : Node(ValueType::kVector, {std::move(l), std::move(r)}),
+        op_(op),
+        return_bool_(return_bool),
+        matching_(matching),
+        swapped_(matching.cardinality == MatchCardinality::kOneToMany),
+        keys_(matching) {}
+  std::string Describe() const override { return std::string(promql::BinaryOpText(op_)) + " vector"; }
+  size_t Bytes() const override {
+    return Node::Bytes() + keys_.Bytes() + pair_.capacity() * sizeof(Pair) + slots_.size() * 32;
+  }
+  void MarkLabels(std::vector<bool>* live) const override {
+    Node::MarkLabels(live);
+    Mark(keys_.labels(), live);
+  }
+
+ protected:
+  void Reset() override {
+    keys_.Clear();
+    pair_.clear();
+    slots_.clear();
+    fill_pair_.clear();
+  }
+  void Extend(Context& ctx) override { keys_.Extend(ctx, many(), one()); }
+
+  void Compute(Context& ctx) override {
+    // group_right swaps the sides but not the fills: as in Prometheus, fill_right always fills the "one" side.
+    const auto& fill_many = matching_.fill_left;
+    const auto& fill_one = matching_.fill_right;
+    ClearValues();
+    const bool any_many = AnyPresent(many());
+    const bool any_one = AnyPresent(one());
+    if ((!any_many && !any_one) || ((!any_many || !any_one) && !fill_many && !fill_one)) {
+      return;
+    }
+    if (!HoldKeys(ctx)) {
+      return;
+    }
+    matched_.assign(keys_.size(), 0);
+    touched_.assign(labels_.size(), 0);
+    pair_.resize(many().size());
+    const bool grouped = matching_.cardinality != MatchCardinality::kOneToOne;
+    for (uint32_t i = 0; i < many().size() && error().ok(); ++i) {
+      if (!many().present()[i]) {
+        continue;
+      }
+      const uint32_t key = keys_.left()[i];
+      const uint32_t partner = holder_[key];
+      if (partner == kNone && !fill_one) {
+        continue;
+      }
+      Emit(ctx, key, many().labels(i), many().drop_name(i), many().values()[i], partner,
+           partner == kNone ? *fill_one : one().values()[partner], &pair_[i], grouped);
+    }
+    if (fill_many) {
+      fill_pair_.resize(one().size());
+      for (uint32_t i = 0; i < one().size() && error().ok(); ++i) {
+        const uint32_t key = one().present()[i] ? keys_.right()[i] : kNone;
+        if (key != kNone && !matched_[key]) {
+          Emit(ctx, key, keys_.labels(key), false, *fill_many, i, one().values()[i], &fill_pair_[i], grouped);
+        }
+      }
+    }
+    CheckUnique(ctx);
+  }
+
+ private:
+  struct Pair {
+    uint32_t partner = kNone - 1;
+    uint32_t slot = kNone;
+  };
+
+  Node& many() { return input(swapped_ ? 1 : 0); }
+  Node& one() { return input(swapped_ ? 0 : 1); }
+
+  // Finds who holds each key on the "one" side. RETURNS: false with an error when two do.
+  bool HoldKeys(Context& ctx) {
+    holder_.assign(keys_.size(), kNone);
+    for (uint32_t i = 0; i < one().size(); ++i) {
+      if (!one().present()[i]) {
+        continue;
+      }
+      uint32_t& holder = holder_[keys_.right()[i]];
+      if (holder != kNone) {
+        std::string a = SetText(ctx.labels().ToLabels(one().labels(holder)));
+        std::string b = SetText(ctx.labels().ToLabels(one().labels(i)));
+        if (b < a) {
+          std::swap(a, b);
+        }
+        SetError(InvalidError("found duplicate series for the match group " +
+                              SetText(ctx.labels().ToLabels(keys_.labels(keys_.right()[i]))) + " on the " +
+                              (swapped_ ? "left" : "right") + " hand-side of the operation: [" + a + ", " + b +
+                              "];many-to-many matching not allowed: matching labels must be unique on one side"));
+        return false;
+      }
+      holder = i;
+    }
+    return true;
+  }
+
+  void Emit(Context& ctx, uint32_t key, LabelSetId many_labels, bool many_drop, double many_value, uint32_t partner,
+            double one_value, Pair* pair, bool grouped) {
+    double l = swapped_ ? one_value : many_value;
+    double r = swapped_ ? many_value : one_value;
+    double value = 0;
+    bool keep = Element(op_, l, r, &value);
+    if (return_bool_) {
+      value = keep ? 1 : 0;
+      keep = true;
+    } else if (op_ == BinaryOp::kTrimUpper || op_ == BinaryOp::kTrimLower) {
+      return;
+    }
+    if (pair->partner != partner || pair->slot == kNone) {
+      *pair = {partner, SlotOf(ctx, key, many_labels, many_drop, partner)};
+    }
+    const uint32_t slot = pair->slot;
+    if (grouped ? touched_[slot] != 0 : matched_[key] != 0) {
+      SetError(InvalidError(grouped ? "multiple matches for labels: grouping labels must ensure unique matches"
+                                    : "multiple matches for labels: many-to-one matching must be explicit "
+                                      "(group_left/group_right)"));
+      return;
+    }
+    touched_[slot] = 1;
+    matched_[key] = 1;
+    values_[slot] = value;
+    present_[slot] = keep ? 1 : 0;
+  }
+
+  // RETURNS: the result slot of a pair, made on first sight. `partner` kNone: the filled-in side.
+  uint32_t SlotOf(Context& ctx, uint32_t key, LabelSetId labels, bool, uint32_t partner) {
+    LabelSetTable& table = ctx.labels();
+    if (DropsName(op_)) {
+      labels = ctx.DropName(labels);
+    }
+    if (matching_.cardinality == MatchCardinality::kOneToOne) {
+      std::vector<SymbolId> names;
+      for (const std::string& name : matching_.labels) {
+        names.push_back(table.Intern(name));
+      }
+      labels =
+          matching_.on ? (names.empty() ? kEmptyLabelSet : table.Keep(labels, names)) : table.Without(labels, names);
+    }
+    LabelSetId from = partner == kNone ? keys_.labels(key) : one().labels(partner);
+    for (const std::string& name : matching_.include) {
+      SymbolId symbol = table.Intern(name);
+      labels = table.With(labels, symbol, table.Value(from, symbol));
+    }
+    if (return_bool_ && !ctx.options.delayed_name_removal) {
+      labels = ctx.DropName(labels);
+    }
+    auto [it, inserted] = slots_.try_emplace(uint64_t{key} << 32 | labels, 0);
+    if (inserted) {
+      it->second = AddSlot(labels, return_bool_ && ctx.options.delayed_name_removal);
+      values_.push_back(0);
+      present_.push_back(0);
+      touched_.push_back(0);
+    }
+    return it->second;
+  }
+
+  BinaryOp op_;
+  bool return_bool_;
+  VectorMatching matching_;
+  bool swapped_;
+  JoinKeys keys_;
+  std::vector<uint32_t> holder_;                  // key -> slot of the "one" side
+  std::vector<uint8_t> matched_;                  // by key
+  std::vector<uint8_t> touched_;                  // by result slot
+  std::vector<Pair> pair_;                        // slot of the "many" side -> its last partner and their result
+  std::vector<Pair> fill_pair_;                   // slot of the "one" side without partner -> result
+  std::unordered_map<uint64_t, uint32_t> slots_;  // key and labels -> result slot
+};
+
+class SetOperatorNode final : public Node {
+ public:
+  SetOperatorNode(BinaryOp op, const VectorMatching& matching, NodePtr l, NodePtr r)
+      : Node(ValueType::kVector, {std::move(l), std::move(r)}), op_(op), keys_(matching) {
+    one_name_ = op != BinaryOp::kOr && inputs_[0]->one_name();
+  }
+  std::string Describe() const override { return std::string(promql::BinaryOpText(op_)); }
+  size_t Bytes() const override { return Node::Bytes() + keys_.Bytes() + source_.capacity() * sizeof(uint32_t); }
+  void MarkLabels(std::vector<bool>* live) const override {
+    Node::MarkLabels(live);
+    Mark(keys_.labels(), live);
+  }
+
+ protected:
+  void Reset() override {
+    keys_.Clear();
+    source_.clear();
+    left_done_ = right_done_ = 0;
+  }
+  void Extend(Context& ctx) override {
+    keys_.Extend(ctx, input(0), input(1));
+    Take(input(0), 0, &left_done_);
+    if (op_ == BinaryOp::kOr) {
+      Take(input(1), 1, &right_done_);
+    }
+  }
+  void Compute(Context& ctx) override {
+    ClearValues();
+    const bool by_left = op_ == BinaryOp::kOr;  // which side decides about the other
+    const Node& decider = input(by_left ? 0 : 1);
+    const auto& decider_keys = by_left ? keys_.left() : keys_.right();
+    held_.assign(keys_.size(), 0);
+    for (size_t i = 0; i < decider.size(); ++i) {
+      if (decider.present()[i]) {
+        held_[decider_keys[i]] = 1;
+      }
+    }
+    for (size_t i = 0; i < source_.size(); ++i) {
+      const uint32_t side = source_[i] & 1;
+      const uint32_t slot = source_[i] >> 1;
+      if (!input(side).present()[slot]) {
+        continue;
+      }
+      if (op_ == BinaryOp::kOr) {
+        present_[i] = side == 0 || !held_[keys_.right()[slot]] ? 1 : 0;
+      } else {
+        present_[i] = (held_[keys_.left()[slot]] != 0) == (op_ == BinaryOp::kAnd) ? 1 : 0;
+      }
+      values_[i] = input(side).values()[slot];
+    }
+    if (op_ == BinaryOp::kOr) {
+      CheckUnique(ctx);
+    }
+  }
+
+ private:
+  void Take(const Node& side, uint32_t which, size_t* done) {
+    for (; *done < side.size(); ++*done) {
+      AddSlot(side.labels(*done), side.drop_name(*done));
+      source_.push_back(static_cast<uint32_t>(*done) << 1 | which);
+    }
+  }
+
+  BinaryOp op_;
+  JoinKeys keys_;
+  std::vector<uint32_t> source_;  // result slot -> input slot and side
+  size_t left_done_ = 0;
+  size_t right_done_ = 0;
+  std::vector<uint8_t> held_;
+};
+
+}  // namespace
+
+double ScalarBinary(BinaryOp op, double l, double r) {
+  switch (op) {
+    case BinaryOp::kAdd:
+      return l + r;
+    case BinaryOp::kSub:
+      return l - r;
+    case BinaryOp::kMul:
+      return l * r;
+    case BinaryOp::kDiv:
+      return l / r;
+    case BinaryOp::kMod:
+      return std::fmod(l, r);
+    case BinaryOp::kPow:
+      return std::pow(l, r);
+    case BinaryOp::kAtan2:
+      return std::atan2(l, r);
+    default:
+      return Compare(op, l, r) ? 1 : 0;
+  }
+}
+
+NodePtr MakeScalarBinary(BinaryOp op, NodePtr l, NodePtr r) {
+  return std::make_shared<ScalarBinaryNode>(op, std::move(l), std::move(r));
+}
+NodePtr MakeVectorScalar(BinaryOp op, bool return_bool, NodePtr vector, NodePtr scalar, bool scalar_left) {
+  return std::make_shared<VectorScalarNode>(op, return_bool, std::move(vector), std::move(scalar), scalar_left);
+}
+NodePtr MakeVectorVector(BinaryOp op, bool return_bool, const VectorMatching& matching, NodePtr l, NodePtr r) {
+  return std::make_shared<VectorVectorNode>(op, return_bool, matching, std::move(l), std::move(r));
+}
+NodePtr MakeSetOperator(BinaryOp op, const VectorMatching& matching, NodePtr l, NodePtr r) {
+  return std::make_shared<SetOperatorNode>(op, matching, std::move(l), std::move(r));
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,337 @@
+// Functions that map each sample by itself: math, trigonometry, clamps, rounding, dates; and the sorts, which only order.
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/engine/arithmetic.h"
+#include "core/engine/nodes/nodes.h"
+
+namespace weir::engine {
+namespace {
+
+using promql::FunctionId;
+using promql::ValueType;
+
+double Sign(double v) { return v < 0 ? -1 : v > 0 ? 1 : v; }
+double Degrees(double v) { return v * 180 / M_PI; }
+double Radians(double v) { return v * M_PI / 180; }
+
+struct Civil {
+  int64_t year;
+  int month;  // 1..12
+  int day;    // 1..31
+};
+
+// Days since the epoch to a proleptic Gregorian date (the era method of Hinnant's "chrono-compatible date algorithms").
+Civil CivilOf(int64_t days) {
+  days += 719468;
+  int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+  auto of_era = static_cast<unsigned>(days - era * 146097);
+  unsigned year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  unsigned day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  unsigned m = (5 * day_of_year + 2) / 153;
+  int month = m < 10 ? static_cast<int>(m) + 3 : static_cast<int>(m) - 9;
+  return {static_cast<int64_t>(year_of_era) + era * 400 + (month <= 2 ? 1 : 0), month,
+          static_cast<int>(day_of_year - (153 * m + 2) / 5 + 1)};
+}
+
+// Seconds of a sample as Go's time package sees them: it counts from the year −292277022399, and what lies before wraps.
+__int128 SecondsOf(double v) {
+  constexpr __int128 kGoZero = 9223372028715321600;
+  __int128 seconds = GoInt64(v);
+  return seconds + kGoZero < 0 ? seconds + (static_cast<__int128>(1) << 64) : seconds;
+}
+__int128 FloorDiv(__int128 a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+int64_t DaysOf(double v) { return static_cast<int64_t>(FloorDiv(SecondsOf(v), 86400)); }
+bool IsLeap(int64_t year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+
+double Minute(double v) { return static_cast<double>((SecondsOf(v) - FloorDiv(SecondsOf(v), 3600) * 3600) / 60); }
+double Hour(double v) { return static_cast<double>((SecondsOf(v) - static_cast<__int128>(DaysOf(v)) * 86400) / 3600); }
+double DayOfWeek(double v) {
+  int64_t day = (DaysOf(v) + 4) % 7;
+  return static_cast<double>(day < 0 ? day + 7 : day);
+}
+double DayOfMonth(double v) { return CivilOf(DaysOf(v)).day; }
+double Month(double v) { return CivilOf(DaysOf(v)).month; }
+double Year(double v) { return static_cast<double>(CivilOf(DaysOf(v)).year); }
+double DayOfYear(double v) {
+  static constexpr int kBefore[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+  Civil date = CivilOf(DaysOf(v));
+  return kBefore[date.month - 1] + date.day + (date.month > 2 && IsLeap(date.year) ? 1 : 0);
+}
+double DaysInMonth(double v) {
+  static constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  Civil date = CivilOf(DaysOf(v));
+  return kDays[date.month - 1] + (date.month == 2 && IsLeap(date.year) ? 1 : 0);
+}
+
+double Round(double v, const double* p) {
+  double inverse = 1 / p[0];
+  return std::floor(v * inverse + 0.5) / inverse;
+}
+double Clamp(double v, const double* p) { return GoMax(p[0], GoMin(p[1], v)); }
+double ClampMin(double v, const double* p) { return GoMax(p[0], v); }
+double ClampMax(double v, const double* p) { return GoMin(p[0], v); }
+
+struct Row {
+  FunctionId id;
+  const char* name;
+  double (*f)(double);
+  double (*with_params)(double, const double*);
+};
+
+constexpr Row kRows[] = {
+    {FunctionId::kAbs, "abs", [](double v) { return std::fabs(v); }, nullptr},
+    {FunctionId::kCeil, "ceil", [](double v) { return std::ceil(v); }, nullptr},
+    {FunctionId::kFloor, "floor", [](double v) { return std::floor(v); }, nullptr},
+    {FunctionId::kSqrt, "sqrt", [](double v) { return std::sqrt(v); }, nullptr},
+    {FunctionId::kExp, "exp", [](double v) { return std::exp(v); }, nullptr},
+    {FunctionId::kLn, "ln", [](double v) { return std::log(v); }, nullptr},
+    {FunctionId::kLog2, "log2", GoLog2, nullptr},
+    {FunctionId::kLog10, "log10", GoLog10, nullptr},
+    {FunctionId::kSin, "sin", [](double v) { return std::sin(v); }, nullptr},
+    {FunctionId::kCos, "cos", [](double v) { return std::cos(v); }, nullptr},
+    {FunctionId::kTan, "tan", [](double v) { return std::tan(v); }, nullptr},
+    {FunctionId::kAsin, "asin", [](double v) { return std::asin(v); }, nullptr},
+    {FunctionId::kAcos, "acos", [](double v) { return std::acos(v); }, nullptr},
+    {FunctionId::kAtan, "atan", [](double v) { return std::atan(v); }, nullptr},
+    {FunctionId::kSinh, "sinh", [](double v) { return std::sinh(v); }, nullptr},
+    {FunctionId::kCosh, "cosh", [](double v) { return std::cosh(v); }, nullptr},
+    {FunctionId::kTanh, "tanh", [](double v) { return std::tanh(v); }, nullptr},
+    {FunctionId::kAsinh, "asinh", [](double v) { return std::asinh(v); }, nullptr},
+    {FunctionId::kAcosh, "acosh", [](double v) { return std::acosh(v); }, nullptr},
+    {FunctionId::kAtanh, "atanh", [](double v) { return std::atanh(v); }, nullptr},
+    {FunctionId::kDeg, "deg", Degrees, nullptr},
+    {FunctionId::kRad, "rad", Radians, nullptr},
+    {FunctionId::kSgn, "sgn", Sign, nullptr},
+    {FunctionId::kMinute, "minute", Minute, nullptr},
+    {FunctionId::kHour, "hour", Hour, nullptr},
+    {FunctionId::kDayOfWeek, "day_of_week", DayOfWeek, nullptr},
+    {FunctionId::kDayOfMonth, "day_of_month", DayOfMonth, nullptr},
+    {FunctionId::kDayOfYear, "day_of_year", DayOfYear, nullptr},
+    {FunctionId::kDaysInMonth, "days_in_month", DaysInMonth, nullptr},
+    {FunctionId::kMonth, "month", Month, nullptr},
+    {FunctionId::kYear, "year", Year, nullptr},
+    {FunctionId::kRound, "round", nullptr, Round},
+    {FunctionId::kClamp, "clamp", nullptr, Clamp},
+    {FunctionId::kClampMin, "clamp_min", nullptr, ClampMin},
+    {FunctionId::kClampMax, "clamp_max", nullptr, ClampMax},
+};
+
+// Slots are those of input 0, the metric name goes.
+class MapNode : public Node {
+ public:
+  explicit MapNode(std::vector<NodePtr> inputs) : Node(ValueType::kVector, std::move(inputs)) {
+    one_name_ = inputs_[0]->one_name();
+  }
+
+ protected:
+  void Extend(Context& ctx) override {
+    for (size_t i = labels_.size(); i < input(0).size(); ++i) {
+      AddSlotDroppingName(ctx, input(0).labels(i));
+    }
+  }
+  template <typename F>
+  void Map(Context& ctx, F f) {
+    present_ = input(0).present();
+    values_.resize(labels_.size());
+    const auto& in = input(0).values();
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (present_[i]) {
+        values_[i] = f(in[i]);
+      }
+    }
+    if (!one_name_) {
+      CheckUnique(ctx);
+    }
+  }
+};
+
+class ElementwiseNode final : public MapNode {
+ public:
+  ElementwiseNode(const Row& row, std::vector<NodePtr> args) : MapNode(std::move(args)), row_(row) {}
+  std::string Describe() const override { return row_.name; }
+
+ protected:
+  void Compute(Context& ctx) override {
+    if (row_.f != nullptr) {
+      Map(ctx, row_.f);
+      return;
+    }
+    double params[2] = {1, 0};
+    for (size_t i = 1; i < inputs_.size(); ++i) {
+      params[i - 1] = input(i).scalar();
+    }
+    if (row_.id == FunctionId::kClamp && params[1] < params[0]) {
+      ClearValues();
+      return;
+    }
+    Map(ctx, [&](double v) { return row_.with_params(v, params); });
+  }
+
+ private:
+  const Row& row_;
+};
+
+class NegateNode final : public MapNode {
+ public:
+  explicit NegateNode(NodePtr operand) : MapNode({std::move(operand)}) {}
+  std::string Describe() const override { return "-"; }
+
+ protected:
+  void Compute(Context& ctx) override {
+    Map(ctx, [](double v) { return -v; });
+  }
+};
+
+class NegateScalarNode final : public Node {
+ public:
+  explicit NegateScalarNode(NodePtr operand) : Node(ValueType::kScalar, {std::move(operand)}) {}
+  std::string Describe() const override { return "-"; }
+
+ protected:
+  void Compute(Context&) override { scalar_ = -input(0).scalar(); }
+};
+
+// Passes its input through and says in which order the slots are to be shown.
+class OrderNode : public Node {
+ public:
+  explicit OrderNode(NodePtr vector) : Node(ValueType::kVector, {std::move(vector)}) {
+    one_name_ = inputs_[0]->one_name();
+  }
+
+ protected:
+  void Extend(Context&) override {
+    for (size_t i = labels_.size(); i < input(0).size(); ++i) {
+      AddSlot(input(0).labels(i), input(0).drop_name(i));
+    }
+  }
+  template <typename Less>
+  void Order(Less less) {
+    values_ = input(0).values();
+    present_ = input(0).present();
+    order_.clear();
+    for (uint32_t i = 0; i < present_.size(); ++i) {
+      if (present_[i]) {
+        order_.push_back(i);
+      }
+    }
+    std::stable_sort(order_.begin(), order_.end(), less);
+  }
+};
+
+class SortNode final : public OrderNode {
+ public:
+  SortNode(NodePtr vector, bool descending) : OrderNode(std::move(vector)), descending_(descending) {}
+  std::string Describe() const override { return descending_ ? "sort_desc" : "sort"; }
+
+ protected:
+  void Compute(Context&) override {
+    Order([this](uint32_t a, uint32_t b) {
+      double x = values_[a];
+      double y = values_[b];
+      if (std::isnan(x) || std::isnan(y)) {
+        return !std::isnan(x) && std::isnan(y);
+      }
+      return descending_ ? x > y : x < y;
+    });
+  }
+
+ private:
+  bool descending_;
+};
+
+// RETURNS: whether a is before b when runs of digits compare as numbers.
+bool NaturalLess(std::string_view a, std::string_view b) {
+  size_t i = 0;
+  size_t j = 0;
+  auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  while (i < a.size() && j < b.size()) {
+    if (digit(a[i]) && digit(b[j])) {
+      size_t i_end = i;
+      size_t j_end = j;
+      while (i_end < a.size() && digit(a[i_end])) {
+        ++i_end;
+      }
+      while (j_end < b.size() && digit(b[j_end])) {
+        ++j_end;
+      }
+      size_t i_first = std::min(a.find_first_not_of('0', i), i_end);
+      size_t j_first = std::min(b.find_first_not_of('0', j), j_end);
+      if (i_end - i_first != j_end - j_first) {
+        return i_end - i_first < j_end - j_first;
+      }
+      int order = a.substr(i_first, i_end - i_first).compare(b.substr(j_first, j_end - j_first));
+      if (order != 0) {
+        return order < 0;
+      }
+      if (i_end - i != j_end - j) {
+        return i_end - i < j_end - j;
+      }
+      i = i_end;
+      j = j_end;
+      continue;
+    }
+    if (a[i] != b[j]) {
+      return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[j]);
+    }
+    ++i;
+    ++j;
+  }
+  return a.size() - i < b.size() - j;
+}
+
+class SortByLabelNode final : public OrderNode {
+ public:
+  SortByLabelNode(NodePtr vector, std::vector<SymbolId> names, bool descending)
+      : OrderNode(std::move(vector)), names_(std::move(names)), descending_(descending) {}
+  std::string Describe() const override { return descending_ ? "sort_by_label_desc" : "sort_by_label"; }
+
+ protected:
+  void Compute(Context& ctx) override {
+    LabelSetTable& table = ctx.labels();
+    Order([&](uint32_t a, uint32_t b) {
+      if (descending_) {
+        std::swap(a, b);
+      }
+      for (SymbolId name : names_) {
+        SymbolId x = table.Value(labels_[a], name);
+        SymbolId y = table.Value(labels_[b], name);
+        if (x != y) {
+          return NaturalLess(table.Text(x), table.Text(y));
+        }
+      }
+      return table.Compare(labels_[a], labels_[b]) < 0;
+    });
+  }
+
+ private:
+  std::vector<SymbolId> names_;
+  bool descending_;
+};
+
+}  // namespace
+
+NodePtr MakeElementwise(FunctionId id, std::vector<NodePtr> args) {
+  for (const Row& row : kRows) {
+    if (row.id == id) {
+      return std::make_shared<ElementwiseNode>(row, std::move(args));
+    }
+  }
+  return nullptr;
+}
+
+NodePtr MakeNegate(NodePtr operand) {
+  if (operand->type() == ValueType::kScalar) {
+    return std::make_shared<NegateScalarNode>(std::move(operand));
+  }
+  return std::make_shared<NegateNode>(std::move(operand));
+}
+
+NodePtr MakeSort(NodePtr vector, bool descending) { return std::make_shared<SortNode>(std::move(vector), descending); }
+NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending) {
+  return std::make_shared<SortByLabelNode>(std::move(vector), std::move(names), descending);
+}
+
+}  // namespace weir::engine

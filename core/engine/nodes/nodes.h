@@ -1,0 +1,89 @@
+#pragma once
+// Makers of the graph's nodes, one file a family under core/engine/nodes/. The planner (core/engine/planner.cc) calls these
+// and nothing else of them. Static errors (a bad regular expression in label_replace) become the node's run-time error, as in
+// Prometheus, where they fail the evaluation and not the load.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/engine/node.h"
+#include "core/promql/ast.h"
+#include "core/promql/functions.h"
+#include "core/window/kernels.h"
+
+namespace weir::engine {
+
+// --- selectors.cc ---
+struct InstantSpec {
+  std::shared_ptr<SeriesSet> set;
+  int64_t offset_ms = 0;
+  bool timestamps = false;  // timestamp(selector): the samples' times instead of their values
+};
+NodePtr MakeInstantSelector(InstantSpec spec);
+
+class SubqueryProducer;  // core/engine/subquery.h
+
+struct RangeSpec {
+  std::shared_ptr<SeriesSet> set;
+  std::shared_ptr<SubqueryProducer> producer;  // null: samples of a selector
+  std::string function;
+  window::Kernel kernel = nullptr;
+  int64_t range_ms = 0;
+  int64_t offset_ms = 0;
+  bool anchored = false;
+  bool smoothed = false;
+  bool keeps_name = false;
+  bool needs_all = false;  // samples from before the series was kept whole do not count
+  // Checks the scalar parameters at each tick; null: none.
+  Status (*check)(const double* params) = nullptr;
+};
+NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params);
+// The child evaluated at one fixed time; frozen once the stream has passed ready_ms.
+NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms);
+// absent(), absent_over_time(): one slot with `labels` when the child is empty.
+NodePtr MakeAbsent(NodePtr child, LabelSetId labels);
+// Delayed name removal, at the end of an expression.
+NodePtr MakeCleanup(NodePtr child);
+
+// --- scalars.cc ---
+NodePtr MakeNumber(double value);
+NodePtr MakeString(std::string text);
+NodePtr MakeTime();  // seconds
+NodePtr MakeScalarOf(NodePtr vector);
+NodePtr MakeVectorOf(NodePtr scalar);
+NodePtr MakeScalarFunction(std::string name, double (*f)(double, double), NodePtr a, NodePtr b);
+
+// --- elementwise.cc ---
+// RETURNS: null when the function is not one that maps values one by one.
+NodePtr MakeElementwise(promql::FunctionId id, std::vector<NodePtr> args);
+NodePtr MakeNegate(NodePtr operand);
+NodePtr MakeSort(NodePtr vector, bool descending);
+NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending);
+
+// --- labels.cc ---
+NodePtr MakeLabelReplace(NodePtr vector, const std::string& destination, const std::string& replacement,
+                         const std::string& source, const std::string& regex);
+NodePtr MakeLabelJoin(NodePtr vector, const std::string& destination, const std::string& separator,
+                      const std::vector<std::string>& sources);
+
+// --- histogram.cc ---
+NodePtr MakeHistogramQuantile(NodePtr q, NodePtr vector);
+NodePtr MakeHistogramQuantiles(NodePtr vector, const std::string& label, std::vector<NodePtr> quantiles);
+NodePtr MakeHistogramFraction(NodePtr lower, NodePtr upper, NodePtr vector);
+// histogram_count and its kind: floats have none, the result is empty.
+NodePtr MakeNativeOnly(NodePtr vector, std::string name);
+
+// --- aggregate.cc ---
+NodePtr MakeAggregate(const promql::AggregateExpr& expr, NodePtr vector, NodePtr param);
+
+// --- binary.cc ---
+double ScalarBinary(promql::BinaryOp op, double l, double r);
+NodePtr MakeScalarBinary(promql::BinaryOp op, NodePtr l, NodePtr r);
+NodePtr MakeVectorScalar(promql::BinaryOp op, bool return_bool, NodePtr vector, NodePtr scalar, bool scalar_left);
+NodePtr MakeVectorVector(promql::BinaryOp op, bool return_bool, const promql::VectorMatching& matching, NodePtr l,
+                         NodePtr r);
+NodePtr MakeSetOperator(promql::BinaryOp op, const promql::VectorMatching& matching, NodePtr l, NodePtr r);
+
+}  // namespace weir::engine

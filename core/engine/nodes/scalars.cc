@@ -1,0 +1,96 @@
+// Scalar nodes: literals, time(), scalar(), vector(), min_of/max_of.
+
+#include <cmath>
+
+#include "core/engine/nodes/nodes.h"
+
+namespace weir::engine {
+namespace {
+
+using promql::ValueType;
+
+class ConstantNode final : public Node {
+ public:
+  explicit ConstantNode(double value) : Node(ValueType::kScalar, {}) { scalar_ = value; }
+  explicit ConstantNode(std::string text) : Node(ValueType::kString, {}) { text_ = std::move(text); }
+  std::string Describe() const override { return "constant"; }
+
+ protected:
+  void Compute(Context&) override {}
+};
+
+class TimeNode final : public Node {
+ public:
+  TimeNode() : Node(ValueType::kScalar, {}) {}
+  std::string Describe() const override { return "time()"; }
+
+ protected:
+  bool TimeDependent() const override { return true; }
+  void Compute(Context& ctx) override { scalar_ = static_cast<double>(ctx.t_ms) / 1000; }
+};
+
+class ScalarOfNode final : public Node {
+ public:
+  explicit ScalarOfNode(NodePtr vector) : Node(ValueType::kScalar, {std::move(vector)}) {}
+  std::string Describe() const override { return "scalar()"; }
+
+ protected:
+  void Compute(Context&) override {
+    scalar_ = NormalNaN();
+    size_t found = 0;
+    for (size_t i = 0; i < input(0).size() && found < 2; ++i) {
+      if (input(0).present()[i]) {
+        scalar_ = input(0).values()[i];
+        ++found;
+      }
+    }
+    if (found != 1) {
+      scalar_ = NormalNaN();
+    }
+  }
+};
+
+class VectorOfNode final : public Node {
+ public:
+  explicit VectorOfNode(NodePtr scalar) : Node(ValueType::kVector, {std::move(scalar)}) { one_name_ = true; }
+  std::string Describe() const override { return "vector()"; }
+
+ protected:
+  void Extend(Context&) override {
+    if (labels_.empty()) {
+      AddSlot(kEmptyLabelSet, false);
+    }
+  }
+  void Compute(Context&) override {
+    ClearValues();
+    values_[0] = input(0).scalar();
+    present_[0] = 1;
+  }
+};
+
+class ScalarFunctionNode final : public Node {
+ public:
+  ScalarFunctionNode(std::string name, double (*f)(double, double), NodePtr a, NodePtr b)
+      : Node(ValueType::kScalar, {std::move(a), std::move(b)}), name_(std::move(name)), f_(f) {}
+  std::string Describe() const override { return name_; }
+
+ protected:
+  void Compute(Context&) override { scalar_ = f_(input(0).scalar(), input(1).scalar()); }
+
+ private:
+  std::string name_;
+  double (*f_)(double, double);
+};
+
+}  // namespace
+
+NodePtr MakeNumber(double value) { return std::make_shared<ConstantNode>(value); }
+NodePtr MakeString(std::string text) { return std::make_shared<ConstantNode>(std::move(text)); }
+NodePtr MakeTime() { return std::make_shared<TimeNode>(); }
+NodePtr MakeScalarOf(NodePtr vector) { return std::make_shared<ScalarOfNode>(std::move(vector)); }
+NodePtr MakeVectorOf(NodePtr scalar) { return std::make_shared<VectorOfNode>(std::move(scalar)); }
+NodePtr MakeScalarFunction(std::string name, double (*f)(double, double), NodePtr a, NodePtr b) {
+  return std::make_shared<ScalarFunctionNode>(std::move(name), f, std::move(a), std::move(b));
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,654 @@
+#include "core/engine/planner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/engine/arithmetic.h"
+#include "core/model/duration.h"
+#include "core/promql/parser.h"
+
+namespace weir::engine {
+
+using promql::As;
+using promql::AtKind;
+using promql::Expr;
+using promql::ExprKind;
+using promql::FunctionId;
+using promql::ValueType;
+
+namespace {
+
+using window::Thinning;
+
+// How each range function reads its window, and what it therefore needs kept.
+struct RangeRow {
+  FunctionId id;
+  window::Kernel kernel;
+  Thinning thinning;
+  uint8_t aggregates;
+  bool resets;
+  bool changes;
+  uint32_t last_kept;
+  bool keeps_name;
+  window::Kernel anchored;
+  window::Kernel smoothed;
+};
+
+constexpr RangeRow kRangeRows[] = {
+    {FunctionId::kRate, window::Rate, Thinning::kEdges, 0, true, false, 1, false, window::AnchoredRate,
+     window::SmoothedRate},
+    {FunctionId::kIncrease, window::Increase, Thinning::kEdges, 0, true, false, 1, false, window::AnchoredIncrease,
+     window::SmoothedIncrease},
+    {FunctionId::kDelta, window::Delta, Thinning::kEdges, 0, false, false, 1, false, window::AnchoredDelta,
+     window::SmoothedDelta},
+    {FunctionId::kIrate, window::Irate, Thinning::kEdges, 0, false, false, 2, false, nullptr, nullptr},
+    {FunctionId::kIdelta, window::Idelta, Thinning::kEdges, 0, false, false, 2, false, nullptr, nullptr},
+    {FunctionId::kChanges, window::Changes, Thinning::kEdges, 0, false, true, 1, false, window::AnchoredChanges,
+     nullptr},
+    {FunctionId::kResets, window::Resets, Thinning::kEdges, 0, true, false, 1, false, window::AnchoredResets, nullptr},
+    {FunctionId::kCountOverTime, window::CountOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr, nullptr},
+    {FunctionId::kPresentOverTime, window::PresentOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kAbsentOverTime, window::PresentOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kFirstOverTime, window::FirstOverTime, Thinning::kEdges, 0, false, false, 1, true, nullptr, nullptr},
+    {FunctionId::kLastOverTime, window::LastOverTime, Thinning::kEdges, 0, false, false, 1, true, nullptr, nullptr},
+    {FunctionId::kTsOfFirstOverTime, window::TsOfFirstOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kTsOfLastOverTime, window::TsOfLastOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kSumOverTime, window::SumOverTime, Thinning::kDense, window::kSums, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kAvgOverTime, window::AvgOverTime, Thinning::kDense, window::kSums, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kMinOverTime, window::MinOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
+     nullptr, nullptr},
+    {FunctionId::kMaxOverTime, window::MaxOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
+     nullptr, nullptr},
+    {FunctionId::kTsOfMinOverTime, window::TsOfMinOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
+     nullptr, nullptr},
+    {FunctionId::kTsOfMaxOverTime, window::TsOfMaxOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
+     nullptr, nullptr},
+    {FunctionId::kStddevOverTime, window::StddevOverTime, Thinning::kDense, window::kDeviations, false, false, 1, false,
+     nullptr, nullptr},
+    {FunctionId::kStdvarOverTime, window::StdvarOverTime, Thinning::kDense, window::kDeviations, false, false, 1, false,
+     nullptr, nullptr},
+    {FunctionId::kQuantileOverTime, window::QuantileOverTime, Thinning::kNever, 0, false, false, 1, false, nullptr,
+     nullptr},
+    {FunctionId::kMadOverTime, window::MadOverTime, Thinning::kNever, 0, false, false, 1, false, nullptr, nullptr},
+    {FunctionId::kDeriv, window::Deriv, Thinning::kDense, window::kRegressions | window::kExtremes, false, false, 1,
+     false, nullptr, nullptr},
+    {FunctionId::kPredictLinear, window::PredictLinear, Thinning::kDense, window::kRegressions | window::kExtremes,
+     false, false, 1, false, nullptr, nullptr},
+    {FunctionId::kDoubleExponentialSmoothing, window::DoubleExponentialSmoothing, Thinning::kNever, 0, false, false, 1,
+     false, nullptr, nullptr},
+};
+
+const RangeRow* FindRangeRow(FunctionId id) {
+  for (const RangeRow& row : kRangeRows) {
+    if (row.id == id) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+Status CheckSmoothing(const double* p) {
+  if (p[0] <= 0 || p[0] >= 1) {
+    return InvalidError("invalid smoothing factor. Expected: 0 < sf < 1, got: " + FormatFloat(p[0], 'f', 6));
+  }
+  if (p[1] <= 0 || p[1] >= 1) {
+    return InvalidError("invalid trend factor. Expected: 0 < tf < 1, got: " + FormatFloat(p[1], 'f', 6));
+  }
+  return {};
+}
+
+// The labels absent() gives: those fixed by an equality matcher that no later matcher on the name contradicts (semantics 2.4).
+Labels AbsentLabels(const Expr& arg) {
+  const Expr* inner = &promql::Unparen(arg);
+  if (inner->kind == ExprKind::kMatrixSelector) {
+    inner = As<promql::MatrixSelector>(*inner).selector.get();
+  }
+  Labels labels;
+  if (inner->kind != ExprKind::kVectorSelector) {
+    return labels;
+  }
+  // Prometheus's storage has by then put the matchers that take series away behind the others.
+  std::vector<Matcher> matchers = As<promql::VectorSelector>(*inner).matchers;
+  std::set<std::string> must_be_set;
+  for (const Matcher& m : matchers) {
+    if (!m.MatchesEmpty()) {
+      must_be_set.insert(m.name());
+    }
+  }
+  std::stable_partition(matchers.begin(), matchers.end(), [&](const Matcher& m) {
+    const bool negative = m.type() == MatchType::kNotEqual || m.type() == MatchType::kNotRegex;
+    return must_be_set.contains(m.name()) && !(negative && m.MatchesEmpty());
+  });
+  std::set<std::string> seen;
+  for (const Matcher& m : matchers) {
+    if (m.name() == kMetricName) {
+      continue;
+    }
+    if (m.type() == MatchType::kEqual && seen.insert(m.name()).second) {
+      labels.Set(m.name(), m.value());
+    } else {
+      labels.Remove(m.name());
+    }
+  }
+  return labels;
+}
+
+// Appends the labels of every absent() in the tree: they depend on the order of matchers, which printed text does not show.
+void AppendAbsentLabels(const Expr& expr, std::string* out) {
+  switch (expr.kind) {
+    case ExprKind::kParen:
+      return AppendAbsentLabels(*As<promql::ParenExpr>(expr).expr, out);
+    case ExprKind::kUnary:
+      return AppendAbsentLabels(*As<promql::UnaryExpr>(expr).expr, out);
+    case ExprKind::kSubquery:
+      return AppendAbsentLabels(*As<promql::SubqueryExpr>(expr).expr, out);
+    case ExprKind::kBinary:
+      AppendAbsentLabels(*As<promql::BinaryExpr>(expr).lhs, out);
+      return AppendAbsentLabels(*As<promql::BinaryExpr>(expr).rhs, out);
+    case ExprKind::kAggregate: {
+      const auto& aggregate = As<promql::AggregateExpr>(expr);
+      if (aggregate.param) {
+        AppendAbsentLabels(*aggregate.param, out);
+      }
+      return AppendAbsentLabels(*aggregate.expr, out);
+    }
+    case ExprKind::kCall: {
+      const auto& call = As<promql::Call>(expr);
+      for (const auto& arg : call.args) {
+        AppendAbsentLabels(*arg, out);
+      }
+      if (call.function->id == FunctionId::kAbsent || call.function->id == FunctionId::kAbsentOverTime) {
+        *out += AbsentLabels(*call.args[0]).ToString();
+      }
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+Result<NodePtr> Planner::PlanRoot(const Expr& expr, const Times& times) {
+  if (expr.type == ValueType::kMatrix) {
+    Fail(expr, Code::kInvalid, "rule result is not a vector or scalar: the expression is a range vector");
+    return status_;
+  }
+  AppendAbsentLabels(expr, &absent_labels_);
+  NodePtr root = Plan(expr, times);
+  if (root && status_.ok() && root->type() == ValueType::kVector && ctx_.options.delayed_name_removal) {
+    root = Shared("names of " + promql::Print(expr), [&] { return MakeCleanup(root); });
+  }
+  if (!status_.ok()) {
+    return status_;
+  }
+  return root;
+}
+
+template <typename Make>
+NodePtr Planner::Shared(const std::string& key, Make make) {
+  if (!status_.ok()) {
+    return nullptr;
+  }
+  if (once_t_ms_ != nullptr || !ctx_.options.share) {
+    return make();
+  }
+  auto& entry = graph_.nodes[absent_labels_.empty() ? key : key + " " + absent_labels_];
+  NodePtr node = entry.lock();
+  if (!node) {
+    node = make();
+    entry = node;
+  }
+  return node;
+}
+
+NodePtr Planner::Fail(const Expr& expr, Code code, const std::string& message) {
+  if (status_.ok()) {
+    status_ = Status(code, code == Code::kUnsupported ? std::to_string(expr.pos.start) + ": " + message : message);
+  }
+  return nullptr;
+}
+
+NodePtr Planner::Plan(const Expr& expr, const Times& times) {
+  if (!status_.ok()) {
+    return nullptr;
+  }
+  switch (expr.kind) {
+    case ExprKind::kNumber: {
+      double value = As<promql::NumberLiteral>(expr).value;
+      return Shared("number " + std::to_string(std::bit_cast<uint64_t>(value)), [&] { return MakeNumber(value); });
+    }
+    case ExprKind::kString:
+      return MakeString(As<promql::StringLiteral>(expr).value);
+    case ExprKind::kParen:
+      return Plan(*As<promql::ParenExpr>(expr).expr, times);
+    case ExprKind::kUnary: {
+      const auto& unary = As<promql::UnaryExpr>(expr);
+      NodePtr operand = Plan(*unary.expr, times);
+      return unary.negate ? Shared(promql::Print(expr), [&] { return MakeNegate(operand); }) : operand;
+    }
+    case ExprKind::kVectorSelector:
+      return PlanSelector(As<promql::VectorSelector>(expr), times, false);
+    case ExprKind::kCall:
+      return PlanCall(As<promql::Call>(expr), times);
+    case ExprKind::kAggregate:
+      return PlanAggregate(As<promql::AggregateExpr>(expr), times);
+    case ExprKind::kBinary:
+      return PlanBinary(As<promql::BinaryExpr>(expr), times);
+    case ExprKind::kMatrixSelector:
+    case ExprKind::kSubquery:
+      break;
+  }
+  return Fail(expr, Code::kUnsupported, "a range vector outside a function is not evaluated");
+}
+
+bool Planner::TimesOf(const Expr& expr, const promql::TimeModifiers& time, const Times& times, Times* out) {
+  if (time.at == AtKind::kNone) {
+    *out = times;
+    return true;
+  }
+  if (time.at == AtKind::kTime) {
+    if (once_t_ms_ != nullptr) {
+      Fail(expr, Code::kUnsupported, "@ in a one-off query: the past is not kept");
+      return false;
+    }
+    *out = Times{0, 0, {time.at_ms}};
+    return true;
+  }
+  if (in_subquery_ > 0) {
+    Fail(expr, Code::kUnsupported, "@ start() and @ end() inside a subquery are not evaluated by streaming");
+    return false;
+  }
+  *out = times;  // both are the evaluation time of a rule
+  return true;
+}
+
+NodePtr Planner::At(NodePtr child, const promql::TimeModifiers& time, const std::string& key) {
+  if (!child || time.at != AtKind::kTime) {
+    return child;
+  }
+  reach_.latest_at_ms = std::max(reach_.latest_at_ms, time.at_ms);
+  const int64_t ready_ms = reach_.latest_at_ms;
+  return Shared("at " + key, [&] {
+    NodePtr node = MakeAt(child, time.at_ms, ready_ms);
+    graph_.fixed.push_back({node, time.at_ms, ready_ms});
+    return node;
+  });
+}
+
+std::shared_ptr<SeriesSet> Planner::SetOf(const promql::VectorSelector& selector) {
+  return once_t_ms_ != nullptr ? ctx_.store.TemporarySet(selector.matchers) : ctx_.store.SetOf(selector.matchers);
+}
+
+void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text) {
+  if (once_t_ms_ != nullptr) {
+    return;
+  }
+  auto shared = std::make_shared<const Demand>(std::move(demand));
+  ctx_.store.AddDemand(*set, shared);
+  demands_.push_back({shared, set, std::move(text)});
+}
+
+// For a one-off evaluation: are the window's edges cuts of what is kept?
+Status Planner::WindowKept(const SeriesSet& set, const Demand& demand) {
+  const int64_t end = *once_t_ms_ - demand.offset_ms;
+  const int64_t start = end - demand.range_ms;
+  for (SeriesId id : set.members) {
+    const window::Profile& profile = ctx_.store.profile_of(id);
+    if (!profile.read || profile.range_ms < demand.offset_ms + demand.range_ms || start < profile.low_range_ms) {
+      return UnsupportedError("no loaded rule keeps a window of " +
+                              FormatDurationMs(demand.offset_ms + demand.range_ms) + " for these series");
+    }
+    if (!ctx_.store.at(id).window.thinned()) {
+      continue;
+    }
+    auto is_cut = [&](int64_t t) {
+      int64_t pane_start = 0;
+      int64_t pane_end = 0;
+      profile.cuts.PaneOf(t, &pane_start, &pane_end);
+      return pane_end == t;
+    };
+    if (profile.thinning > demand.thinning || (demand.aggregates & ~profile.aggregates) != 0 ||
+        demand.last_kept > profile.last_kept || (demand.resets && !profile.count_resets) ||
+        (demand.changes && !profile.count_changes) || !is_cut(end) || !is_cut(start)) {
+      return UnsupportedError("no loaded rule keeps what this function needs of these series at this time");
+    }
+  }
+  return {};
+}
+
+NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Times& times, bool timestamps) {
+  if (selector.smoothed) {
+    return Fail(selector, Code::kUnsupported, "the smoothed modifier on an instant selector is not evaluated yet");
+  }
+  Times at;
+  if (!TimesOf(selector, selector.time, times, &at)) {
+    return nullptr;
+  }
+  reach_.reads_series = true;
+  auto set = SetOf(selector);
+  std::string text = promql::Print(selector);
+  Declare(set, Demand{at, selector.time.offset_ms, 0, ctx_.options.lookback_ms}, text);
+  std::string key = (timestamps ? "timestamp of " : "") + text;
+  NodePtr node = Shared(key + (selector.time.at == AtKind::kTime ? " inner" : ""), [&] {
+    return MakeInstantSelector({set, selector.time.offset_ms, timestamps});
+  });
+  return At(node, selector.time, key);
+}
+
+const std::string* Planner::StringArg(const Expr& expr) {
+  const Expr& inner = promql::Unparen(expr);
+  return inner.kind == ExprKind::kString ? &As<promql::StringLiteral>(inner).value : nullptr;
+}
+
+NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
+  const FunctionId id = call.function->id;
+  switch (id) {
+    case FunctionId::kTime:
+      return Shared("time()", [] { return MakeTime(); });
+    case FunctionId::kPi:
+      return MakeNumber(M_PI);
+    case FunctionId::kStart:
+    case FunctionId::kEnd:
+      if (in_subquery_ > 0) {
+        return Fail(call, Code::kUnsupported,
+                    std::string(call.function->name) + "() inside a subquery is not evaluated by streaming");
+      }
+      return Shared("time()", [] { return MakeTime(); });
+    case FunctionId::kStep:
+    case FunctionId::kRange:
+      return MakeNumber(0);
+    case FunctionId::kMinOf:
+    case FunctionId::kMaxOf: {
+      NodePtr a = Plan(*call.args[0], times);
+      NodePtr b = Plan(*call.args[1], times);
+      return Shared(promql::Print(call), [&] {
+        return MakeScalarFunction(std::string(call.function->name), id == FunctionId::kMinOf ? GoMin : GoMax, a, b);
+      });
+    }
+    case FunctionId::kTimestamp: {
+      const Expr& arg = promql::Unparen(*call.args[0]);
+      if (arg.kind == ExprKind::kVectorSelector) {
+        return PlanSelector(As<promql::VectorSelector>(arg), times, true);
+      }
+      break;
+    }
+    case FunctionId::kAbsent:
+    case FunctionId::kAbsentOverTime:
+      return PlanAbsent(call, times);
+    case FunctionId::kInfo:
+    case FunctionId::kStartTimestamp:
+      return Fail(call, Code::kUnsupported, std::string(call.function->name) + "() is not evaluated yet");
+    case FunctionId::kLabelReplace:
+    case FunctionId::kLabelJoin:
+    case FunctionId::kSortByLabel:
+    case FunctionId::kSortByLabelDesc:
+    case FunctionId::kHistogramQuantiles:
+      return PlanLabelFunction(call, times);
+    default:
+      break;
+  }
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    if (call.args[i]->type == ValueType::kMatrix) {
+      return PlanRange(call, i, times);
+    }
+  }
+  std::vector<NodePtr> args;
+  for (const auto& arg : call.args) {
+    args.push_back(Plan(*arg, times));
+  }
+  if (!status_.ok()) {
+    return nullptr;
+  }
+  return Shared(promql::Print(call), [&]() -> NodePtr {
+    switch (id) {
+      case FunctionId::kScalar:
+        return MakeScalarOf(args[0]);
+      case FunctionId::kVector:
+        return MakeVectorOf(args[0]);
+      case FunctionId::kSort:
+      case FunctionId::kSortDesc:
+        return MakeSort(args[0], id == FunctionId::kSortDesc);
+      case FunctionId::kHistogramQuantile:
+        return MakeHistogramQuantile(args[0], args[1]);
+      case FunctionId::kHistogramFraction:
+        return MakeHistogramFraction(args[0], args[1], args[2]);
+      case FunctionId::kHistogramCount:
+      case FunctionId::kHistogramSum:
+      case FunctionId::kHistogramAvg:
+      case FunctionId::kHistogramStddev:
+      case FunctionId::kHistogramStdvar:
+        return MakeNativeOnly(args[0], std::string(call.function->name));
+      case FunctionId::kTimestamp: {  // of anything but a selector: the evaluation time
+        NodePtr zero = MakeVectorScalar(promql::BinaryOp::kMul, false, args[0], MakeNumber(0), false);
+        NodePtr one = MakeVectorScalar(promql::BinaryOp::kPow, false, zero, MakeNumber(0), false);
+        return MakeVectorScalar(promql::BinaryOp::kMul, false, one, MakeTime(), false);
+      }
+      default:
+        break;
+    }
+    if (args.empty()) {  // date functions without argument: of the evaluation time
+      args.push_back(MakeVectorOf(MakeTime()));
+    }
+    NodePtr node = MakeElementwise(id, args);
+    return node ? node : Fail(call, Code::kUnsupported, std::string(call.function->name) + "() is not evaluated yet");
+  });
+}
+
+NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Times& times) {
+  const RangeRow* row = FindRangeRow(call.function->id);
+  if (row == nullptr) {
+    return Fail(call, Code::kUnsupported, std::string(call.function->name) + "() is not evaluated yet");
+  }
+  std::vector<NodePtr> params;
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    if (i != range_arg) {
+      params.push_back(Plan(*call.args[i], times));
+    }
+  }
+  RangeSpec spec;
+  spec.function = std::string(call.function->name);
+  spec.kernel = row->kernel;
+  spec.keeps_name = row->keeps_name;
+  if (row->id == FunctionId::kDoubleExponentialSmoothing) {
+    spec.check = CheckSmoothing;
+  }
+  const Expr& range = promql::Unparen(*call.args[range_arg]);
+  if (range.kind == ExprKind::kSubquery) {
+    return PlanRangeOverSubquery(As<promql::SubqueryExpr>(range), call, std::move(spec), std::move(params), times);
+  }
+  const auto& matrix = As<promql::MatrixSelector>(range);
+  Demand demand;
+  demand.thinning = matrix.selector->smoothed ? Thinning::kNever : row->thinning;
+  demand.aggregates = row->aggregates;
+  spec.needs_all = demand.thinning == Thinning::kNever;
+  demand.resets = row->resets;
+  demand.changes = row->changes;
+  demand.last_kept = row->last_kept;
+  spec.anchored = matrix.selector->anchored;
+  spec.smoothed = matrix.selector->smoothed;
+  if (spec.anchored || spec.smoothed) {
+    spec.kernel = spec.anchored ? row->anchored : row->smoothed;
+    if (spec.kernel == nullptr) {
+      return Fail(
+          call, Code::kInvalid,
+          std::string(spec.anchored ? "anchored modifier can only be used with: changes, delta, increase, rate, resets"
+                                    : "smoothed modifier can only be used with: delta, increase, rate") +
+              " - not with " + spec.function);
+    }
+  }
+  return PlanRangeOverSelector(matrix, call, std::move(spec), std::move(demand), std::move(params), times);
+}
+
+NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
+                                       Demand demand, std::vector<NodePtr> params, const Times& times) {
+  const promql::TimeModifiers& time = matrix.selector->time;
+  if (time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
+    return Fail(call, Code::kUnsupported, "predict_linear() with @ is not evaluated yet");
+  }
+  if (!TimesOf(matrix, time, times, &demand.times)) {
+    return nullptr;
+  }
+  reach_.reads_series = true;
+  spec.set = SetOf(*matrix.selector);
+  spec.range_ms = matrix.range_ms;
+  spec.offset_ms = time.offset_ms;
+  demand.offset_ms = time.offset_ms;
+  demand.range_ms = matrix.range_ms;
+  demand.anchored = spec.anchored || spec.smoothed;
+  demand.lookback_ms = demand.anchored ? ctx_.options.lookback_ms : 0;
+  if (once_t_ms_ != nullptr) {
+    Status kept = WindowKept(*spec.set, demand);
+    if (!kept.ok()) {
+      return Fail(matrix, kept.code(), std::string(kept.message()));
+    }
+  }
+  std::string text = promql::Print(call);
+  Declare(spec.set, demand, promql::Print(matrix));
+  NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),
+                        [&] { return MakeRange(std::move(spec), std::move(params)); });
+  return At(node, time, text);
+}
+
+NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
+                                       std::vector<NodePtr> params, const Times& times) {
+  if (subquery.time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
+    return Fail(call, Code::kUnsupported, "predict_linear() with @ is not evaluated yet");
+  }
+  Times outer;
+  if (!TimesOf(subquery, subquery.time, times, &outer)) {
+    return nullptr;
+  }
+  const int64_t step = subquery.step_ms > 0 ? subquery.step_ms : ctx_.options.default_step_ms;
+  std::string key = promql::Print(*subquery.expr) + " every " + FormatDurationMs(step);
+  std::shared_ptr<SubqueryProducer> producer;
+  if (once_t_ms_ != nullptr) {
+    auto found = graph_.producers.find(key);
+    producer = found == graph_.producers.end() ? nullptr : found->second.lock();
+    if (!producer || !producer->periodic()) {
+      return Fail(subquery, Code::kUnsupported, "no loaded rule evaluates this subquery");
+    }
+  } else {
+    Times inner;
+    if (outer.interval_ms > 0) {
+      inner = Times{step, 0, {}};
+    }
+    for (int64_t point : outer.points) {
+      auto steps = SubquerySteps(point - subquery.time.offset_ms, subquery.range_ms, step);
+      inner.points.insert(inner.points.end(), steps.begin(), steps.end());
+    }
+    std::sort(inner.points.begin(), inner.points.end());
+    inner.points.erase(std::unique(inner.points.begin(), inner.points.end()), inner.points.end());
+    const Reach before = reach_;
+    reach_ = Reach{};
+    ++in_subquery_;
+    NodePtr child = Plan(*subquery.expr, inner);
+    --in_subquery_;
+    if (!child) {
+      return nullptr;
+    }
+    key += absent_labels_;
+    auto& entry = graph_.producers[key];
+    producer = ctx_.options.share ? entry.lock() : nullptr;
+    if (!producer) {
+      producer = std::make_shared<SubqueryProducer>(child, ctx_.store.HiddenSet(), step);
+      producer->depth = reach_.depth;
+      producer->not_before_ms = reach_.latest_at_ms;
+      producer->reads_series = reach_.reads_series;
+      graph_.producers[ctx_.options.share ? key : key + " " + std::to_string(graph_.producers.size())] = producer;
+    }
+    reach_.depth = std::max(before.depth, reach_.depth + 1);
+    reach_.latest_at_ms = std::max(before.latest_at_ms, reach_.latest_at_ms);
+    reach_.reads_series = reach_.reads_series || before.reads_series;
+    producer->AddTimes(outer, subquery.time.offset_ms, subquery.range_ms);
+  }
+  spec.producer = producer;
+  spec.set = std::shared_ptr<SeriesSet>(producer, &producer->out());
+  spec.range_ms = subquery.range_ms;
+  spec.offset_ms = subquery.time.offset_ms;
+  Demand demand;
+  demand.times = outer;
+  demand.offset_ms = subquery.time.offset_ms;
+  demand.range_ms = subquery.range_ms;
+  demand.thinning = Thinning::kNever;
+  Declare(spec.set, demand, promql::Print(subquery));
+  std::string text = promql::Print(call);
+  NodePtr node = Shared(text + (subquery.time.at == AtKind::kTime ? " inner" : ""),
+                        [&] { return MakeRange(std::move(spec), std::move(params)); });
+  return At(node, subquery.time, text);
+}
+
+NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {
+  NodePtr child = call.function->id == FunctionId::kAbsent ? Plan(*call.args[0], times) : PlanRange(call, 0, times);
+  return Shared("absence " + promql::Print(call),
+                [&] { return MakeAbsent(child, ctx_.labels().InternSet(AbsentLabels(*call.args[0]))); });
+}
+
+NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times) {
+  std::vector<std::string> strings;
+  std::vector<NodePtr> numbers;
+  NodePtr vector = Plan(*call.args[0], times);
+  for (size_t i = 1; i < call.args.size(); ++i) {
+    if (call.args[i]->type == ValueType::kString) {
+      const std::string* text = StringArg(*call.args[i]);
+      if (text == nullptr) {
+        return Fail(*call.args[i], Code::kUnsupported, "want a string literal");
+      }
+      strings.push_back(*text);
+    } else {
+      numbers.push_back(Plan(*call.args[i], times));
+    }
+  }
+  return Shared(promql::Print(call), [&]() -> NodePtr {
+    switch (call.function->id) {
+      case FunctionId::kLabelReplace:
+        return MakeLabelReplace(vector, strings[0], strings[1], strings[2], strings[3]);
+      case FunctionId::kLabelJoin:
+        return MakeLabelJoin(vector, strings[0], strings[1], {strings.begin() + 2, strings.end()});
+      case FunctionId::kHistogramQuantiles:
+        return MakeHistogramQuantiles(vector, strings[0], numbers);
+      default: {
+        std::vector<SymbolId> names;
+        for (const std::string& name : strings) {
+          names.push_back(ctx_.store.Pin(name));
+        }
+        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc);
+      }
+    }
+  });
+}
+
+NodePtr Planner::PlanAggregate(const promql::AggregateExpr& expr, const Times& times) {
+  NodePtr vector = Plan(*expr.expr, times);
+  NodePtr param = expr.param ? Plan(*expr.param, times) : nullptr;
+  return Shared(promql::Print(expr), [&] { return MakeAggregate(expr, vector, param); });
+}
+
+NodePtr Planner::PlanBinary(const promql::BinaryExpr& expr, const Times& times) {
+  NodePtr l = Plan(*expr.lhs, times);
+  NodePtr r = Plan(*expr.rhs, times);
+  return Shared(promql::Print(expr), [&]() -> NodePtr {
+    bool left_scalar = l->type() == ValueType::kScalar;
+    bool right_scalar = r->type() == ValueType::kScalar;
+    if (left_scalar && right_scalar) {
+      return MakeScalarBinary(expr.op, l, r);
+    }
+    if (left_scalar || right_scalar) {
+      return MakeVectorScalar(expr.op, expr.return_bool, left_scalar ? r : l, left_scalar ? l : r, left_scalar);
+    }
+    promql::VectorMatching matching = expr.matching.value_or(promql::VectorMatching{});
+    if (promql::IsSetOperator(expr.op)) {
+      return MakeSetOperator(expr.op, matching, l, r);
+    }
+    return MakeVectorVector(expr.op, expr.return_bool, matching, l, r);
+  });
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,86 @@
+#pragma once
+// Tree to graph. Walks one expression, makes or shares a node for each part, and declares what the plan needs of each
+// selector at its evaluation times. Used for rules (nodes and demands stay) and for one-off queries (nothing is declared;
+// windows must already be kept by some rule).
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/engine/nodes/nodes.h"
+#include "core/engine/subquery.h"
+
+namespace weir::engine {
+
+// Everything that plans share, by canonical text. Weak: plans own their nodes.
+struct Graph {
+  std::unordered_map<std::string, std::weak_ptr<Node>> nodes;
+  std::unordered_map<std::string, std::weak_ptr<SubqueryProducer>> producers;
+  struct Fixed {
+    std::weak_ptr<Node> node;
+    int64_t at_ms;     // what it reads must be kept until it ran
+    int64_t ready_ms;  // when everything it reads has arrived: later than at_ms when another `@` is inside
+  };
+  std::vector<Fixed> fixed;  // `@` nodes not yet passed
+};
+
+// A demand with the text of what made it, for explain.
+struct PlannedDemand {
+  std::shared_ptr<const Demand> demand;
+  std::shared_ptr<SeriesSet> set;
+  std::string text;
+};
+
+class Planner {
+ public:
+  // `once_t_ms`: set for a one-off evaluation at that time.
+  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms) : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms) {}
+
+  // RETURNS: the root; ERRORS as Engine::AddPlan.
+  Result<NodePtr> PlanRoot(const promql::Expr& expr, const Times& times);
+  std::vector<PlannedDemand> TakeDemands() { return std::move(demands_); }
+
+ private:
+  NodePtr Plan(const promql::Expr& expr, const Times& times);
+  NodePtr PlanSelector(const promql::VectorSelector& selector, const Times& times, bool timestamps);
+  NodePtr PlanCall(const promql::Call& call, const Times& times);
+  NodePtr PlanRange(const promql::Call& call, size_t range_arg, const Times& times);
+  NodePtr PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
+                                Demand demand, std::vector<NodePtr> params, const Times& times);
+  NodePtr PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
+                                std::vector<NodePtr> params, const Times& times);
+  NodePtr PlanAbsent(const promql::Call& call, const Times& times);
+  NodePtr PlanLabelFunction(const promql::Call& call, const Times& times);
+  NodePtr PlanAggregate(const promql::AggregateExpr& expr, const Times& times);
+  NodePtr PlanBinary(const promql::BinaryExpr& expr, const Times& times);
+
+  // RETURNS: the shared node of this key, made by `make` if there is none.
+  template <typename Make>
+  NodePtr Shared(const std::string& key, Make make);
+  NodePtr At(NodePtr child, const promql::TimeModifiers& time, const std::string& key);
+  // Times at which a part with these modifiers is evaluated.
+  bool TimesOf(const promql::Expr& expr, const promql::TimeModifiers& time, const Times& times, Times* out);
+  std::shared_ptr<SeriesSet> SetOf(const promql::VectorSelector& selector);
+  void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text);
+  Status WindowKept(const SeriesSet& set, const Demand& demand);
+  NodePtr Fail(const promql::Expr& expr, Code code, const std::string& message);
+  const std::string* StringArg(const promql::Expr& expr);
+
+  Context& ctx_;
+  Graph& graph_;
+  const int64_t* once_t_ms_;
+  Status status_;
+  std::string absent_labels_;  // part of every key: see AppendAbsentLabels
+  int in_subquery_ = 0;
+  // Of the part just planned: nesting of producers, the latest `@` inside, and whether it reads any series.
+  struct Reach {
+    int depth = 0;
+    int64_t latest_at_ms = INT64_MIN;
+    bool reads_series = false;
+  };
+  Reach reach_;
+  std::vector<PlannedDemand> demands_;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,168 @@
+#pragma once
+// The series of one shard and who reads them. A SeriesSet is one selector (or the output of one subquery) with its member
+// series in slot order; a demand says what a plan needs of a set (which window, at which times); a profile is the union of
+// the demands of all sets that hold a series. Labels are matched against selectors once, when a series appears or when
+// selectors change. Engine thread only.
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/engine/engine.h"
+#include "core/model/matcher.h"
+#include "core/model/symbols.h"
+#include "core/window/series_window.h"
+
+namespace weir::engine {
+
+// When something is evaluated: periodically, or at listed points (sorted).
+struct Times {
+  int64_t interval_ms = 0;
+  int64_t phase_ms = 0;
+  std::vector<int64_t> points;
+};
+
+// What a plan needs of a set. UNITS: milliseconds.
+struct Demand {
+  Times times;  // of the evaluations, before the offset
+  int64_t offset_ms = 0;
+  int64_t range_ms = 0;     // 0: an instant selector
+  int64_t lookback_ms = 0;  // how long a silent series stays visible beyond range and offset
+  bool anchored = false;    // the newest sample before the window counts too
+  window::Thinning thinning = window::Thinning::kEdges;
+  uint8_t aggregates = 0;  // families of pane aggregates
+  bool resets = false;
+  bool changes = false;
+  uint32_t last_kept = 1;
+};
+
+class SeriesSet {
+ public:
+  // Slots: member series in order of arrival; kNoSeries where a series expired.
+  std::vector<SeriesId> members;
+  std::vector<uint8_t> drop;      // hidden sets: a member's metric name goes at the end (delayed name removal)
+  uint64_t generation = 1;        // changes when slots were renumbered
+  std::vector<Matcher> matchers;  // empty for a subquery's output
+  bool one_name = false;          // all members have the same metric name
+  std::vector<const window::Profile*> profiles;  // of the members
+  std::vector<std::weak_ptr<const Demand>> demands;
+  uint32_t id = 0;
+  bool attached = false;  // existing series were matched
+  uint32_t dead = 0;
+
+  // RETURNS: a number that grows whenever a member got a sample.
+  uint64_t Version() const {
+    uint64_t sum = 0;
+    for (const window::Profile* p : profiles) {
+      sum += p->version;
+    }
+    return sum;
+  }
+};
+
+struct Series {
+  window::SeriesWindow window;
+  LabelSetId labels = kNoLabelSet;  // kNoLabelSet: a free slot of the table
+  uint32_t profile = 0;
+};
+
+class Store {
+ public:
+  explicit Store(uint32_t series_max);
+
+  LabelSetTable& labels() { return labels_; }
+  const LabelSetTable& labels() const { return labels_; }
+
+  // Interns a name that rules use; it stays for good.
+  SymbolId Pin(std::string_view text);
+  // Gives the label sets and symbols back that neither series nor `live` (by label set id) hold, when enough has gone to be
+  // worth it.
+  void CollectLabels(const std::function<void(std::vector<bool>* live)>& mark);
+
+  // RETURNS: the set of this selector, made if needed; nodes share it and own it.
+  std::shared_ptr<SeriesSet> SetOf(const std::vector<Matcher>& matchers);
+  // RETURNS: the set of this selector as it is now, not kept up to date: for one evaluation.
+  std::shared_ptr<SeriesSet> TemporarySet(const std::vector<Matcher>& matchers);
+  // RETURNS: a set without matchers, for a subquery's output.
+  std::shared_ptr<SeriesSet> HiddenSet();
+  // The demand lives as long as the caller keeps it.
+  void AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand);
+  // Demands or sets were dropped.
+  void MarkChanged() { changed_ = true; }
+  // Brings sets, profiles and series in line after plans came or went. Cheap when nothing changed.
+  void Refresh() {
+    if (changed_) {
+      Rebuild();
+    }
+  }
+
+  SeriesId Intern(LabelSetId labels);
+  // RETURNS: whether a selector matches these labels, which need not be interned.
+  bool AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
+  // RETURNS: a new member of a hidden set; `labels` need not be unique.
+  SeriesId AddHidden(SeriesSet& set, LabelSetId labels, bool drop);
+  Series& at(SeriesId id) { return chunks_[id >> kChunkBits][id & kChunkMask]; }
+  const Series& at(SeriesId id) const { return chunks_[id >> kChunkBits][id & kChunkMask]; }
+  window::Profile& profile(uint32_t id) { return *profiles_[id]->profile; }
+  const window::Profile& profile(uint32_t id) const { return *profiles_[id]->profile; }
+  const window::Profile& profile_of(SeriesId id) const { return profile(at(id).profile); }
+  uint32_t end() const { return next_; }
+  size_t free_count() const { return free_.size(); }
+
+  AppendOutcome Append(SeriesId id, int64_t t_ms, double v);
+  // Nothing at or before floor_ms is evaluated any more.
+  void SetFloor(int64_t floor_ms);
+  // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
+  size_t Expire(int64_t t_ms, int64_t keep_ms);
+  // RETURNS: the longest offset + range of any demand.
+  int64_t LongestMs() const;
+  uint64_t generation() const { return generation_; }
+  uint64_t plans_generation() const { return plans_generation_; }  // without the changes that expiry makes
+  SeriesStats Stats() const;
+
+ private:
+  struct ProfileEntry {
+    std::unique_ptr<window::Profile> profile;
+    std::vector<uint32_t> sets;  // sorted ids
+  };
+  static constexpr uint32_t kChunkBits = 10;
+  static constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
+
+  void Rebuild();
+  void RecomputeProfile(ProfileEntry& entry);
+  uint32_t ProfileOf(const std::vector<uint32_t>& sets);
+  SeriesId Allocate(LabelSetId labels);
+  bool Matches(const SeriesSet& set, LabelSetId labels) const;
+  // Appends ids of the sets that match; `only_new`: of those not attached yet.
+  void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
+  void AddMember(SeriesSet& set, SeriesId id, uint32_t profile);
+  void IndexSets();
+
+  LabelSetTable labels_;
+  std::vector<SymbolId> pinned_;
+  size_t expired_since_collect_ = 0;
+  SymbolId name_symbol_;
+  uint32_t series_max_;
+  std::vector<std::unique_ptr<Series[]>> chunks_;
+  uint32_t next_ = 0;
+  std::vector<SeriesId> free_;
+  std::vector<SeriesId> by_labels_;             // LabelSetId -> series
+  std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
+  std::unordered_map<std::string, uint32_t> set_by_text_;
+  std::unordered_map<SymbolId, std::vector<uint32_t>> sets_by_name_;
+  std::vector<uint32_t> sets_without_name_;
+  std::vector<std::unique_ptr<ProfileEntry>> profiles_;
+  std::map<std::vector<uint32_t>, uint32_t> profile_by_sets_;
+  int64_t floor_ms_;
+  bool changed_ = false;
+  uint64_t generation_ = 1;
+  uint64_t plans_generation_ = 1;
+};
+
+}  // namespace weir::engine

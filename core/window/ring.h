@@ -1,0 +1,198 @@
+#pragma once
+// The kept-sample ring of one series: 16-byte records in time order, the only per-sample state that survives a sample.
+// All windows and offsets on the series read this ring at different places. What is kept is the profile's choice:
+// every sample, or (thinned) per pane between two cuts the first and the last one or two, which is all that the rate
+// family, counts and instant selectors need at a cut to be exact. Records are addressed by index (0 = oldest) and by
+// absolute number, which does not change when older ones leave. One thread. Cost: 32 bytes and what is kept.
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "core/base/status.h"
+
+namespace weir::window {
+
+enum class RecordKind : uint32_t { kFloat = 0, kStale = 1, kHistogram = 2 };
+
+struct Record {
+  double v = 0;                   // for kHistogram: a pool reference
+  uint32_t dt_ms = 0;             // after the ring's base time
+  uint32_t ordinal_and_kind = 0;  // 30 bits: samples seen before this one (stale markers do not count); 2 bits: kind
+
+  RecordKind kind() const { return static_cast<RecordKind>(ordinal_and_kind >> 30); }
+  uint32_t ordinal() const { return ordinal_and_kind & kOrdinalMask; }
+  static constexpr uint32_t kOrdinalMask = (1U << 30) - 1;
+};
+static_assert(sizeof(Record) == 16);
+
+class Ring {
+ public:
+  Ring() = default;
+  ~Ring() { std::free(data_); }
+  Ring(Ring&& other) noexcept { Swap(other); }
+  Ring& operator=(Ring&& other) noexcept {
+    Swap(other);
+    return *this;
+  }
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  uint32_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  // REQUIRES: i < size().
+  const Record& At(uint32_t i) const {
+    uint32_t p = head_ + i;
+    return data_[p >= capacity_ ? p - capacity_ : p];
+  }
+  int64_t Time(uint32_t i) const { return base_ms_ + At(i).dt_ms; }
+  double Value(uint32_t i) const { return At(i).v; }
+  // RETURNS: the absolute number of record 0.
+  uint32_t first_number() const { return first_number_; }
+  size_t HeapBytes() const { return size_t{capacity_} * sizeof(Record); }
+
+  // REQUIRES: t_ms is after the newest record.
+  void Push(int64_t t_ms, double v, uint32_t ordinal, RecordKind kind) {
+    if (size_ == 0) {
+      base_ms_ = t_ms;
+    }
+    if (t_ms - base_ms_ > UINT32_MAX) {
+      Rebase(t_ms);
+    }
+    if (size_ == capacity_) {
+      Grow();
+    }
+    uint32_t p = head_ + size_;
+    p = p >= capacity_ ? p - capacity_ : p;
+    data_[p] = {v, static_cast<uint32_t>(t_ms - base_ms_),
+                (ordinal & Record::kOrdinalMask) | (static_cast<uint32_t>(kind) << 30)};
+    ++size_;
+  }
+  void PopOldest() {
+    if (++head_ == capacity_) {
+      head_ = 0;
+    }
+    --size_;
+    ++first_number_;
+  }
+  void PopNewest() { --size_; }
+  // Removes the record `from_end` places before the newest one (1 = the one before it); the later ones move up.
+  void RemoveFromEnd(uint32_t from_end) {
+    for (uint32_t i = size_ - 1 - from_end; i + 1 < size_; ++i) {
+      Mutable(i) = At(i + 1);
+    }
+    --size_;
+  }
+
+  // RETURNS: index of the newest record at or before t_ms, or -1. Looks from the newest end: right edges are near it.
+  int64_t LastAtOrBefore(int64_t t_ms) const {
+    int64_t i = static_cast<int64_t>(size_) - 1;
+    for (int step = 0; i >= 0 && step < 8; ++step, --i) {
+      if (Time(static_cast<uint32_t>(i)) <= t_ms) {
+        return i;
+      }
+    }
+    int64_t low = -1;
+    while (low < i) {  // the answer lies in [low, i]
+      int64_t middle = (low + i + 1) / 2;
+      if (Time(static_cast<uint32_t>(middle)) <= t_ms) {
+        low = middle;
+      } else {
+        i = middle - 1;
+      }
+    }
+    return low;
+  }
+  // RETURNS: index of the oldest record after t_ms, or size().
+  uint32_t FirstAfter(int64_t t_ms) const {
+    uint32_t low = 0;
+    uint32_t high = size_;
+    while (low < high) {
+      uint32_t middle = (low + high) / 2;
+      if (Time(middle) <= t_ms) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+  // As FirstAfter, starting at a cursor (absolute number) left by an earlier, not later, call: one step a tick.
+  uint32_t FirstAfter(int64_t t_ms, uint32_t* cursor) const {
+    uint32_t i = *cursor - first_number_;
+    if (i > size_ || (i > 0 && Time(i - 1) > t_ms)) {
+      i = FirstAfter(t_ms);
+    } else {
+      while (i < size_ && Time(i) <= t_ms) {
+        ++i;
+      }
+    }
+    *cursor = first_number_ + i;
+    return i;
+  }
+
+  // Asks for the cache lines of the record a cursor stands at and of the newest one.
+  void Prefetch(uint32_t cursor) const {
+    const uint32_t i = cursor - first_number_;
+    if (i < size_) {
+      __builtin_prefetch(&At(i));
+      __builtin_prefetch(&At(size_ - 1));
+    }
+  }
+
+  void Clear() {
+    std::free(data_);
+    data_ = nullptr;
+    capacity_ = head_ = size_ = 0;
+  }
+
+ private:
+  Record& Mutable(uint32_t i) {
+    uint32_t p = head_ + i;
+    return data_[p >= capacity_ ? p - capacity_ : p];
+  }
+  void Swap(Ring& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(base_ms_, other.base_ms_);
+    std::swap(capacity_, other.capacity_);
+    std::swap(head_, other.head_);
+    std::swap(size_, other.size_);
+    std::swap(first_number_, other.first_number_);
+  }
+  void Grow() {
+    uint32_t capacity = capacity_ + (capacity_ < 16 ? 4 : capacity_ / 4);
+    auto* data = static_cast<Record*>(std::malloc(capacity * sizeof(Record)));
+    WEIR_ASSERT(data != nullptr);
+    uint32_t front = size_ < capacity_ - head_ ? size_ : capacity_ - head_;
+    if (size_ > 0) {
+      std::memcpy(static_cast<void*>(data), data_ + head_, front * sizeof(Record));
+      std::memcpy(static_cast<void*>(data + front), data_, (size_ - front) * sizeof(Record));
+    }
+    std::free(data_);
+    data_ = data;
+    capacity_ = capacity;
+    head_ = 0;
+  }
+  // Moves the base so that t_ms fits. Records further than 2^32 ms (49 days) before t_ms are dropped: no window is longer.
+  void Rebase(int64_t t_ms) {
+    while (size_ > 0 && t_ms - Time(0) > UINT32_MAX) {
+      PopOldest();
+    }
+    int64_t base = size_ > 0 ? Time(0) : t_ms;
+    auto shift = static_cast<uint64_t>(base - base_ms_);
+    for (uint32_t i = 0; i < size_; ++i) {
+      Mutable(i).dt_ms -= static_cast<uint32_t>(shift);
+    }
+    base_ms_ = base;
+  }
+
+  Record* data_ = nullptr;
+  int64_t base_ms_ = 0;
+  uint32_t capacity_ = 0;
+  uint32_t head_ = 0;
+  uint32_t size_ = 0;
+  uint32_t first_number_ = 0;
+};
+
+}  // namespace weir::window
