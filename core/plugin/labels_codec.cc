@@ -1,0 +1,173 @@
+// The encoded form of label sets (plugin.h) and its hash.
+
+#include <cstring>
+#include <random>
+
+#include "core/plugin/plugin.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace weir::plugin {
+namespace {
+
+constexpr char kLabelTag = 0x0a;  // field 1, length-delimited: TimeSeries.labels
+constexpr char kNameTag = 0x0a;   // Label.name
+constexpr char kValueTag = 0x12;  // Label.value
+constexpr int kVarintBytesMax = 10;
+
+// The key is random per process, so that nobody outside can prepare label sets that collide.
+struct HashKey {
+  HashKey() {
+    std::random_device random;
+    seed = (static_cast<uint64_t>(random()) << 32) | random();
+    XXH3_generateSecret_fromSeed(secret, seed);
+  }
+  uint64_t seed = 0;
+  unsigned char secret[XXH3_SECRET_DEFAULT_SIZE] = {};
+};
+
+const HashKey& Key() {
+  static const HashKey key;
+  return key;
+}
+
+void AppendVarint(uint64_t v, std::string* out) {
+  while (v >= 0x80) {
+    out->push_back(static_cast<char>(v | 0x80));
+    v >>= 7;
+  }
+  out->push_back(static_cast<char>(v));
+}
+
+size_t VarintBytes(uint64_t v) {
+  size_t bytes = 1;
+  while (v >= 0x80) {
+    v >>= 7;
+    ++bytes;
+  }
+  return bytes;
+}
+
+bool ReadVarint(std::string_view* in, uint64_t* out) {
+  uint64_t v = 0;
+  for (int i = 0; i < kVarintBytesMax && !in->empty(); ++i) {
+    const auto byte = static_cast<unsigned char>(in->front());
+    in->remove_prefix(1);
+    v |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      *out = v;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool ReadBytes(std::string_view* in, std::string_view* out) {
+  uint64_t length = 0;
+  if (!ReadVarint(in, &length) || length > in->size()) {
+    return false;
+  }
+  *out = in->substr(0, length);
+  in->remove_prefix(length);
+  return true;
+}
+
+// Steps over the value of a field that is not known here.
+bool SkipField(uint64_t tag, std::string_view* in) {
+  uint64_t ignored = 0;
+  std::string_view ignored_bytes;
+  size_t fixed = 0;
+  switch (tag & 7) {
+    case 0:
+      return ReadVarint(in, &ignored);
+    case 1:
+      fixed = 8;
+      break;
+    case 2:
+      return ReadBytes(in, &ignored_bytes);
+    case 5:
+      fixed = 4;
+      break;
+    default:
+      return false;
+  }
+  if (in->size() < fixed) {
+    return false;
+  }
+  in->remove_prefix(fixed);
+  return true;
+}
+
+bool DecodeLabel(std::string_view in, std::pair<std::string_view, std::string_view>* label) {
+  while (!in.empty()) {
+    uint64_t tag = 0;
+    if (!ReadVarint(&in, &tag)) {
+      return false;
+    }
+    bool ok = false;
+    if (tag == kNameTag) {
+      ok = ReadBytes(&in, &label->first);
+    } else if (tag == kValueTag) {
+      ok = ReadBytes(&in, &label->second);
+    } else {
+      ok = SkipField(tag, &in);
+    }
+    if (!ok) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void SampleBatch::Clear() {
+  arena.clear();
+  series.clear();
+  samples.clear();
+  histograms = 0;
+  bad_records = 0;
+  first_error.clear();
+}
+
+void HashLabels(std::string_view encoded, uint64_t out[2]) {
+  const HashKey& key = Key();
+  const XXH128_hash_t hash =
+      XXH3_128bits_withSecretandSeed(encoded.data(), encoded.size(), key.secret, sizeof(key.secret), key.seed);
+  out[0] = hash.low64;
+  out[1] = hash.high64;
+}
+
+void EncodeLabels(std::span<const Label> labels, std::string* out) {
+  for (const Label& label : labels) {
+    const size_t length =
+        2 + VarintBytes(label.name.size()) + label.name.size() + VarintBytes(label.value.size()) + label.value.size();
+    out->push_back(kLabelTag);
+    AppendVarint(length, out);
+    out->push_back(kNameTag);
+    AppendVarint(label.name.size(), out);
+    out->append(label.name);
+    out->push_back(kValueTag);
+    AppendVarint(label.value.size(), out);
+    out->append(label.value);
+  }
+}
+
+Status DecodeLabels(std::string_view encoded, std::vector<std::pair<std::string_view, std::string_view>>* out) {
+  const size_t total = encoded.size();
+  out->clear();
+  while (!encoded.empty()) {
+    const size_t offset = total - encoded.size();
+    uint64_t tag = 0;
+    std::string_view label;
+    auto& decoded = out->emplace_back();
+    if (!ReadVarint(&encoded, &tag) || tag != kLabelTag || !ReadBytes(&encoded, &label) ||
+        !DecodeLabel(label, &decoded)) {
+      return Status(Code::kCorrupt, "label block: malformed label at byte " + std::to_string(offset));
+    }
+  }
+  return Status();
+}
+
+}  // namespace weir::plugin

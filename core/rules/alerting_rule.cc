@@ -1,0 +1,305 @@
+#include "core/rules/alerting_rule.h"
+
+#include "core/base/http_server.h"
+#include "core/base/log.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::rules {
+namespace {
+
+constexpr std::string_view kAlertsName = "ALERTS";
+constexpr std::string_view kAlertsForStateName = "ALERTS_FOR_STATE";
+constexpr std::string_view kAlertStateLabel = "alertstate";
+
+bool IsTemplate(std::string_view text) { return text.find("{{") != std::string_view::npos; }
+
+// RETURNS: the constant arguments of `query "…"` and `query `…`` in a template's text. What it misses is only not
+// planned ahead.
+std::vector<std::string> QueryLiterals(std::string_view text) {
+  constexpr std::string_view kWord = "query";
+  std::vector<std::string> found;
+  for (size_t at = text.find(kWord); at != std::string_view::npos; at = text.find(kWord, at)) {
+    at += kWord.size();
+    const size_t open = text.find_first_not_of(" \t\n(", at);
+    if (open == std::string_view::npos || (text[open] != '"' && text[open] != '`')) {
+      continue;
+    }
+    std::string literal;
+    size_t i = open + 1;
+    for (; i < text.size() && text[i] != text[open]; ++i) {
+      if (text[open] == '"' && text[i] == '\\' && i + 1 < text.size()) {
+        ++i;
+      }
+      literal.push_back(text[i]);
+    }
+    if (i < text.size()) {
+      found.push_back(std::move(literal));
+    }
+    at = i;
+  }
+  return found;
+}
+
+int64_t FloorSeconds(int64_t ms) { return ms >= 0 ? ms / 1000 : -((-ms + 999) / 1000); }
+
+}  // namespace
+
+AlertingRule::~AlertingRule() {
+  for (const TemplateQuery& query : queries_) {
+    environment_->engine->RemovePlan(query.plan);
+  }
+}
+
+Status AlertingRule::Prepare() {
+  WEIR_RETURN_IF_ERROR(Rule::Prepare());
+  for (const Label& label : definition_.labels) {
+    WEIR_RETURN_IF_ERROR(PrepareText(label, &labels_));
+    labels_fixed_ = labels_fixed_ && !IsTemplate(label.value);
+  }
+  for (const Label& annotation : definition_.annotations) {
+    WEIR_RETURN_IF_ERROR(PrepareText(annotation, &annotations_));
+    annotations_now_ = annotations_now_ || annotation.value.find("query") != std::string::npos;
+  }
+  generator_path_ = "/graph?g0.expr=" + UrlQueryEscape(definition_.query) + "&g0.tab=1";
+  return {};
+}
+
+Status AlertingRule::PrepareText(const Label& source, std::vector<Text>* into) {
+  Text text{source.name, source.value, nullptr};
+  if (IsTemplate(source.value)) {
+    Result<tmpl::Template> parsed = tmpl::Template::Parse("__alert_" + definition_.name, source.value);
+    if (!parsed.ok()) {
+      return {parsed.status().code(), PlanErrorText(definition_, parsed.status())};
+    }
+    text.expand = std::make_shared<const tmpl::Template>(std::move(*parsed));
+    PlanQueries(source.value);
+  }
+  into->push_back(std::move(text));
+  return {};
+}
+
+void AlertingRule::PlanQueries(const std::string& text) {
+  for (std::string& literal : QueryLiterals(text)) {
+    const auto known = [&](const TemplateQuery& query) { return query.text == literal; };
+    if (std::any_of(queries_.begin(), queries_.end(), known)) {
+      continue;
+    }
+    const promql::ParseOutcome parsed = promql::ParseExpr(literal, environment_->parser);
+    if (parsed.expr == nullptr) {
+      continue;  // the expansion says what is wrong with it
+    }
+    engine::Grid grid = grid_;
+    grid.query_offset_ms = 0;  // templates see the slot itself
+    if (Result<engine::PlanId> plan = environment_->engine->AddPlan(*parsed.expr, grid); plan.ok()) {
+      queries_.push_back({std::move(literal), *plan});
+    }
+  }
+}
+
+void AlertingRule::TakeState(Rule& old) {
+  Rule::TakeState(old);
+  if (auto* alerting = dynamic_cast<AlertingRule*>(&old); alerting != nullptr) {
+    // What templates said under the old text stays until the next evaluation.
+    alerting->ActiveAlerts();
+    alerts_.TakeFrom(alerting->alerts_);
+    for (TrackedAlert* alert : alerts_.All()) {
+      alert->series_generation = 0;  // numbers of the old rule's series
+    }
+  }
+}
+
+Result<std::vector<tmpl::QueryResult>> AlertingRule::Query(const std::string& text, int64_t ts_ms) {
+  for (const TemplateQuery& query : queries_) {
+    if (query.text == text) {
+      return ReadQuery(environment_->engine->Evaluate(query.plan, ts_ms));
+    }
+  }
+  const promql::ParseOutcome parsed = promql::ParseExpr(text, environment_->parser);
+  if (parsed.expr == nullptr) {
+    return InvalidError(parsed.errors.empty() ? "parse error" : parsed.errors.front().ToString());
+  }
+  return ReadQuery(environment_->engine->EvaluateOnce(*parsed.expr, ts_ms));
+}
+
+Result<std::vector<tmpl::QueryResult>> AlertingRule::ReadQuery(const engine::Evaluation& evaluation) {
+  WEIR_RETURN_IF_ERROR(evaluation.status);
+  std::vector<tmpl::QueryResult> results;
+  switch (evaluation.type) {
+    case promql::ValueType::kVector:
+      for (size_t slot = 0; slot < evaluation.vector.size(); ++slot) {
+        if (evaluation.vector.present(slot)) {
+          results.push_back(
+              {environment_->engine->labels().ToLabels(evaluation.vector.labels(slot)), evaluation.vector.value(slot)});
+        }
+      }
+      return results;
+    case promql::ValueType::kScalar:
+      results.push_back({{}, evaluation.scalar});
+      return results;
+    case promql::ValueType::kString:
+      results.push_back({Labels{{"__value__", evaluation.text}}, 0});
+      return results;
+    default:
+      return InvalidError("result of query in a template is neither vector, scalar nor string");
+  }
+}
+
+std::string AlertingRule::Expand(const Text& text, const Labels& element, double value, int64_t ts_ms) {
+  if (text.expand == nullptr) {
+    return text.plain;
+  }
+  const tmpl::TemplateData data{element, environment_->external_labels, environment_->external_url, value};
+  Result<std::string> expanded =
+      text.expand->Expand(data, ts_ms, [this](const std::string& expr, int64_t at_ms) { return Query(expr, at_ms); });
+  if (expanded.ok()) {
+    return std::move(*expanded);
+  }
+  LogDebug("alert template failed", {{"group", group_key_},
+                                     {"rule", definition_.name},
+                                     {"field", text.name},
+                                     {"err", std::string(expanded.status().message())}});
+  environment_->metrics
+      ->GetCounter("weir_template_failures_total", "Expansions of alert templates that failed; the text says why.",
+                   {{"rule_group", group_key_}})
+      .Add();
+  return tmpl::ExpansionErrorText(expanded.status());
+}
+
+std::shared_ptr<const AlertLabels> AlertingRule::IdentityOf(const std::shared_ptr<const Labels>& element, double value,
+                                                            int64_t slot_ms) {
+  auto identity = std::make_shared<AlertLabels>();
+  identity->labels = *element;
+  identity->labels.Remove(kMetricName);
+  for (const Text& label : labels_) {
+    identity->labels.Set(label.name, Expand(label, *element, value, slot_ms));
+  }
+  identity->labels.Set(kAlertName, definition_.name);
+  identity->hash = identity->labels.Hash();
+  return identity;
+}
+
+Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_ms) {
+  elements_.clear();
+  if (evaluation.type == promql::ValueType::kScalar) {
+    elements_.push_back({nullptr, std::make_shared<const Labels>(), evaluation.scalar});
+  } else if (evaluation.type == promql::ValueType::kVector) {
+    const engine::VectorView& view = evaluation.vector;
+    if (view_generation_ != view.generation()) {
+      slots_.clear();
+      view_generation_ = view.generation();
+    }
+    slots_.resize(view.size());
+    for (size_t slot = 0; slot < view.size(); ++slot) {
+      if (!view.present(slot)) {
+        continue;
+      }
+      Slot& kept = slots_[slot];
+      if (kept.element == nullptr) {
+        kept.element = std::make_shared<const Labels>(environment_->engine->labels().ToLabels(view.labels(slot)));
+        if (labels_fixed_) {
+          kept.identity = IdentityOf(kept.element, 0, slot_ms);
+        }
+      }
+      elements_.push_back({kept.identity, kept.element, view.value(slot)});
+    }
+  } else {
+    return InvalidError("rule result is not a vector or scalar");
+  }
+  // The view is read out: templates may call the engine again.
+  for (AlertElement& element : elements_) {
+    if (element.identity == nullptr) {
+      element.identity = IdentityOf(element.element, element.value, slot_ms);
+    }
+  }
+  return {};
+}
+
+void AlertingRule::ExpandAnnotations(TrackedAlert& alert) {
+  if (alert.annotations_current || alert.element == nullptr) {
+    return;
+  }
+  std::vector<Label> expanded;
+  expanded.reserve(annotations_.size());
+  for (const Text& annotation : annotations_) {
+    expanded.push_back({annotation.name, Expand(annotation, *alert.element, alert.value, alert.element_ts_ms)});
+  }
+  alert.annotations = Labels(std::move(expanded));
+  alert.annotations_current = true;
+}
+
+std::vector<TrackedAlert*> AlertingRule::ActiveAlerts() {
+  std::vector<TrackedAlert*> active = alerts_.Active();
+  for (TrackedAlert* alert : active) {
+    ExpandAnnotations(*alert);
+  }
+  return active;
+}
+
+void AlertingRule::Send(const RuleTick& tick) {
+  plugin::AlertBatch batch;
+  batch.tick_ms = tick.slot_ms;
+  for (TrackedAlert* alert : alerts_.TakeDue(tick.slot_ms, interval_ms_, environment_->resend_delay_ms)) {
+    ExpandAnnotations(*alert);
+    plugin::Alert& out = batch.alerts.emplace_back();
+    out.labels = alert->identity->labels;
+    out.annotations = alert->annotations;
+    out.resolved = alert->resolved_at_ms != kNoTime;
+    out.value = alert->value;
+    out.starts_at_ms = alert->fired_at_ms;
+    out.ends_at_ms = out.resolved ? alert->resolved_at_ms : alert->valid_until_ms;
+    out.active_at_ms = alert->active_at_ms;
+    out.generator_url = environment_->external_url + generator_path_;
+  }
+  if (!batch.alerts.empty()) {
+    environment_->output->OnAlerts(std::move(batch));
+  }
+}
+
+void AlertingRule::WriteSeries() {
+  outputs_.Begin();
+  for (TrackedAlert* alert : alerts_.Active()) {
+    if (alert->series_generation != outputs_.generation() || alert->series_state != alert->state) {
+      Labels labels = alert->identity->labels;
+      labels.Set(kMetricName, kAlertsForStateName);
+      alert->for_state_series = outputs_.Find(labels);
+      labels.Set(kMetricName, kAlertsName);
+      labels.Set(kAlertStateLabel, AlertStateText(alert->state));
+      alert->alerts_series = outputs_.Find(std::move(labels));
+      alert->series_generation = outputs_.generation();
+      alert->series_state = alert->state;
+    }
+    outputs_.Add(alert->alerts_series, 1);
+    outputs_.Add(alert->for_state_series, static_cast<double>(FloorSeconds(alert->active_at_ms)));
+  }
+}
+
+Rule::Outcome AlertingRule::Run(const RuleTick& tick) {
+  Outcome outcome;
+  samples_ = 0;
+  const engine::Evaluation evaluation = EvaluatePlan(tick.slot_ms);
+  outcome.failed = evaluation.status;
+  if (outcome.failed.ok()) {
+    outcome.failed = Gather(evaluation, tick.slot_ms);
+  }
+  if (outcome.failed.ok()) {
+    outcome.failed =
+        alerts_.Update(elements_, {definition_.for_ms, definition_.keep_firing_for_ms, limit_}, tick.slot_ms);
+  }
+  if (!outcome.failed.ok()) {
+    return outcome;
+  }
+  if (annotations_now_) {
+    ActiveAlerts();
+  }
+  if (tick.emit) {
+    Send(tick);
+  }
+  WriteSeries();
+  samples_ = outputs_.added();
+  outcome.refused = outputs_.Commit(tick.sample_ms, tick.emitted);
+  return outcome;
+}
+
+}  // namespace weir::rules

@@ -1,0 +1,48 @@
+#pragma once
+// A rule group with every default filled in: what the rules room is given after rule files and the configuration have
+// been read. Plain values; two equal definitions mean that a reload leaves the group undisturbed.
+
+#include "core/model/labels.h"
+#include "core/promql/ast.h"
+#include "core/rules/schedule.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace weir::rules {
+
+struct RuleDefinition {
+  bool alerting = false;
+  std::string name;                                  // of the recorded series or of the alert
+  std::string query;                                 // the canonical text of `expr`
+  std::function<std::string(size_t)> where_in_expr;  // file:line:col of a byte of the expression; may be empty
+  promql::ExprPtr expr;
+  std::vector<Label> labels;       // group labels under rule labels, by name; an empty value removes the result's label
+  std::vector<Label> annotations;  // alerts only, by name
+  int64_t for_ms = 0;
+  int64_t keep_firing_for_ms = 0;
+  std::string where;  // file:line:col of the expression, for messages
+
+  // Position does not count: a rule that moved in its file is the same rule.
+  friend bool operator==(const RuleDefinition& a, const RuleDefinition& b) {
+    return a.alerting == b.alerting && a.name == b.name && a.query == b.query && a.labels == b.labels &&
+           a.annotations == b.annotations && a.for_ms == b.for_ms && a.keep_firing_for_ms == b.keep_firing_for_ms;
+  }
+};
+
+struct GroupDefinition {
+  std::string file;  // as shown by APIs and metrics
+  std::string name;
+  Slots slots;
+  int64_t query_offset_ms = 0;
+  uint64_t limit = 0;  // series or alerts a rule may produce; 0 = any number
+  std::vector<RuleDefinition> rules;
+
+  // RETURNS: `file;name`, the identity of the group across reloads and in metrics.
+  std::string Key() const { return file + ";" + name; }
+  friend bool operator==(const GroupDefinition&, const GroupDefinition&) = default;
+};
+
+}  // namespace weir::rules

@@ -1,0 +1,68 @@
+#include "core/rules/recording_rule.h"
+
+#include <utility>
+
+namespace weir::rules {
+
+OutputSeries::Index RecordingRule::OutputOf(Labels result) {
+  result.Set(kMetricName, definition_.name);
+  for (const Label& label : definition_.labels) {
+    result.Set(label.name, label.value);
+  }
+  return outputs_.Find(std::move(result));
+}
+
+void RecordingRule::CoverSlots(const engine::VectorView& view) {
+  if (view_generation_ != view.generation() || output_generation_ != outputs_.generation()) {
+    slots_.clear();
+    view_generation_ = view.generation();
+    output_generation_ = outputs_.generation();
+  }
+  slots_.resize(view.size(), OutputSeries::kNoIndex);
+}
+
+Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
+  outputs_.Begin();
+  if (evaluation.type == promql::ValueType::kScalar) {
+    outputs_.Add(OutputOf({}), evaluation.scalar);
+  } else if (evaluation.type == promql::ValueType::kVector) {
+    const engine::VectorView& view = evaluation.vector;
+    CoverSlots(view);
+    for (size_t slot = 0; slot < view.size(); ++slot) {
+      if (!view.present(slot)) {
+        continue;
+      }
+      if (slots_[slot] == OutputSeries::kNoIndex) {
+        slots_[slot] = OutputOf(environment_->engine->labels().ToLabels(view.labels(slot)));
+      }
+      if (!outputs_.Add(slots_[slot], view.value(slot))) {
+        return InvalidError("vector contains metrics with the same labelset after applying rule labels");
+      }
+    }
+  } else {
+    return InvalidError("rule result is not a vector or scalar");
+  }
+  if (limit_ > 0 && outputs_.added() > limit_) {
+    return LimitError("exceeded limit of " + std::to_string(limit_) + " with " + std::to_string(outputs_.added()) +
+                      " series");
+  }
+  return {};
+}
+
+Rule::Outcome RecordingRule::Run(const RuleTick& tick) {
+  Outcome outcome;
+  const engine::Evaluation evaluation = EvaluatePlan(tick.slot_ms);
+  outcome.failed = evaluation.status;
+  if (outcome.failed.ok()) {
+    outcome.failed = Gather(evaluation);
+  }
+  if (outcome.failed.ok()) {
+    samples_ = outputs_.added();
+    outcome.refused = outputs_.Commit(tick.sample_ms, tick.emitted);
+  } else {
+    samples_ = 0;
+  }
+  return outcome;
+}
+
+}  // namespace weir::rules
