@@ -1,0 +1,66 @@
+#include <cstdio>
+
+#include "core/base/files.h"
+#include "core/cli/commands.h"
+#include "core/config/config.h"
+#include "core/runtime/check.h"
+
+namespace weir::cli {
+namespace {
+
+void PrintProblems(const runtime::CheckOutcome& outcome) {
+  for (const std::string& notice : outcome.notices) {
+    std::fprintf(stderr, "note: %s\n", notice.c_str());
+  }
+  for (const std::string& error : outcome.errors) {
+    std::fprintf(stderr, "%s\n", error.c_str());
+  }
+}
+
+}  // namespace
+
+int CheckCommand(const std::vector<std::string>& files) {
+  int code = 0;
+  for (const std::string& file : files) {
+    const runtime::CheckOutcome outcome = runtime::CheckFile(file);
+    PrintProblems(outcome);
+    if (!outcome.ok()) {
+      std::printf("%s: %zu error%s\n", file.c_str(), outcome.errors.size(), outcome.errors.size() == 1 ? "" : "s");
+      code = 1;
+      continue;
+    }
+    std::printf("%s: ok, a %s with %zu rules in %zu groups\n", file.c_str(), outcome.kind.c_str(), outcome.rules,
+                outcome.groups);
+  }
+  return code;
+}
+
+int ExplainCommand(const std::string& file, const std::string& name) {
+  runtime::CheckOutcome outcome;
+  const std::string text = runtime::ExplainFile(file, name, &outcome);
+  if (!outcome.ok()) {
+    PrintProblems(outcome);
+    return 1;
+  }
+  if (text.empty()) {
+    std::fprintf(stderr, "%s: no rule named \"%s\"\n", file.c_str(), name.c_str());
+    return 1;
+  }
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+int ConfigDocsCommand(const std::string& output) {
+  const std::string text = config::GenerateConfigurationMarkdown(plugin::Plugins());
+  if (output.empty()) {
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
+  if (const Status status = WriteFileAtomically(output, text); !status.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace weir::cli

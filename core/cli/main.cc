@@ -1,0 +1,129 @@
+// The weir program: subcommands and their help.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "core/cli/commands.h"
+
+namespace weir::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "weir evaluates Prometheus recording and alerting rules on the stream: samples come in by\n"
+    "remote write, Kafka or a recorded file, recorded series and alerts go out, no database behind it.";
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  weir run --config configs/quickstart.yml      a simulated GPU fleet, alerts on the console\n"
+    "  weir run --config prometheus.yml              your own configuration of Prometheus works\n"
+    "  weir check weir.yml rules/*.yml               what is wrong, where, and what to write instead\n"
+    "  weir test tests/promql                        conformance scripts, evaluated by streaming\n"
+    "  weir explain rules/gpu.rules.yml              what a rule keeps and what it costs\n"
+    "\n"
+    "Help on a command: weir COMMAND --help. All options of weir.yml: docs/CONFIGURATION.md.";
+
+void AddRun(CLI::App& app, RunOptions* options) {
+  CLI::App* run = app.add_subcommand("run", "Runs weir until SIGTERM or SIGINT.");
+  run->add_option("-c,--config", options->config, "The configuration, weir.yml or prometheus.yml.")
+      ->capture_default_str();
+  run->add_option("--listen", options->listen,
+                  "HOST:PORT to serve remote write, API and metrics on; over the file's `listen`.");
+  run->add_option("--log-level", options->log_level, "debug, info, warn or error.")->capture_default_str();
+  run->footer(
+      "Signals:\n"
+      "  SIGHUP            reads configuration and rules again; a bad file changes nothing and says why\n"
+      "                    (also: curl -X POST http://127.0.0.1:9797/-/reload)\n"
+      "  SIGTERM, SIGINT   sources stop, what is queued is evaluated, sinks send what they hold; exit 0\n"
+      "\n"
+      "Exit status:\n"
+      "  0   ended in order      1   something could not start, e.g. the port is taken\n"
+      "  2   the configuration or a rule is wrong; nothing has listened\n"
+      "\n"
+      "Examples:\n"
+      "  weir run --config configs/quickstart.yml\n"
+      "  weir run --config /etc/weir/weir.yml --listen 0.0.0.0:9797 --log-level warn");
+}
+
+void AddCheck(CLI::App& app, std::vector<std::string>* files) {
+  CLI::App* check = app.add_subcommand("check", "Checks configurations and rule files without starting anything.");
+  check->add_option("FILE", *files, "weir.yml, prometheus.yml, rule files, PrometheusRule resources, ConfigMaps.")
+      ->required();
+  check->footer(
+      "A configuration is checked with the rule files that it names. Every problem is one line,\n"
+      "FILE:LINE:COL: what is wrong, what was found, what to write instead.\n"
+      "\n"
+      "Exit status: 0 when all files are fine, 1 otherwise.\n"
+      "\n"
+      "Example:\n"
+      "  weir check weir.yml rules/*.yml");
+}
+
+void AddTest(CLI::App& app, TestOptions* options) {
+  CLI::App* test = app.add_subcommand("test", "Runs promqltest scripts, evaluating every expression by streaming.");
+  test->add_option("PATH", options->paths, "Scripts, or directories of .test files.")->required();
+  test->add_flag("--one-by-one", options->one_by_one, "An engine of its own for every eval: nothing is shared.");
+  test->add_flag("--unsupported", options->show_unsupported, "Also name the evals that were not run, and why.");
+  test->footer(
+      "Each `eval` is planned as a rule, the loaded samples are fed in time order, and the tick at its\n"
+      "time must give the expected result. The last line is\n"
+      "  passed N, failed N, unsupported N, undecidable N\n"
+      "where undecidable evals need samples after their own time.\n"
+      "\n"
+      "Exit status: 0 when nothing failed, 1 otherwise.");
+}
+
+void AddExplain(CLI::App& app, std::string* file, std::string* name) {
+  CLI::App* explain = app.add_subcommand("explain", "Prints what each rule keeps and how it is evaluated.");
+  explain->add_option("FILE", *file, "A configuration or a rule file.")->required();
+  explain->add_option("--rule", *name, "Only rules that record, or alert under, this name.");
+  explain->footer("Example:\n  weir explain rules/slo.rules.yml --rule slo:burn_rate:5m");
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(kAbout, "weir");
+  app.set_version_flag("-V,--version", VersionText());
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  RunOptions run;
+  TestOptions test;
+  std::vector<std::string> files;
+  std::string explain_file;
+  std::string explain_rule;
+  std::string docs_output;
+  AddRun(app, &run);
+  AddCheck(app, &files);
+  AddTest(app, &test);
+  AddExplain(app, &explain_file, &explain_rule);
+  CLI::App* docs = app.add_subcommand("config-docs", "Writes docs/CONFIGURATION.md from the option rows.");
+  docs->add_option("-o,--output", docs_output, "File to write; standard output without it.");
+  app.add_subcommand("version", "Prints version, commit, libraries and plug-ins.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  const CLI::App* chosen = app.get_subcommands().front();
+  const std::string name = chosen->get_name();
+  if (name == "run") {
+    return RunCommand(run);
+  }
+  if (name == "check") {
+    return CheckCommand(files);
+  }
+  if (name == "test") {
+    return TestCommand(test);
+  }
+  if (name == "explain") {
+    return ExplainCommand(explain_file, explain_rule);
+  }
+  if (name == "config-docs") {
+    return ConfigDocsCommand(docs_output);
+  }
+  std::fputs(VersionText().c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::cli
+
+int main(int argc, char** argv) { return weir::cli::Main(argc, argv); }

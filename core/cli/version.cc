@@ -1,0 +1,36 @@
+#include <curl/curl.h>
+#include <librdkafka/rdkafka.h>
+#include <openssl/crypto.h>
+#include <boost/version.hpp>
+
+#include "core/cli/commands.h"
+#include "core/plugin/plugin.h"
+
+namespace weir::cli {
+
+std::string VersionNumber() { return WEIR_VERSION; }
+std::string Commit() { return WEIR_COMMIT; }
+
+std::string Compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "gcc " __VERSION__;
+#endif
+}
+
+std::string VersionText() {
+  std::string text = "weir " + VersionNumber() + ", commit " + Commit() + ", " + Compiler() + "\n";
+  text += "libraries:\n  " + std::string(curl_version()) + "\n  librdkafka/" + rd_kafka_version_str() + "\n  " +
+          OpenSSL_version(OPENSSL_VERSION) + "\n  Boost " BOOST_LIB_VERSION "\n";
+  text += "plug-ins:";
+  for (const plugin::Plugin* plugin : plugin::Plugins()) {
+    const std::string_view kind = plugin->kind == plugin::PluginKind::kSource  ? "source"
+                                  : plugin->kind == plugin::PluginKind::kCodec ? "codec"
+                                                                               : "sink";
+    text += "\n  " + std::string(kind) + " " + std::string(plugin->name);
+  }
+  return text + "\n";
+}
+
+}  // namespace weir::cli

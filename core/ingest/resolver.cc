@@ -1,0 +1,485 @@
+#include "core/ingest/resolver.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "core/base/log.h"
+
+namespace weir::ingest {
+namespace {
+
+using engine::AppendOutcome;
+using engine::SeriesId;
+using plugin::IngestOutcome;
+using plugin::SampleBatch;
+
+constexpr uint32_t kNowhere = 0xffffffff;
+constexpr uint32_t kChunkBits = 14;  // aliases a chunk; chunks never move, so growing does not stall ingest
+constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
+constexpr uint32_t kIndexShards = 64;       // one shard rehashes at a time, for the same reason
+constexpr uint32_t kSweepStep = 64;         // aliases looked at per batch …
+constexpr uint32_t kSweepSeriesShare = 16;  // … and one more for so many of its series
+constexpr int64_t kLogEveryMs = 10000;
+
+// Alias::series beyond the engine's ids.
+constexpr uint32_t kFree = 0xfffffffe;     // the slot holds no alias
+constexpr uint32_t kIgnored = 0xfffffffd;  // no rule reads it
+constexpr uint32_t kInvalid = 0xfffffffc;  // its labels are no series
+constexpr uint32_t kLimited = 0xfffffffb;  // the engine had no room
+constexpr uint32_t kSeriesEnd = kLimited;
+
+struct Alias {
+  uint64_t hash[2] = {0, 0};
+  uint32_t series = kFree;
+  uint32_t next = kNowhere;  // what followed it last time
+  uint32_t generation = 0;   // Impl::Generation() when `series` was found
+  uint32_t epoch = 0;        // when it was seen last
+};
+static_assert(sizeof(Alias) == 32);
+
+struct HashKey {
+  uint64_t low;
+  uint64_t high;
+};
+
+// All known label sets: chunks of aliases with stable positions, and the index from hashes to positions.
+class AliasTable {
+ public:
+  explicit AliasTable(uint32_t aliases_max) : aliases_max_(aliases_max) {
+    shards_.reserve(kIndexShards);
+    for (uint32_t i = 0; i < kIndexShards; ++i) {
+      shards_.emplace_back(0, PositionHash{this}, PositionEqual{this});
+    }
+  }
+
+  Alias& at(uint32_t position) { return chunks_[position >> kChunkBits][position & kChunkMask]; }
+  const Alias& at(uint32_t position) const { return chunks_[position >> kChunkBits][position & kChunkMask]; }
+  bool Is(uint32_t position, const uint64_t hash[2]) const {
+    if (position >= end_) {
+      return false;
+    }
+    const Alias& alias = at(position);
+    return alias.hash[0] == hash[0] && alias.hash[1] == hash[1];
+  }
+
+  // RETURNS: the position, or kNowhere.
+  uint32_t Find(const uint64_t hash[2]) const {
+    const Shard& shard = shards_[ShardOf(hash[0])];
+    const auto found = shard.find(HashKey{hash[0], hash[1]});
+    return found == shard.end() ? kNowhere : *found;
+  }
+
+  // RETURNS: the position of a new alias, kNowhere when the table is full.
+  uint32_t Add(const uint64_t hash[2]) {
+    uint32_t position = kNowhere;
+    if (!free_.empty()) {
+      position = free_.back();
+      free_.pop_back();
+    } else {
+      if (end_ >= aliases_max_) {
+        return kNowhere;
+      }
+      position = end_++;
+      if ((position >> kChunkBits) >= chunks_.size()) {
+        chunks_.push_back(std::make_unique<Alias[]>(size_t{1} << kChunkBits));
+      }
+    }
+    Alias& alias = at(position);
+    alias = Alias{};
+    alias.hash[0] = hash[0];
+    alias.hash[1] = hash[1];
+    alias.next = position + 1;  // new series come in the sender's order
+    alias.series = kInvalid;
+    shards_[ShardOf(hash[0])].insert(position);
+    return position;
+  }
+
+  void Remove(uint32_t position) {
+    shards_[ShardOf(at(position).hash[0])].erase(position);
+    at(position) = Alias{};
+    free_.push_back(position);
+  }
+
+  uint32_t end() const { return end_; }
+  size_t size() const { return end_ - free_.size(); }
+  size_t bytes() const {
+    size_t slots = 0;
+    for (const Shard& shard : shards_) {
+      slots += shard.capacity();
+    }
+    return (chunks_.size() << kChunkBits) * sizeof(Alias) + slots * (sizeof(uint32_t) + 1) +
+           free_.capacity() * sizeof(uint32_t);
+  }
+
+ private:
+  struct PositionHash {
+    using is_transparent = void;
+    const AliasTable* table;
+    size_t operator()(uint32_t position) const { return table->at(position).hash[1]; }
+    size_t operator()(const HashKey& key) const { return key.high; }
+  };
+  struct PositionEqual {
+    using is_transparent = void;
+    const AliasTable* table;
+    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(uint32_t a, const HashKey& b) const {
+      return table->at(a).hash[0] == b.low && table->at(a).hash[1] == b.high;
+    }
+    bool operator()(const HashKey& a, uint32_t b) const { return (*this)(b, a); }
+  };
+  using Shard = absl::flat_hash_set<uint32_t, PositionHash, PositionEqual>;
+
+  static size_t ShardOf(uint64_t low) { return low & (kIndexShards - 1); }
+
+  const uint32_t aliases_max_;
+  uint32_t end_ = 0;
+  std::vector<std::unique_ptr<Alias[]>> chunks_;
+  std::vector<uint32_t> free_;
+  std::vector<Shard> shards_;
+};
+
+using LabelViews = std::vector<std::pair<std::string_view, std::string_view>>;
+
+std::string TextOf(const LabelViews& labels) {
+  static constexpr size_t kTextBytesMax = 200;  // of a value; enough to recognise it
+  std::vector<Label> owned;
+  for (const auto& [name, value] : labels) {
+    owned.push_back({std::string(name.substr(0, kTextBytesMax)), std::string(value.substr(0, kTextBytesMax))});
+  }
+  return Labels(std::move(owned)).ToString();
+}
+
+}  // namespace
+
+std::string_view InvalidReasonText(InvalidReason reason) {
+  static constexpr std::string_view kTexts[kInvalidReasons] = {
+      "malformed labels",    "label set too large",  "too many labels",    "no metric name",       "empty label name",
+      "label name too long", "label value too long", "label is not UTF-8", "duplicate label name",
+  };
+  return kTexts[static_cast<size_t>(reason)];
+}
+
+struct Resolver::Impl {
+  Impl(engine::Engine* given, ResolverLimits given_limits)
+      : engine(*given), limits(given_limits), aliases(given_limits.aliases_max) {}
+
+  // --- known series ---
+
+  // RETURNS: kNowhere, or the position of the alias with this hash; moves the cursor there and learns the order.
+  uint32_t Locate(const uint64_t hash[2], uint32_t* cursor) {
+    const uint32_t before = *cursor;
+    uint32_t position = kNowhere;
+    if (before < aliases.end()) {
+      position = aliases.at(before).next;
+      if (aliases.Is(position, hash)) {
+        ++stats.predicted;
+        *cursor = position;
+        return position;
+      }
+      position = before + 1;
+      if (aliases.Is(position, hash)) {
+        ++stats.predicted;
+        aliases.at(before).next = position;
+        *cursor = position;
+        return position;
+      }
+    }
+    position = aliases.Find(hash);
+    if (position != kNowhere) {
+      ++stats.probed;
+      Follow(position, cursor);
+    }
+    return position;
+  }
+
+  void Follow(uint32_t position, uint32_t* cursor) {
+    if (*cursor < aliases.end()) {
+      aliases.at(*cursor).next = position;
+    }
+    *cursor = position;
+  }
+
+  // RETURNS: an engine series or one of the marks above.
+  uint32_t Resolve(const SampleBatch::Series& series, uint32_t* cursor) {
+    uint32_t position = Locate(series.hash, cursor);
+    if (position == kNowhere) {
+      position = aliases.Add(series.hash);
+      if (position == kNowhere) {
+        return Parse(series.labels);
+      }
+      Follow(position, cursor);
+      Alias& alias = aliases.at(position);
+      alias.epoch = epoch;
+      alias.series = Parse(series.labels);
+      alias.generation = Generation(alias.series);
+      return alias.series;
+    }
+    Alias& alias = aliases.at(position);
+    if (alias.epoch != epoch) {
+      alias.epoch = epoch;
+    }
+    if (alias.generation != Generation(alias.series)) {
+      Revalidate(series.labels, &alias);
+    }
+    return alias.series;
+  }
+
+  // --- parsing ---
+
+  // What must not have changed since an alias was resolved: expired series free their ids, but ignored series stay ignored
+  // until rules change.
+  uint32_t Generation(uint32_t series) const { return series == kIgnored ? plans_generation : structure_generation; }
+
+  // Rules or series ids changed since the alias was resolved.
+  void Revalidate(std::string_view block, Alias* alias) {
+    if (alias->series < kSeriesEnd && HasLabels(alias->series, block)) {
+      if (!engine.IsRead(alias->series)) {
+        alias->series = kIgnored;
+      }
+    } else if (alias->series != kInvalid) {
+      alias->series = Parse(block);
+    }
+    alias->generation = Generation(alias->series);
+  }
+
+  // RETURNS: whether the series still is the one with these labels. Cheaper than interning them; a block that is not sorted or
+  // holds empty values may give a false no.
+  bool HasLabels(SeriesId series, std::string_view block) {
+    const LabelSetId set = engine.SeriesLabels(series);
+    if (set == kNoLabelSet || !plugin::DecodeLabels(block, &views).ok()) {
+      return false;
+    }
+    const LabelSetTable& table = engine.labels();
+    const std::span<const LabelPair> own = table.Pairs(set);
+    return std::equal(own.begin(), own.end(), views.begin(), views.end(),
+                      [&table](const LabelPair& pair, const auto& view) {
+                        return table.Text(pair.name) == view.first && table.Text(pair.value) == view.second;
+                      });
+  }
+
+  uint32_t Parse(std::string_view block) {
+    ++stats.parsed;
+    InvalidReason reason{};
+    if (!Check(block, &reason)) {
+      NoteInvalid(reason);
+      return kInvalid;
+    }
+    if (!engine.WouldRead(views)) {
+      return kIgnored;
+    }
+    LabelSetTable& table = engine.labels();
+    pairs.clear();
+    for (const auto& [name, value] : views) {
+      pairs.push_back({table.Intern(name), table.Intern(value)});
+    }
+    const SeriesId series = engine.Intern(table.InternSet(pairs));
+    return series == engine::kNoSeries ? kLimited : series;
+  }
+
+  // Decodes the block into `views`, sorted. RETURNS: whether it is a series.
+  bool Check(std::string_view block, InvalidReason* reason) {
+    const auto fail = [reason](InvalidReason why) {
+      *reason = why;
+      return false;
+    };
+    views.clear();
+    if (block.size() > limits.block_bytes_max) {
+      return fail(InvalidReason::kTooLarge);
+    }
+    if (!plugin::DecodeLabels(block, &views).ok()) {
+      return fail(InvalidReason::kMalformed);
+    }
+    if (views.size() > limits.labels_max) {
+      return fail(InvalidReason::kTooManyLabels);
+    }
+    bool named = false;
+    for (const auto& [name, value] : views) {
+      if (name.empty()) {
+        return fail(InvalidReason::kEmptyName);
+      }
+      if (name.size() > limits.name_bytes_max) {
+        return fail(InvalidReason::kNameTooLong);
+      }
+      if (value.size() > limits.value_bytes_max) {
+        return fail(InvalidReason::kValueTooLong);
+      }
+      if (!IsValidUtf8(name) || !IsValidUtf8(value)) {
+        return fail(InvalidReason::kNotUtf8);
+      }
+      named = named || (name == kMetricName && !value.empty());
+    }
+    const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+    if (!std::is_sorted(views.begin(), views.end(), by_name)) {
+      ++stats.unsorted_series;
+      std::stable_sort(views.begin(), views.end(), by_name);
+    }
+    const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
+    if (std::adjacent_find(views.begin(), views.end(), same_name) != views.end()) {
+      return fail(InvalidReason::kDuplicateName);
+    }
+    return named || fail(InvalidReason::kNoMetricName);
+  }
+
+  void NoteInvalid(InvalidReason reason) {
+    ++stats.invalid_series[static_cast<size_t>(reason)];
+    if (now_ms - last_log_ms >= kLogEveryMs || last_log_ms > now_ms) {
+      last_log_ms = now_ms;
+      LogWarn("series skipped: bad labels",
+              {{"reason", std::string(InvalidReasonText(reason))}, {"series", TextOf(views)}});
+    }
+  }
+
+  // --- samples ---
+
+  void Append(const SampleBatch& batch, const SampleBatch::Series& series, SeriesId id, IngestOutcome* outcome) {
+    for (uint32_t i = series.first; i < series.first + series.count; ++i) {
+      const Sample& sample = batch.samples[i];
+      if (sample.t > latest_allowed_ms || sample.t < -kTimeMsMax) {
+        ++stats.too_far_ahead;
+        Reject(series.labels, sample.t, sample.t > 0 ? "sample too far in the future" : "sample time out of range",
+               outcome);
+        continue;
+      }
+      newest_ms = std::max(newest_ms, sample.t);
+      switch (engine.Append(id, sample.t, sample.v)) {
+        case AppendOutcome::kOk:
+          ++outcome->written;
+          break;
+        case AppendOutcome::kDuplicateSame:
+          ++outcome->duplicates;
+          break;
+        case AppendOutcome::kDuplicateConflict:
+          ++stats.conflicts;
+          Reject(series.labels, sample.t, "duplicate sample with another value", outcome);
+          break;
+        case AppendOutcome::kOutOfOrder:
+          ++stats.out_of_order;
+          Reject(series.labels, sample.t, "out of order sample", outcome);
+          break;
+      }
+    }
+  }
+
+  // Samples of aliases that are no engine series.
+  void Pass(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark, IngestOutcome* outcome) {
+    if (mark == kInvalid) {
+      ++outcome->invalid_series;
+      stats.of_invalid_series += series.count;
+      return;
+    }
+    for (uint32_t i = series.first; i < series.first + series.count; ++i) {
+      const int64_t t = batch.samples[i].t;
+      if (t <= latest_allowed_ms && t >= -kTimeMsMax) {
+        newest_ms = std::max(newest_ms, t);
+      }
+      if (mark == kLimited) {
+        ++stats.over_series_limit;
+        Reject(series.labels, t, "series limit reached", outcome);
+      } else {
+        ++stats.ignored;
+        ++outcome->written;
+      }
+    }
+  }
+
+  void Reject(std::string_view block, int64_t t, std::string_view why, IngestOutcome* outcome) {
+    ++outcome->rejected;
+    if (outcome->first_error.empty() && plugin::DecodeLabels(block, &views).ok()) {
+      outcome->first_error = std::string(why) + ": series " + TextOf(views) + ", t " + std::to_string(t);
+    }
+  }
+
+  // --- forgetting ---
+
+  // Ages aliases: an epoch is alias_idle_ms; whoever was not seen in this or the previous one goes. The sweep goes round the
+  // table without end, a few aliases per batch, so that it never stalls ingest.
+  void Sweep(size_t batch_series) {
+    if (now_ms - epoch_start_ms >= limits.alias_idle_ms || now_ms < epoch_start_ms) {
+      epoch_start_ms = now_ms;
+      ++epoch;
+    }
+    size_t steps = std::min<size_t>(kSweepStep + batch_series / kSweepSeriesShare, aliases.end());
+    for (; steps > 0; --steps, ++sweep_at) {
+      if (sweep_at >= aliases.end()) {
+        sweep_at = 0;
+      }
+      const Alias& alias = aliases.at(sweep_at);
+      if (alias.series != kFree && epoch - alias.epoch > 1) {
+        aliases.Remove(sweep_at);
+      }
+    }
+  }
+
+  engine::Engine& engine;
+  const ResolverLimits limits;
+  AliasTable aliases;
+  std::map<std::string, uint32_t, std::less<>> cursors;  // stream -> position of the last series
+  ResolverStats stats;
+  LabelViews views;              // scratch
+  std::vector<LabelPair> pairs;  // scratch
+  uint32_t structure_generation = 0;
+  uint32_t plans_generation = 0;
+  uint32_t epoch = 1;
+  int64_t epoch_start_ms = std::numeric_limits<int64_t>::max();
+  uint32_t sweep_at = 0;
+  int64_t now_ms = 0;
+  int64_t last_log_ms = std::numeric_limits<int64_t>::max();
+  int64_t latest_allowed_ms = 0;
+  int64_t newest_ms = std::numeric_limits<int64_t>::min();
+};
+
+Resolver::Resolver(engine::Engine* engine, ResolverLimits limits) : impl_(std::make_unique<Impl>(engine, limits)) {}
+Resolver::~Resolver() = default;
+
+IngestOutcome Resolver::Apply(const SampleBatch& batch, std::string_view stream, int64_t now_ms) {
+  Impl& r = *impl_;
+  IngestOutcome outcome;
+  r.now_ms = now_ms;
+  r.latest_allowed_ms = std::min(kTimeMsMax, std::min(now_ms, kTimeMsMax) + r.limits.future_max_ms);
+  r.newest_ms = std::numeric_limits<int64_t>::min();
+  r.structure_generation = static_cast<uint32_t>(r.engine.structure_generation());
+  r.plans_generation = static_cast<uint32_t>(r.engine.plans_generation());
+  r.Sweep(batch.series.size());
+
+  auto known = r.cursors.find(stream);
+  if (known == r.cursors.end() && r.cursors.size() < r.limits.streams_max) {
+    known = r.cursors.emplace(std::string(stream), kNowhere).first;
+  }
+  uint32_t cursor = known == r.cursors.end() ? kNowhere : known->second;
+  for (const SampleBatch::Series& series : batch.series) {
+    const uint32_t resolved = r.Resolve(series, &cursor);
+    if (resolved < kSeriesEnd) {
+      r.Append(batch, series, resolved, &outcome);
+    } else {
+      r.Pass(batch, series, resolved, &outcome);
+    }
+  }
+  if (known != r.cursors.end()) {
+    known->second = cursor;
+  }
+  r.stats.written += outcome.written;
+  r.stats.duplicates += outcome.duplicates;
+  return outcome;
+}
+
+int64_t Resolver::newest_ms() const { return impl_->newest_ms; }
+
+void Resolver::ForgetStream(std::string_view stream) {
+  if (const auto known = impl_->cursors.find(stream); known != impl_->cursors.end()) {
+    impl_->cursors.erase(known);
+  }
+}
+
+ResolverStats Resolver::stats() const {
+  ResolverStats stats = impl_->stats;
+  stats.aliases = impl_->aliases.size();
+  stats.streams = impl_->cursors.size();
+  stats.alias_bytes = impl_->aliases.bytes();
+  return stats;
+}
+
+}  // namespace weir::ingest

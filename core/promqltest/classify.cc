@@ -1,0 +1,168 @@
+#include "core/promqltest/classify.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "core/promql/functions.h"
+
+namespace weir::promqltest {
+
+namespace {
+
+using promql::As;
+using promql::AtKind;
+using promql::Expr;
+using promql::ExprKind;
+
+constexpr int64_t kLookbackMs = 300000;
+
+// Calls `visit` on every node, parents first.
+void Walk(const Expr& e, const std::function<void(const Expr&)>& visit) {
+  visit(e);
+  switch (e.kind) {
+    case ExprKind::kMatrixSelector:
+      Walk(*As<promql::MatrixSelector>(e).selector, visit);
+      break;
+    case ExprKind::kSubquery:
+      Walk(*As<promql::SubqueryExpr>(e).expr, visit);
+      break;
+    case ExprKind::kCall:
+      for (const promql::ExprPtr& arg : As<promql::Call>(e).args) {
+        Walk(*arg, visit);
+      }
+      break;
+    case ExprKind::kAggregate:
+      Walk(*As<promql::AggregateExpr>(e).expr, visit);
+      if (As<promql::AggregateExpr>(e).param) {
+        Walk(*As<promql::AggregateExpr>(e).param, visit);
+      }
+      break;
+    case ExprKind::kBinary:
+      Walk(*As<promql::BinaryExpr>(e).lhs, visit);
+      Walk(*As<promql::BinaryExpr>(e).rhs, visit);
+      break;
+    case ExprKind::kUnary:
+      Walk(*As<promql::UnaryExpr>(e).expr, visit);
+      break;
+    case ExprKind::kParen:
+      Walk(*As<promql::ParenExpr>(e).expr, visit);
+      break;
+    default:
+      break;
+  }
+}
+
+bool Matches(const Labels& labels, const std::vector<Matcher>& matchers) {
+  return std::all_of(matchers.begin(), matchers.end(),
+                     [&](const Matcher& m) { return m.Matches(labels.Get(m.name())); });
+}
+
+// Functions whose float result depends on start timestamps.
+bool DependsOnStartTimes(std::string_view function) {
+  static const std::set<std::string_view> names = {"rate", "increase", "irate", "resets", "start_timestamp"};
+  return names.count(function) > 0;
+}
+
+// The newest time `e` reads when it is evaluated at `t`; start and end of the query resolve `@ start()` and `@ end()`.
+int64_t NewestRead(const Expr& e, int64_t t, const EvalCase& eval) {
+  auto at = [&](const promql::TimeModifiers& m) {
+    int64_t base = m.at == AtKind::kTime    ? m.at_ms
+                   : m.at == AtKind::kStart ? eval.start_ms
+                   : m.at == AtKind::kEnd   ? eval.end_ms
+                                            : t;
+    return base - m.offset_ms;
+  };
+  switch (e.kind) {
+    case ExprKind::kVectorSelector: {
+      const auto& s = As<promql::VectorSelector>(e);
+      return at(s.time) + (s.smoothed ? kLookbackMs : 0);
+    }
+    case ExprKind::kMatrixSelector:
+      return NewestRead(*As<promql::MatrixSelector>(e).selector, t, eval);
+    case ExprKind::kSubquery:
+      return NewestRead(*As<promql::SubqueryExpr>(e).expr, at(As<promql::SubqueryExpr>(e).time), eval);
+    case ExprKind::kCall: {
+      int64_t newest = INT64_MIN;
+      for (const promql::ExprPtr& arg : As<promql::Call>(e).args) {
+        newest = std::max(newest, NewestRead(*arg, t, eval));
+      }
+      return newest;
+    }
+    case ExprKind::kAggregate: {
+      const auto& a = As<promql::AggregateExpr>(e);
+      int64_t newest = NewestRead(*a.expr, t, eval);
+      return a.param ? std::max(newest, NewestRead(*a.param, t, eval)) : newest;
+    }
+    case ExprKind::kBinary:
+      return std::max(NewestRead(*As<promql::BinaryExpr>(e).lhs, t, eval),
+                      NewestRead(*As<promql::BinaryExpr>(e).rhs, t, eval));
+    case ExprKind::kUnary:
+      return NewestRead(*As<promql::UnaryExpr>(e).expr, t, eval);
+    case ExprKind::kParen:
+      return NewestRead(*As<promql::ParenExpr>(e).expr, t, eval);
+    default:
+      return INT64_MIN;
+  }
+}
+
+bool IsQueryBound(AtKind at) { return at == AtKind::kStart || at == AtKind::kEnd; }
+
+}  // namespace
+
+std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Storage& storage, bool start_times) {
+  std::optional<std::string> why;
+  bool uses_start_times = false;
+  bool calls_info = false;
+  Walk(*request.expr, [&](const Expr& e) {
+    if (e.kind == ExprKind::kCall) {
+      std::string_view name = As<promql::Call>(e).function->name;
+      uses_start_times = uses_start_times || DependsOnStartTimes(name);
+      calls_info = calls_info || name == "info";
+    }
+  });
+  Walk(*request.expr, [&](const Expr& e) {
+    if (e.kind != ExprKind::kVectorSelector) {
+      return;
+    }
+    for (const auto& [labels, series] : storage) {
+      bool histograms = !series.histogram_times.empty();
+      bool starts = series.has_start_times && uses_start_times && !start_times;
+      if ((histograms || starts) && Matches(labels, As<promql::VectorSelector>(e).matchers)) {
+        why = histograms ? "native histograms" : "start timestamps";
+      }
+    }
+  });
+  return why;
+}
+
+std::optional<std::string> ReadsAhead(const EvalRequest& request) {
+  for (int64_t t : request.eval->Times()) {
+    if (NewestRead(*request.expr, t, *request.eval) > t) {
+      return "reads past the evaluation time";
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> UsesQueryBounds(const EvalRequest& request) {
+  if (!request.eval->range) {
+    return std::nullopt;
+  }
+  std::optional<std::string> what;
+  Walk(*request.expr, [&](const Expr& e) {
+    if (e.kind == ExprKind::kCall) {
+      std::string_view name = As<promql::Call>(e).function->name;
+      if (name == "start" || name == "end" || name == "step" || name == "range") {
+        what = std::string(name) + "()";
+      }
+    } else if (e.kind == ExprKind::kVectorSelector && IsQueryBound(As<promql::VectorSelector>(e).time.at)) {
+      what = "@ start() or @ end()";
+    } else if (e.kind == ExprKind::kSubquery && IsQueryBound(As<promql::SubqueryExpr>(e).time.at)) {
+      what = "@ start() or @ end()";
+    }
+  });
+  return what;
+}
+
+}  // namespace weir::promqltest

@@ -1,0 +1,111 @@
+#pragma once
+// Runs conformance scripts against an evaluator and says, eval by eval, whether the results are those expected
+// (comparison rules of semantics §9.3). The evaluator is handed all evals that see the same samples at once, so
+// that a streaming one can plan them together and feed the samples in one pass. No state between scripts.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/model/labels.h"
+#include "core/promql/ast.h"
+#include "core/promqltest/script.h"
+
+namespace weir::promqltest {
+
+// All samples loaded since the last `clear`, in time order per series.
+using Storage = std::map<Labels, LoadedSeries>;
+
+// One eval as evaluators see it.
+struct EvalRequest {
+  const EvalCase* eval = nullptr;
+  promql::ExprPtr expr;
+};
+
+struct ResultSample {
+  Labels labels;
+  double v = 0;
+};
+
+struct ResultSeries {
+  Labels labels;
+  std::vector<Sample> points;
+};
+
+// The value at one evaluation time.
+struct TickResult {
+  promql::ValueType type = promql::ValueType::kVector;
+  std::vector<ResultSample> vector;  // in result order
+  double scalar = 0;
+  std::string text;
+  std::vector<ResultSeries> matrix;
+};
+
+struct Outcome {
+  enum class Kind : unsigned char { kValue, kError, kUnsupported, kUndecidable };
+  Kind kind = Kind::kValue;
+  std::string message;            // of kError: what failed; of the last two: why
+  std::vector<TickResult> ticks;  // one per evaluation time
+  std::vector<std::string> warnings;
+  std::vector<std::string> infos;
+};
+
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+  // RETURNS: one outcome per request.
+  virtual std::vector<Outcome> Evaluate(const Storage& storage, std::span<const EvalRequest> requests) = 0;
+};
+
+enum class Verdict : unsigned char { kPassed, kFailed, kUnsupported, kUndecidable };
+
+struct Failure {
+  std::string file;
+  int line = 0;
+  std::string expr;
+  std::string detail;  // expected and got
+};
+
+struct Counts {
+  size_t passed = 0;
+  size_t failed = 0;
+  size_t unsupported = 0;
+  size_t undecidable = 0;
+  size_t annotations_checked = 0;
+  size_t annotations_not_checked = 0;  // expected, but the evaluator reports none of that kind
+  size_t sensitive_loose = 0;          // `# sensitive` evals that only met the loose tolerance
+  size_t sensitive_missed = 0;         // … and those that missed even that; see Judge
+};
+
+class ScriptRunner {
+ public:
+  explicit ScriptRunner(Evaluator* evaluator) : evaluator_(evaluator) {}
+  // ERRORS: kInvalid when the script cannot be read; the counts then hold nothing of it.
+  Status Run(std::string_view text, const std::string& file);
+
+  const Counts& counts() const { return counts_; }
+  const std::vector<Failure>& failures() const { return failures_; }
+  // `# sensitive` evals whose result a rounding decided otherwise; not counted as failures while they are this rare.
+  const std::vector<Failure>& decided_by_rounding() const { return rounding_; }
+  // Evals not run and why, `file:line: reason`.
+  const std::vector<std::string>& skips() const { return skips_; }
+  // RETURNS: `passed N, failed N, unsupported N, undecidable N`, and a line on annotations.
+  std::string Summary() const;
+
+ private:
+  void RunGroup(const Storage& storage, const std::vector<const EvalCase*>& cases, const std::string& file);
+  void Judge(const EvalCase& eval, const Outcome& outcome, const std::string& file);
+
+  Evaluator* const evaluator_;
+  Counts counts_;
+  std::vector<Failure> failures_;
+  std::vector<Failure> rounding_;
+  std::vector<std::string> skips_;
+};
+
+// almost.Equal of upstream: stale only equals stale, NaN equals NaN. UNITS: `epsilon` is relative.
+bool AlmostEqual(double a, double b, double epsilon);
+
+}  // namespace weir::promqltest

@@ -1,0 +1,183 @@
+#include "core/promqltest/streaming.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/engine/engine.h"
+#include "core/promqltest/classify.h"
+
+namespace weir::promqltest {
+
+namespace {
+
+struct Feed {
+  int64_t t;
+  engine::SeriesId series;
+  double v;
+};
+
+TickResult ToTick(const engine::Evaluation& evaluation, const LabelSetTable& labels) {
+  TickResult tick;
+  tick.type = evaluation.type;
+  tick.scalar = evaluation.scalar;
+  tick.text = evaluation.text;
+  if (evaluation.type != promql::ValueType::kVector) {
+    return tick;
+  }
+  const engine::VectorView& view = evaluation.vector;
+  std::vector<uint32_t> slots = evaluation.order;
+  for (uint32_t slot = 0; evaluation.order.empty() && slot < view.size(); ++slot) {
+    if (view.present(slot)) {
+      slots.push_back(slot);
+    }
+  }
+  for (uint32_t slot : slots) {
+    tick.vector.push_back({labels.ToLabels(view.labels(slot)), view.value(slot)});
+  }
+  return tick;
+}
+
+void AddMissing(const std::vector<std::string>& from, std::vector<std::string>* to) {
+  for (const std::string& text : from) {
+    if (std::find(to->begin(), to->end(), text) == to->end()) {
+      to->push_back(text);
+    }
+  }
+}
+
+// One engine with its plans and the samples still to come.
+class Stream {
+ public:
+  Stream(const Storage& storage, bool share) : engine_(EngineOptions(share)), storage_(storage) {}
+
+  void Plan(const EvalRequest& request, Outcome* outcome) {
+    engine::Grid grid;
+    grid.times = request.eval->Times();
+    Result<engine::PlanId> plan = engine_.AddPlan(*request.expr, grid);
+    if (!plan.ok()) {
+      bool unsupported = plan.status().code() == Code::kUnsupported;
+      outcome->kind = unsupported ? Outcome::Kind::kUnsupported : Outcome::Kind::kError;
+      outcome->message = std::string(plan.status().message());
+      return;
+    }
+    for (int64_t t : grid.times) {
+      times_.insert(t);
+    }
+    planned_.push_back({*plan, std::move(grid.times), outcome});
+  }
+
+  void Run() {
+    for (const auto& [labels, series] : storage_) {
+      engine::SeriesId id = engine_.Intern(engine_.labels().InternSet(labels));
+      for (const LoadedSample& s : series.samples) {
+        feed_.push_back({s.t, id, s.v});
+      }
+    }
+    std::stable_sort(feed_.begin(), feed_.end(), [](const Feed& a, const Feed& b) { return a.t < b.t; });
+    for (int64_t t : times_) {
+      AppendUpTo(t);
+      for (const Planned& p : planned_) {
+        if (std::binary_search(p.times.begin(), p.times.end(), t) && p.outcome->kind == Outcome::Kind::kValue) {
+          Tick(p, t);
+        }
+      }
+      engine_.Release(t);
+    }
+  }
+
+ private:
+  struct Planned {
+    engine::PlanId plan;
+    std::vector<int64_t> times;
+    Outcome* outcome;
+  };
+
+  static engine::Options EngineOptions(bool share) {
+    engine::Options options;
+    options.delayed_name_removal = true;
+    options.use_start_timestamps = true;
+    options.share = share;
+    return options;
+  }
+
+  void AppendUpTo(int64_t t) {
+    for (; next_ < feed_.size() && feed_[next_].t <= t; ++next_) {
+      if (next_ == 0 || feed_[next_ - 1].t != feed_[next_].t) {
+        engine_.AdvanceTo(feed_[next_].t - 1);
+      }
+      engine_.Append(feed_[next_].series, feed_[next_].t, feed_[next_].v);
+    }
+  }
+
+  void Tick(const Planned& p, int64_t t) {
+    engine::Evaluation evaluation = engine_.Evaluate(p.plan, t);
+    if (!evaluation.status.ok()) {
+      p.outcome->kind = Outcome::Kind::kError;
+      p.outcome->message = std::string(evaluation.status.message());
+      return;
+    }
+    p.outcome->ticks.push_back(ToTick(evaluation, engine_.labels()));
+    AddMissing(evaluation.warnings, &p.outcome->warnings);
+    AddMissing(evaluation.infos, &p.outcome->infos);
+  }
+
+  engine::Engine engine_;
+  const Storage& storage_;
+  std::vector<Planned> planned_;
+  std::set<int64_t> times_;
+  std::vector<Feed> feed_;
+  size_t next_ = 0;
+};
+
+// Settles what needs no engine. RETURNS: whether it did.
+bool Settle(const EvalRequest& request, const Storage& storage, Outcome* outcome) {
+  if (std::optional<std::string> why = ReadsUnheldData(request, storage, false)) {
+    outcome->kind = Outcome::Kind::kUnsupported;
+    outcome->message = *why;
+    return true;
+  }
+  if (request.expr->type == promql::ValueType::kMatrix) {
+    outcome->kind = Outcome::Kind::kUnsupported;
+    outcome->message = "a range vector is no result of a rule";
+    return true;
+  }
+  if (std::optional<std::string> why = ReadsAhead(request)) {
+    outcome->kind = Outcome::Kind::kUndecidable;
+    outcome->message = *why;
+    return true;
+  }
+  if (std::optional<std::string> why = UsesQueryBounds(request)) {
+    outcome->kind = Outcome::Kind::kUnsupported;
+    outcome->message = *why + " of a range query";
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::span<const EvalRequest> requests) {
+  std::vector<Outcome> outcomes(requests.size());
+  std::vector<size_t> open;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (!Settle(requests[i], storage, &outcomes[i])) {
+      open.push_back(i);
+    }
+  }
+  if (mode_ == StreamingMode::kTogether) {
+    Stream stream(storage, true);
+    for (size_t i : open) {
+      stream.Plan(requests[i], &outcomes[i]);
+    }
+    stream.Run();
+    return outcomes;
+  }
+  for (size_t i : open) {
+    Stream stream(storage, false);
+    stream.Plan(requests[i], &outcomes[i]);
+    stream.Run();
+  }
+  return outcomes;
+}
+
+}  // namespace weir::promqltest

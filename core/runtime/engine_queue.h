@@ -1,0 +1,75 @@
+#pragma once
+// The door to the engine's thread: a bounded queue of sample batches and of tasks. Any thread pushes, the engine's
+// thread pops. Batches are refused beyond a number and a size in bytes, so that sources push back; tasks (API calls,
+// reloads) and notes (what sources say about their streams) have limits of their own and keep their place among the
+// batches.
+
+#include "core/plugin/plugin.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+
+namespace weir::runtime {
+
+struct QueueLimits {
+  size_t batches = 4096;
+  size_t bytes = 256ULL << 20;
+  size_t tasks = 1024;
+  size_t notes = 65536;
+};
+
+// One batch on its way, or one task (when `task` is set).
+struct QueueItem {
+  plugin::SampleBatch batch;
+  std::string stream;
+  std::function<void(const plugin::IngestOutcome&)> done;
+  int64_t arrived_ms = 0;
+  std::function<void()> task;
+  bool note = false;
+};
+
+class EngineQueue {
+ public:
+  explicit EngineQueue(QueueLimits limits) : limits_(limits) {}
+
+  // RETURNS: false when the queue is full or closed; the batch is untouched then.
+  bool PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms,
+                 std::function<void(const plugin::IngestOutcome&)> done);
+  bool PushTask(std::function<void()> task);
+  // A short task of a source about a stream; refused only when the engine has stopped taking them.
+  bool PushNote(std::function<void()> note);
+  // RETURNS: false when nothing is queued.
+  bool Pop(QueueItem* item);
+  // Blocks until something is queued, Wake() is called or `ms` have passed.
+  void Wait(int64_t ms);
+  void Wake();
+  // Refuses everything from here on; what is queued can still be popped.
+  void Close();
+
+  bool empty() const;
+  size_t batches() const;
+  size_t bytes() const;
+
+ private:
+  bool Push(std::function<void()> task, bool note);
+
+  const QueueLimits limits_;
+  mutable std::mutex mutex_;
+  std::condition_variable filled_;
+  std::deque<QueueItem> items_;
+  size_t batches_ = 0;
+  size_t bytes_ = 0;
+  size_t tasks_ = 0;
+  size_t notes_ = 0;
+  bool closed_ = false;
+  bool woken_ = false;
+};
+
+// RETURNS: roughly the memory a batch holds.
+size_t BatchBytes(const plugin::SampleBatch& batch);
+
+}  // namespace weir::runtime

@@ -1,0 +1,527 @@
+#include "core/runtime/pipeline.h"
+
+#include "core/base/log.h"
+#include "core/rules/alerting_rule.h"
+#include "core/runtime/dependencies.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace weir::runtime {
+namespace {
+
+constexpr int64_t kCatchUpSilenceMs = 60000;  // a catch-up that brings nothing for so long is given up
+constexpr int64_t kStallMs = 5000;            // a gap between runs that means the process did not run
+constexpr int64_t kExpireEveryMs = 60000;     // of tick time
+constexpr int64_t kGaugesEveryMs = 1000;
+constexpr int64_t kGaugesRareMs = 60000;
+constexpr int64_t kGaugesShare = 1000;  // counting passes over all series: at most one part in so many of the time
+constexpr int64_t kAdvanceEveryMs = 100;
+constexpr int64_t kWaitMaxMs = 1000;
+constexpr int64_t kNone = INT64_MIN;
+constexpr int64_t kHourMs = 3600000;
+constexpr int64_t kEventGapMs = 366 * 24 * kHourMs;  // a jump of recorded time that is not walked through slot by slot
+
+}  // namespace
+
+struct Pipeline::Metrics {
+  explicit Metrics(MetricRegistry& r)
+      : late(r.GetCounter("weir_samples_late_total",
+                          "Samples that arrived after a tick at or after their time had run; later ticks see them.")),
+        ahead(r.GetCounter("weir_samples_ahead_total", "Samples from clocks that lead ours by more than the bound.")),
+        ticks_complete(r.GetCounter("weir_ticks_total", "Ticks run, by what released them.", {{"reason", "complete"}})),
+        ticks_deadline(r.GetCounter("weir_ticks_total", "Ticks run, by what released them.", {{"reason", "deadline"}})),
+        incomplete(r.GetCounter("weir_ticks_incomplete_total",
+                                "Ticks that ran at their deadline before all live streams had passed them.")),
+        missed(r.GetCounter("weir_ticks_missed_total",
+                            "Slots of groups that were passed over because they lay too far back.")),
+        catch_up_given_up(
+            r.GetCounter("weir_catch_up_given_up_total", "Times that re-reading the past was given up for silence.")),
+        tick_duration(r.GetHistogram("weir_tick_duration_seconds", "Duration of ticks, all groups of one instant.",
+                                     {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5})),
+        tick_lag(r.GetHistogram("weir_tick_lag_seconds", "How long after its own time a tick ran.",
+                                {0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60})),
+        last_tick(r.GetGauge("weir_last_tick_timestamp_seconds", "Time of the newest tick that ran.")),
+        lateness(r.GetGauge("weir_lateness_seconds", "How long after its own time a tick runs at the latest.")),
+        complete(r.GetGauge("weir_watermark_timestamp_seconds", "Time up to which all live streams are complete.")),
+        streams(r.GetGauge("weir_streams_live", "Streams that hold ticks.")),
+        series(r.GetGauge("weir_series", "Series with window state.")),
+        unread(r.GetGauge("weir_series_ignored", "Series that are known but read by no rule.")),
+        kept(r.GetGauge("weir_window_samples", "Samples kept in windows.")),
+        window_bytes(r.GetGauge("weir_window_bytes", "Memory of windows.")),
+        label_bytes(r.GetGauge("weir_label_bytes", "Memory of labels.")),
+        nodes(r.GetGauge("weir_plan_nodes", "Nodes of the evaluation graph.")),
+        catching_up(r.GetGauge("weir_catching_up", "1 while the past is re-read.")),
+        pending(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "pending"}})),
+        firing(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "firing"}})) {}
+
+  Counter& late;
+  Counter& ahead;
+  Counter& ticks_complete;
+  Counter& ticks_deadline;
+  Counter& incomplete;
+  Counter& missed;
+  Counter& catch_up_given_up;
+  HistogramMetric& tick_duration;
+  HistogramMetric& tick_lag;
+  Gauge& last_tick;
+  Gauge& lateness;
+  Gauge& complete;
+  Gauge& streams;
+  Gauge& series;
+  Gauge& unread;
+  Gauge& kept;
+  Gauge& window_bytes;
+  Gauge& label_bytes;
+  Gauge& nodes;
+  Gauge& catching_up;
+  Gauge& pending;
+  Gauge& firing;
+};
+
+Pipeline::Pipeline(PipelineOptions options, const Clock* clock, MetricRegistry* metrics, rules::RuleOutput* output)
+    : options_(std::move(options)),
+      clock_(clock),
+      registry_(metrics),
+      engine_(options_.engine),
+      resolver_(&engine_, options_.ingest),
+      watermarks_(options_.watermarks),
+      metrics_(std::make_unique<Metrics>(*metrics)) {
+  environment_.engine = &engine_;
+  environment_.output = output;
+  environment_.metrics = metrics;
+  environment_.clock = clock;
+}
+
+Pipeline::~Pipeline() = default;
+
+// --- rules --------------------------------------------------------------------------------------------------------
+
+Status Pipeline::SetRules(RuleSettings settings, int64_t now_ms) {
+  const promql::ParserOptions parser_before = std::exchange(environment_.parser, settings.parser);
+  std::vector<Scheduled> groups(settings.groups.size());
+  std::string errors;
+  Code code = Code::kOk;
+  std::map<std::string, Scheduled*> old_by_key;
+  for (Scheduled& old : groups_) {
+    old_by_key.emplace(old.group->definition().Key(), &old);
+  }
+  // Plans are added while the old ones still stand, so that shared windows never lose their last reader.
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const auto old = old_by_key.find(settings.groups[i].Key());
+    if (old != old_by_key.end() && old->second->group->definition() == settings.groups[i]) {
+      continue;
+    }
+    Result<std::unique_ptr<rules::Group>> created = rules::Group::Create(settings.groups[i], &environment_);
+    if (!created.ok()) {
+      code = created.status().code();
+      errors += (errors.empty() ? "" : "\n") + std::string(created.status().message());
+      continue;
+    }
+    groups[i].group = std::move(*created);
+  }
+  if (code != Code::kOk) {
+    environment_.parser = parser_before;
+    return {code, std::move(errors)};
+  }
+  environment_.external_labels = settings.external_labels;
+  environment_.external_url = settings.external_url;
+  environment_.resend_delay_ms = settings.resend_delay_ms;
+  history_ms_ = std::max(runtime::HistoryMs(settings.groups, options_.engine.lookback_ms), engine_.LongestWindowMs());
+  settings_ = std::move(settings);
+  Schedule(std::move(groups), now_ms);
+  return {};
+}
+
+void Pipeline::Schedule(std::vector<Scheduled> groups, int64_t now_ms) {
+  std::map<std::string, Scheduled*> old_by_key;
+  for (Scheduled& old : groups_) {
+    old_by_key.emplace(old.group->definition().Key(), &old);
+  }
+  for (size_t i = 0; i < groups.size(); ++i) {
+    Scheduled& next = groups[i];
+    const rules::GroupDefinition& definition = settings_.groups[i];
+    const auto old = old_by_key.find(definition.Key());
+    if (next.group == nullptr) {  // unchanged
+      next.group = std::move(old->second->group);
+      next.next_ms = old->second->next_ms;
+    } else if (old != old_by_key.end()) {
+      next.group->TakeState(*old->second->group);
+      next.next_ms = definition.slots.After(old->second->next_ms - old->second->group->definition().slots.interval_ms);
+      old->second->group.reset();
+    } else {
+      const auto retired = std::find_if(retired_.begin(), retired_.end(), [&](const Retired& r) {
+        return r.group->definition().Key() == definition.Key();
+      });
+      if (retired != retired_.end()) {
+        next.group->TakeState(*retired->group);
+        retired_.erase(retired);
+      }
+      next.next_ms = definition.slots.After(std::max(now_ms, last_tick_ms_));
+    }
+  }
+  for (Scheduled& old : groups_) {
+    if (old.group != nullptr) {
+      const int64_t interval_ms = old.group->definition().slots.interval_ms;
+      retired_.push_back({std::move(old.group), old.next_ms + interval_ms});
+    }
+  }
+  groups_ = std::move(groups);
+  const std::vector<size_t> order = OrderGroups(settings_.groups);
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    groups_[order[rank]].rank = rank;
+  }
+  if (!event_time_ && catch_ups_.empty()) {
+    started_ = true;
+  }
+}
+
+std::vector<rules::Group*> Pipeline::Groups() {
+  std::vector<rules::Group*> groups;
+  groups.reserve(groups_.size());
+  for (Scheduled& scheduled : groups_) {
+    groups.push_back(scheduled.group.get());
+  }
+  return groups;
+}
+
+// --- input --------------------------------------------------------------------------------------------------------
+
+plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_view stream, int64_t arrived_ms) {
+  const bool past = event_time_ || !catch_ups_.empty();
+  int64_t oldest = INT64_MAX;
+  int64_t newest = INT64_MIN;
+  uint64_t late = 0;
+  uint64_t ahead = 0;
+  const int64_t ahead_ms = past ? INT64_MAX : arrived_ms + options_.watermarks.ahead_max_ms;
+  for (const Sample& sample : batch.samples) {
+    oldest = std::min(oldest, sample.t);
+    newest = std::max(newest, sample.t);
+    late += sample.t <= last_tick_ms_ ? 1 : 0;
+    ahead += sample.t > ahead_ms ? 1 : 0;
+  }
+  if (late > 0) {
+    metrics_->late.Add(late);
+  }
+  if (ahead > 0) {
+    metrics_->ahead.Add(ahead);
+  }
+  // Recorded times may lie anywhere: nothing is "too far ahead" of a clock that plays no part.
+  const plugin::IngestOutcome outcome = resolver_.Apply(batch, stream, event_time_ ? newest : arrived_ms);
+  if (resolver_.newest_ms() != INT64_MIN) {
+    catch_up_heard_ms_ = arrived_ms;
+    watermarks_.Observe(stream, oldest, resolver_.newest_ms(), arrived_ms, past);
+    if (!started_) {
+      // One sample from long before what was asked for must not cost years of empty slots.
+      const int64_t useful = catch_ups_.empty() ? INT64_MIN : emit_after_ms_ - history_ms_ - kHourMs;
+      StartAtFirstSample(std::max(oldest, useful));
+    }
+  }
+  CountOutcome(stream, outcome);
+  samples_ += outcome.written;
+  return outcome;
+}
+
+void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome) {
+  const std::string_view source = stream.substr(0, stream.find_first_of(" /"));
+  auto it = source_counters_.find(source);
+  if (it == source_counters_.end()) {
+    const auto counter = [&](const char* text) {
+      return &registry_->GetCounter("weir_samples_total", "Samples taken in, by source and outcome.",
+                                    {{"source", std::string(source)}, {"outcome", text}});
+    };
+    const SourceCounters counters{
+        counter("written"), counter("duplicate"), counter("rejected"),
+        &registry_->GetCounter("weir_invalid_series_total", "Series of requests that were skipped for their labels.",
+                               {{"source", std::string(source)}})};
+    it = source_counters_.emplace(std::string(source), counters).first;
+  }
+  it->second.written->Add(outcome.written);
+  it->second.duplicates->Add(outcome.duplicates);
+  it->second.rejected->Add(outcome.rejected);
+  it->second.invalid->Add(outcome.invalid_series);
+}
+
+void Pipeline::StartAtFirstSample(int64_t oldest_ms) {
+  for (Scheduled& scheduled : groups_) {
+    scheduled.next_ms = scheduled.group->definition().slots.After(oldest_ms - 1);
+  }
+  started_ = true;
+}
+
+void Pipeline::AdvanceStream(std::string_view stream, int64_t t_ms, int64_t now_ms) {
+  watermarks_.Advance(stream, t_ms, now_ms);
+}
+
+void Pipeline::CloseStream(std::string_view stream) {
+  watermarks_.Close(stream);
+  resolver_.ForgetStream(stream);
+}
+
+void Pipeline::UseEventTime() {
+  event_time_ = true;
+  started_ = false;
+}
+
+void Pipeline::BeginCatchUp(std::string_view source, int64_t now_ms) {
+  if (ticks_ > 0) {
+    return;  // the past has been evaluated already: what comes now is late and serves later ticks
+  }
+  catch_ups_.emplace(source);
+  catch_up_heard_ms_ = now_ms;
+  emit_after_ms_ = std::max(emit_after_ms_, now_ms);
+  started_ = false;
+}
+
+void Pipeline::CatchUpDone(std::string_view source) {
+  const auto it = catch_ups_.find(source);
+  if (it == catch_ups_.end()) {
+    return;
+  }
+  catch_ups_.erase(it);
+  if (catch_ups_.empty()) {
+    started_ = !event_time_ || started_;
+  }
+}
+
+void Pipeline::EndSilentCatchUp(int64_t now_ms) {
+  if (catch_ups_.empty() || now_ms - catch_up_heard_ms_ < kCatchUpSilenceMs) {
+    return;
+  }
+  LogWarn("re-reading the past brought nothing for a minute: ticks go on without it",
+          {{"source", *catch_ups_.begin()}, {"sources", std::to_string(catch_ups_.size())}});
+  metrics_->catch_up_given_up.Add();
+  catch_ups_.clear();
+  started_ = !event_time_ || started_;
+}
+
+// --- ticks --------------------------------------------------------------------------------------------------------
+
+int64_t Pipeline::NextTick() const {
+  int64_t next = INT64_MAX;
+  for (const Scheduled& scheduled : groups_) {
+    next = std::min(next, scheduled.next_ms);
+  }
+  return next;
+}
+
+int64_t Pipeline::SettledMs() const {
+  int64_t settled = INT64_MAX;
+  for (const Scheduled& scheduled : groups_) {
+    settled = std::min(settled, scheduled.next_ms - scheduled.group->definition().query_offset_ms - 1);
+  }
+  return settled;
+}
+
+Pipeline::Due Pipeline::IsDue(int64_t tick_ms, int64_t now_ms) const {
+  if (!started_ || tick_ms == INT64_MAX) {
+    return Due::kNo;
+  }
+  const bool complete = watermarks_.Furthest() >= tick_ms && watermarks_.Complete(now_ms) >= tick_ms;
+  if (event_time_ || !catch_ups_.empty()) {
+    return complete ? Due::kComplete : Due::kNo;
+  }
+  if (complete && tick_ms <= now_ms) {
+    return Due::kComplete;
+  }
+  // After a stall senders get the same time to deliver as always.
+  return now_ms >= std::max(tick_ms, stalled_until_ms_) + watermarks_.LatenessMs() ? Due::kDeadline : Due::kNo;
+}
+
+int64_t Pipeline::RunDue(int64_t now_ms) {
+  if (last_run_ms_ != kNone && now_ms - last_run_ms_ > kStallMs) {
+    stalled_until_ms_ = now_ms;
+  }
+  last_run_ms_ = now_ms;
+  EndSilentCatchUp(now_ms);
+  PassOverMissed(now_ms);
+  int64_t tick = NextTick();
+  for (Due due = IsDue(tick, now_ms); due != Due::kNo; due = IsDue(tick, now_ms)) {
+    RunTick(tick, now_ms, due);
+    tick = NextTick();
+  }
+  if (started_ && tick != INT64_MAX &&
+      (event_time_ || !catch_ups_.empty() || now_ms - advanced_ms_ >= kAdvanceEveryMs)) {
+    advanced_ms_ = now_ms;
+    const int64_t complete = watermarks_.Complete(now_ms);
+    const int64_t overdue = event_time_ || !catch_ups_.empty() ? kNone : now_ms - watermarks_.LatenessMs();
+    const int64_t frontier = std::min(std::max(complete, overdue), SettledMs());
+    engine_.AdvanceTo(frontier);
+  }
+  if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
+    UpdateGauges(now_ms);
+  }
+  if (event_time_ || !catch_ups_.empty() || tick == INT64_MAX) {
+    return kWaitMaxMs;
+  }
+  return std::clamp<int64_t>(std::max(tick, stalled_until_ms_) + watermarks_.LatenessMs() - now_ms, 1, kWaitMaxMs);
+}
+
+void Pipeline::PassOverMissed(int64_t now_ms) {
+  if (!started_ || !catch_ups_.empty()) {
+    return;
+  }
+  for (Scheduled& scheduled : groups_) {
+    const rules::Slots& slots = scheduled.group->definition().slots;
+    const int64_t behind_max = event_time_ ? kEventGapMs : std::max(options_.behind_max_ms, 2 * slots.interval_ms);
+    const int64_t present = event_time_ ? watermarks_.Newest() : now_ms;
+    if (present <= scheduled.next_ms || present - scheduled.next_ms <= behind_max) {
+      continue;
+    }
+    const int64_t resumed = slots.AtOrBefore(event_time_ ? present - history_ms_ : present);
+    if (resumed <= scheduled.next_ms) {
+      continue;
+    }
+    const auto missed = static_cast<uint64_t>((resumed - scheduled.next_ms) / slots.interval_ms);
+    scheduled.next_ms = resumed;
+    scheduled.group->CountMissed(missed);
+    metrics_->missed.Add(missed);
+    LogWarn("slots were missed", {{"group", scheduled.group->definition().Key()}, {"slots", std::to_string(missed)}});
+  }
+}
+
+void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
+  const int64_t start_ns = clock_->MonotonicNs();
+  std::vector<Scheduled*> now;
+  for (Scheduled& scheduled : groups_) {
+    if (scheduled.next_ms == tick_ms) {
+      now.push_back(&scheduled);
+    }
+  }
+  std::sort(now.begin(), now.end(), [](const Scheduled* a, const Scheduled* b) { return a->rank < b->rank; });
+  const bool emit = Emits(tick_ms);
+  for (Scheduled* scheduled : now) {
+    scheduled->group->Evaluate(tick_ms, emit);
+    scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
+  }
+  RunRetired(tick_ms, emit);
+  last_tick_ms_ = tick_ms;
+  ++ticks_;
+  // Queries at this tick must stay possible, so it is the time before it that is let go.
+  engine_.Release(std::min(tick_ms - 1, SettledMs()));
+  if (expired_ms_ == kNone || tick_ms - expired_ms_ >= kExpireEveryMs) {
+    expired_ms_ = tick_ms;
+    engine_.Expire(tick_ms);
+    watermarks_.DropIdle(now_ms);
+  }
+  tick_seconds_ = static_cast<double>(std::max<int64_t>(0, clock_->MonotonicNs() - start_ns)) * 1e-9;
+  metrics_->tick_duration.Observe(tick_seconds_);
+  metrics_->last_tick.Set(static_cast<double>(tick_ms) / 1000);
+  if (due == Due::kComplete) {
+    metrics_->ticks_complete.Add();
+  } else {
+    metrics_->ticks_deadline.Add();
+    if (watermarks_.live(now_ms) > 0) {
+      metrics_->incomplete.Add();
+    }
+  }
+  if (!event_time_ && catch_ups_.empty()) {
+    metrics_->tick_lag.Observe(static_cast<double>(now_ms - tick_ms) / 1000);
+  }
+}
+
+void Pipeline::RunRetired(int64_t tick_ms, bool emit) {
+  for (Retired& retired : retired_) {
+    if (retired.until_ms <= tick_ms) {
+      retired.group->MarkStale(tick_ms, emit);
+      retired.group.reset();
+    }
+  }
+  std::erase_if(retired_, [](const Retired& retired) { return retired.group == nullptr; });
+}
+
+void Pipeline::Finish(int64_t now_ms) {
+  if (!event_time_ || !started_) {
+    RunDue(now_ms);
+    return;
+  }
+  for (int64_t tick = NextTick(); tick <= watermarks_.Newest(); tick = NextTick()) {
+    RunTick(tick, now_ms, Due::kComplete);
+  }
+}
+
+// --- figures ------------------------------------------------------------------------------------------------------
+
+Pipeline::Counts Pipeline::Count() const {
+  Counts counts;
+  counts.samples = samples_;
+  counts.ticks = ticks_;
+  counts.series = series_;
+  counts.tick_seconds = tick_seconds_;
+  for (const Scheduled& scheduled : groups_) {
+    counts.rules += scheduled.group->rules().size();
+    for (const std::unique_ptr<rules::Rule>& rule : scheduled.group->rules()) {
+      if (rule->definition().alerting) {
+        const auto& alerting = static_cast<const rules::AlertingRule&>(*rule);
+        counts.pending += alerting.Count(rules::AlertState::kPending);
+        counts.firing += alerting.Count(rules::AlertState::kFiring);
+      }
+    }
+  }
+  return counts;
+}
+
+void Pipeline::UpdateGauges(int64_t now_ms) {
+  gauges_ms_ = now_ms;
+  const int64_t start_ns = clock_->MonotonicNs();
+  const engine::SeriesStats stats = engine_.Stats();
+  series_ = stats.series;
+  metrics_->series.Set(static_cast<double>(stats.series));
+  metrics_->unread.Set(static_cast<double>(stats.series_unread));
+  metrics_->kept.Set(static_cast<double>(stats.samples_kept));
+  metrics_->window_bytes.Set(static_cast<double>(stats.window_bytes));
+  metrics_->label_bytes.Set(static_cast<double>(stats.label_bytes));
+  metrics_->nodes.Set(static_cast<double>(stats.nodes));
+  metrics_->lateness.Set(static_cast<double>(watermarks_.LatenessMs()) / 1000);
+  metrics_->streams.Set(static_cast<double>(watermarks_.live(now_ms)));
+  metrics_->catching_up.Set(catch_ups_.empty() ? 0 : 1);
+  if (const int64_t complete = watermarks_.Complete(now_ms); complete != kNone) {
+    metrics_->complete.Set(static_cast<double>(complete) / 1000);
+  }
+  UpdateIngestMetrics();
+  const Counts counts = Count();
+  metrics_->pending.Set(static_cast<double>(counts.pending));
+  metrics_->firing.Set(static_cast<double>(counts.firing));
+  const int64_t took_ms = (clock_->MonotonicNs() - start_ns) / 1000000;
+  gauges_every_ms_ = std::clamp(took_ms * kGaugesShare, kGaugesEveryMs, kGaugesRareMs);
+}
+
+void Pipeline::UpdateIngestMetrics() {
+  const ingest::ResolverStats now = resolver_.stats();
+  const auto add = [&](const char* outcome, uint64_t total, uint64_t before) {
+    registry_
+        ->GetCounter("weir_ingest_samples_total", "Samples of all sources, by what the engine made of them.",
+                     {{"outcome", outcome}})
+        .Add(total - before);
+  };
+  add("written", now.written, ingest_stats_.written);
+  add("duplicate", now.duplicates, ingest_stats_.duplicates);
+  add("conflict", now.conflicts, ingest_stats_.conflicts);
+  add("out_of_order", now.out_of_order, ingest_stats_.out_of_order);
+  add("too_far_ahead", now.too_far_ahead, ingest_stats_.too_far_ahead);
+  add("over_series_limit", now.over_series_limit, ingest_stats_.over_series_limit);
+  add("ignored", now.ignored, ingest_stats_.ignored);
+  add("invalid_series", now.of_invalid_series, ingest_stats_.of_invalid_series);
+  for (size_t i = 0; i < ingest::kInvalidReasons; ++i) {
+    registry_
+        ->GetCounter("weir_ingest_invalid_series_total", "Label sets that are no series, by reason.",
+                     {{"reason", std::string(ingest::InvalidReasonText(static_cast<ingest::InvalidReason>(i)))}})
+        .Add(now.invalid_series[i] - ingest_stats_.invalid_series[i]);
+  }
+  const auto resolved = [&](const char* how, uint64_t total, uint64_t before) {
+    registry_
+        ->GetCounter("weir_ingest_resolved_total", "Series of requests, by how they were recognised.", {{"by", how}})
+        .Add(total - before);
+  };
+  resolved("prediction", now.predicted, ingest_stats_.predicted);
+  resolved("index", now.probed, ingest_stats_.probed);
+  resolved("parsing", now.parsed, ingest_stats_.parsed);
+  registry_->GetGauge("weir_ingest_aliases", "Label sets that are recognised without parsing.")
+      .Set(static_cast<double>(now.aliases));
+  registry_->GetGauge("weir_ingest_alias_bytes", "Memory of recognised label sets.")
+      .Set(static_cast<double>(now.alias_bytes));
+  ingest_stats_ = now;
+}
+
+}  // namespace weir::runtime

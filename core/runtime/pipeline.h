@@ -1,0 +1,163 @@
+#pragma once
+// The deterministic middle of the process: engine, series resolution, watermarks and rule groups, driven by calls.
+// Batches go in, due ticks run in time order over all groups, results go to a RuleOutput. It owns no thread and reads
+// no clock except for durations; the same calls give the same results. Engine's thread only.
+
+#include "core/base/clock.h"
+#include "core/base/metrics.h"
+#include "core/base/status.h"
+#include "core/engine/engine.h"
+#include "core/ingest/resolver.h"
+#include "core/plugin/plugin.h"
+#include "core/rules/group.h"
+#include "core/runtime/watermarks.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace weir::runtime {
+
+struct PipelineOptions {
+  engine::Options engine;
+  ingest::ResolverLimits ingest;
+  WatermarkOptions watermarks;
+  int64_t behind_max_ms = 600000;  // slots older than this are passed over and counted as missed
+};
+
+// What rules see beside the samples; may change at a reload.
+struct RuleSettings {
+  std::vector<rules::GroupDefinition> groups;
+  Labels external_labels;
+  std::string external_url;
+  int64_t resend_delay_ms = 60000;
+  promql::ParserOptions parser;
+};
+
+class Pipeline {
+ public:
+  Pipeline(PipelineOptions options, const Clock* clock, MetricRegistry* metrics, rules::RuleOutput* output);
+  ~Pipeline();
+
+  // Builds the groups and then replaces the old ones: unchanged groups go on undisturbed, changed ones take over what
+  // they can, windows of unchanged selectors stay. ERRORS: kUnsupported, naming every rule that is not evaluated;
+  // nothing has changed then.
+  Status SetRules(RuleSettings settings, int64_t now_ms);
+  void SetWatermarkOptions(const WatermarkOptions& options) { watermarks_.SetOptions(options); }
+
+  // Takes a batch that arrived at `arrived_ms`.
+  plugin::IngestOutcome Apply(plugin::SampleBatch& batch, std::string_view stream, int64_t arrived_ms);
+  void AdvanceStream(std::string_view stream, int64_t t_ms, int64_t now_ms);
+  void CloseStream(std::string_view stream);
+
+  // Ticks follow the samples and not the clock, from the first sample on. REQUIRES: before the first batch.
+  void UseEventTime();
+  // Until every begun catch-up is done, ticks wait for the watermark alone; results of ticks up to the begin are not
+  // emitted.
+  void BeginCatchUp(std::string_view source, int64_t now_ms);
+  void CatchUpDone(std::string_view source);
+  bool catching_up() const { return !catch_ups_.empty(); }
+
+  // Runs every tick that is due at `now_ms`. RETURNS: how long nothing can become due without a new batch; at most a
+  // second.
+  int64_t RunDue(int64_t now_ms);
+  // The input has ended: runs the ticks that its samples reach.
+  void Finish(int64_t now_ms);
+
+  // RETURNS: how much history makes all results whole, chains of rules included.
+  int64_t HistoryMs() const { return history_ms_; }
+  int64_t last_tick_ms() const { return last_tick_ms_; }  // INT64_MIN before the first
+  // RETURNS: the newest time that queries can be answered for without running ahead of samples or rules; INT64_MIN before the
+  // first tick.
+  int64_t QueryableMs() const { return std::min(last_tick_ms_, SettledMs()); }
+  engine::Engine& engine() { return engine_; }
+  // In the order of their files.
+  std::vector<rules::Group*> Groups();
+  const RuleSettings& settings() const { return settings_; }
+
+  struct Counts {
+    uint64_t samples = 0;  // written since the start
+    uint64_t ticks = 0;
+    size_t series = 0;  // about a second old
+    size_t rules = 0;
+    size_t pending = 0;
+    size_t firing = 0;
+    double tick_seconds = 0;  // of the last tick
+  };
+  Counts Count() const;
+  void UpdateGauges(int64_t now_ms);
+
+ private:
+  struct Scheduled {
+    std::unique_ptr<rules::Group> group;
+    int64_t next_ms = 0;
+    size_t rank = 0;  // among groups of one instant
+  };
+  struct Retired {
+    std::unique_ptr<rules::Group> group;
+    int64_t until_ms = 0;  // when its series end
+  };
+  // What became of the samples of one source.
+  struct SourceCounters {
+    Counter* written = nullptr;
+    Counter* duplicates = nullptr;
+    Counter* rejected = nullptr;
+    Counter* invalid = nullptr;
+  };
+  enum class Due : unsigned char { kNo, kComplete, kDeadline };
+  struct Metrics;
+
+  void Schedule(std::vector<Scheduled> groups, int64_t now_ms);
+  int64_t NextTick() const;
+  // RETURNS: the time up to which no evaluation is to come and all recorded samples are there: before the next slot of every
+  // group, less its query offset.
+  int64_t SettledMs() const;
+  Due IsDue(int64_t tick_ms, int64_t now_ms) const;
+  void PassOverMissed(int64_t now_ms);
+  void RunTick(int64_t tick_ms, int64_t now_ms, Due due);
+  void RunRetired(int64_t tick_ms, bool emit);
+  void StartAtFirstSample(int64_t oldest_ms);
+  void EndSilentCatchUp(int64_t now_ms);
+  void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
+  void UpdateIngestMetrics();
+  bool Emits(int64_t tick_ms) const { return tick_ms > emit_after_ms_; }
+
+  const PipelineOptions options_;
+  const Clock* clock_;
+  MetricRegistry* registry_;
+  engine::Engine engine_;
+  ingest::Resolver resolver_;
+  Watermarks watermarks_;
+  rules::RuleEnvironment environment_;
+  RuleSettings settings_;
+  std::vector<Scheduled> groups_;  // in order of files
+  std::vector<Retired> retired_;
+  std::map<std::string, SourceCounters, std::less<>> source_counters_;
+  ingest::ResolverStats ingest_stats_;  // as last added to the metrics
+  std::unique_ptr<Metrics> metrics_;
+
+  bool event_time_ = false;
+  bool started_ = false;  // slots are set: at the first sample in event time and catch-up, at once otherwise
+  std::set<std::string, std::less<>> catch_ups_;
+  int64_t catch_up_heard_ms_ = 0;  // when a catch-up last made progress
+  int64_t emit_after_ms_ = INT64_MIN;
+  int64_t last_tick_ms_ = INT64_MIN;
+  int64_t last_run_ms_ = INT64_MIN;
+  int64_t stalled_until_ms_ = INT64_MIN;
+  int64_t expired_ms_ = INT64_MIN;
+  int64_t advanced_ms_ = 0;
+  int64_t gauges_ms_ = INT64_MIN;
+  int64_t gauges_every_ms_ = 0;
+  int64_t history_ms_ = 0;
+  uint64_t samples_ = 0;
+  uint64_t ticks_ = 0;
+  double tick_seconds_ = 0;
+  size_t series_ = 0;
+};
+
+}  // namespace weir::runtime

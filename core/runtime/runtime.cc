@@ -1,0 +1,425 @@
+#include "core/runtime/runtime.h"
+
+#include "core/base/log.h"
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+namespace weir::runtime {
+namespace {
+
+constexpr int kItemsPerTurn = 64;  // popped before the engine's thread looks at tasks of its own again
+constexpr int64_t kFiguresEveryMs = 200;
+constexpr int64_t kStepBackMs = 1000;       // smaller steps of the clock are not worth a word
+constexpr size_t kRelabelledMax = 2000000;  // label sets remembered per sink; beyond, all are forgotten and made again
+
+}  // namespace
+
+// --- sinks --------------------------------------------------------------------------------------------------------
+
+SinkInstance::SinkInstance(SinkSpec spec, Labels external_labels, const Clock* clock, MetricRegistry* metrics)
+    : spec_(std::move(spec)),
+      external_labels_(std::move(external_labels)),
+      shown_labels_(spec_.sample_relabel.empty() ? external_labels_ : Labels()),
+      clock_(clock),
+      metrics_(metrics),
+      sink_(spec_.plugin->make_sink(spec_.options)) {}
+
+Status SinkInstance::Start() { return sink_->Start(*this).WithPrefix("sink " + spec_.name + ": "); }
+
+std::shared_ptr<const Labels> SinkInstance::Relabel(const std::shared_ptr<const Labels>& labels) {
+  const auto known = relabelled_.find(labels.get());
+  if (known != relabelled_.end()) {
+    return known->second.labels;
+  }
+  if (relabelled_.size() >= kRelabelledMax) {
+    relabelled_.clear();
+  }
+  Labels all = *labels;
+  for (const Label& label : external_labels_) {
+    if (!all.Has(label.name)) {
+      all.Set(label.name, label.value);
+    }
+  }
+  std::shared_ptr<const Labels> result;
+  if (std::optional<Labels> kept = spec_.sample_relabel.Process(std::move(all)); kept.has_value() && !kept->empty()) {
+    result = std::make_shared<const Labels>(std::move(*kept));
+  }
+  relabelled_.emplace(labels.get(), Relabelled{labels, result});
+  return result;
+}
+
+void SinkInstance::OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) {
+  if (spec_.sample_relabel.empty()) {
+    sink_->OnSamples(results);
+    return;
+  }
+  auto changed = std::make_shared<plugin::SampleResults>();
+  changed->group = results->group;
+  changed->tick_ms = results->tick_ms;
+  changed->samples.reserve(results->samples.size());
+  for (const plugin::ResultSample& sample : results->samples) {
+    if (std::shared_ptr<const Labels> labels = Relabel(sample.labels); labels != nullptr) {
+      changed->samples.push_back({std::move(labels), sample.t, sample.v});
+    }
+  }
+  if (!changed->samples.empty()) {
+    sink_->OnSamples(changed);
+  }
+}
+
+void SinkInstance::OnAlerts(const std::shared_ptr<const plugin::AlertBatch>& alerts) {
+  if (spec_.alert_relabel.empty()) {
+    sink_->OnAlerts(alerts);
+    return;
+  }
+  auto changed = std::make_shared<plugin::AlertBatch>();
+  changed->tick_ms = alerts->tick_ms;
+  for (const plugin::Alert& alert : alerts->alerts) {
+    if (std::optional<Labels> kept = spec_.alert_relabel.Process(alert.labels); kept.has_value()) {
+      changed->alerts.push_back(alert);
+      changed->alerts.back().labels = std::move(*kept);
+    }
+  }
+  if (!changed->alerts.empty()) {
+    sink_->OnAlerts(changed);
+  }
+}
+
+// --- life ---------------------------------------------------------------------------------------------------------
+
+Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, const Clock& clock,
+                 MetricRegistry& registry)
+    : clock_(clock),
+      registry_(registry),
+      load_(std::move(reload)),
+      settings_(std::move(settings)),
+      queue_(settings_.queue),
+      http_(std::make_unique<HttpServer>(
+          HttpServerOptions{.listen = settings_.listen, .body_bytes_max = settings_.body_bytes_max})),
+      steps_back_(registry.GetCounter("weir_clock_steps_back_total",
+                                      "Times the wall clock stepped back; time went on regardless.")),
+      refused_batches_(
+          registry.GetCounter("weir_queue_refused_batches_total", "Batches that found the engine's queue full.")),
+      refused_notes_(registry.GetCounter("weir_queue_refused_notes_total",
+                                         "Words of sources about streams that found the queue full.")),
+      queue_batches_(registry.GetGauge("weir_queue_batches", "Batches that wait for the engine.")),
+      queue_bytes_(registry.GetGauge("weir_queue_bytes", "Bytes of batches that wait for the engine.")),
+      reload_ok_(registry.GetGauge("prometheus_config_last_reload_successful",
+                                   "Whether the last reload of the configuration succeeded.")),
+      reload_time_(registry.GetGauge("prometheus_config_last_reload_success_timestamp_seconds",
+                                     "When the configuration was last loaded.")) {
+  start_ms_ = clock_.NowMs();
+  shown_config_ = settings_.shown_config;
+}
+
+Runtime::~Runtime() { Stop(); }
+
+Status Runtime::Prepare() {
+  pipeline_ =
+      std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
+  alert_relabel_ = settings_.alert_relabel;
+  external_labels_ = settings_.rules.external_labels;
+  WEIR_RETURN_IF_ERROR(pipeline_->SetRules(settings_.rules, Now()));
+  history_ms_ = pipeline_->HistoryMs();
+  reload_ok_.Set(1);
+  reload_time_.Set(static_cast<double>(clock_.NowMs()) / 1000);
+  WEIR_ASSIGN_OR_RETURN(sinks_, MakeSinks(settings_));
+  return {};
+}
+
+Result<Runtime::Sinks> Runtime::MakeSinks(const Settings& settings) {
+  Sinks sinks;
+  for (const SinkSpec& spec : settings.sinks) {
+    sinks.push_back(std::make_unique<SinkInstance>(spec, settings.rules.external_labels, &clock_, &registry_));
+  }
+  for (size_t i = 0; i < sinks.size(); ++i) {
+    if (Status status = sinks[i]->Start(); !status.ok()) {
+      sinks.resize(i);
+      DrainSinks(sinks);
+      return status;
+    }
+  }
+  return sinks;
+}
+
+Status Runtime::StartSources() {
+  for (const SourceSpec& spec : settings_.sources) {
+    std::unique_ptr<plugin::Source> source = spec.plugin->make_source(spec.options);
+    WEIR_RETURN_IF_ERROR(source->Start(*this).WithPrefix("source " + spec.name + ": "));
+    if (source->EventTime()) {
+      pipeline_->UseEventTime();
+    }
+    sources_.push_back(std::move(source));
+  }
+  return {};
+}
+
+Status Runtime::Start() {
+  WEIR_RETURN_IF_ERROR(StartSources());
+  WEIR_RETURN_IF_ERROR(http_->Start());
+  started_ = true;
+  thread_ = std::thread([this] { Loop(); });
+  ready_ = true;
+  return {};
+}
+
+void Runtime::Stop() {
+  if (stopping_.exchange(true)) {
+    return;
+  }
+  ready_ = false;
+  if (reload_thread_.joinable()) {
+    reload_thread_.join();
+  }
+  for (const std::unique_ptr<plugin::Source>& source : sources_) {
+    source->Stop();
+  }
+  queue_.Close();
+  ending_ = true;
+  queue_.Wake();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+  DrainSinks(sinks_);
+  http_->Stop();
+}
+
+void Runtime::DrainSinks(Sinks& sinks) {
+  std::vector<std::thread> drains;
+  drains.reserve(sinks.size());
+  for (const std::unique_ptr<SinkInstance>& sink : sinks) {
+    drains.emplace_back([this, &sink] { sink->Drain(settings_.drain_ms); });
+  }
+  for (std::thread& drain : drains) {
+    drain.join();
+  }
+  sinks.clear();
+}
+
+bool Runtime::Finished() const {
+  return !sources_.empty() && queue_.batches() == 0 &&
+         std::all_of(sources_.begin(), sources_.end(), [](const auto& source) { return source->Finished(); });
+}
+
+// --- the engine's thread ------------------------------------------------------------------------------------------
+
+int64_t Runtime::Now() {
+  const int64_t wall_ms = clock_.NowMs();
+  const int64_t mono_ns = clock_.MonotonicNs();
+  if (now_ms_ == INT64_MIN || wall_ms >= now_ms_) {
+    now_ms_ = wall_ms;
+    stepped_back_ = false;
+  } else {
+    // Slots and appended samples cannot be taken back: time goes on at its own pace until the clock has caught up.
+    if (now_ms_ - wall_ms > kStepBackMs && !stepped_back_) {
+      stepped_back_ = true;
+      steps_back_.Add();
+      LogWarn("the wall clock stepped back; ticks go on without a step", {{"ms", std::to_string(now_ms_ - wall_ms)}});
+    }
+    const int64_t passed_ms = (mono_ns - now_mono_ns_) / 1000000;
+    if (passed_ms <= 0) {
+      return now_ms_;
+    }
+    now_ms_ += passed_ms;
+  }
+  now_mono_ns_ = mono_ns;
+  return now_ms_;
+}
+
+int64_t Runtime::Turn() {
+  QueueItem item;
+  for (int n = 0; n < kItemsPerTurn && queue_.Pop(&item); ++n) {
+    if (item.task != nullptr) {
+      item.task();
+      continue;
+    }
+    const plugin::IngestOutcome outcome = pipeline_->Apply(item.batch, item.stream, item.arrived_ms);
+    if (item.done != nullptr) {
+      item.done(outcome);
+    }
+    pipeline_->RunDue(Now());
+  }
+  const int64_t wait_ms = pipeline_->RunDue(Now());
+  catching_up_ = pipeline_->catching_up();
+  if (Now() - figures_ms_ >= kFiguresEveryMs) {
+    UpdateFigures(Now());
+  }
+  return wait_ms;
+}
+
+void Runtime::Loop() {
+  while (!ending_) {
+    queue_.Wait(std::max<int64_t>(1, Turn()));
+  }
+  while (!queue_.empty()) {
+    Turn();
+  }
+  pipeline_->Finish(Now());
+}
+
+void Runtime::UpdateFigures(int64_t now_ms) {
+  figures_ms_ = now_ms;
+  const Pipeline::Counts counts = pipeline_->Count();
+  queue_batches_.Set(static_cast<double>(queue_.batches()));
+  queue_bytes_.Set(static_cast<double>(queue_.bytes()));
+  const std::lock_guard lock(shown_mutex_);
+  figures_.samples = counts.samples;
+  figures_.series = counts.series;
+  figures_.rules = counts.rules;
+  figures_.pending = counts.pending;
+  figures_.firing = counts.firing;
+  figures_.tick_seconds = counts.tick_seconds;
+  figures_.last_tick_ms = pipeline_->last_tick_ms();
+  figures_.catching_up = catching_up_;
+}
+
+void Runtime::OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) {
+  for (const std::unique_ptr<SinkInstance>& sink : sinks_) {
+    sink->OnSamples(results);
+  }
+}
+
+void Runtime::OnAlerts(plugin::AlertBatch alerts) {
+  auto batch = std::make_shared<plugin::AlertBatch>();
+  batch->tick_ms = alerts.tick_ms;
+  for (plugin::Alert& alert : alerts.alerts) {
+    for (const Label& label : external_labels_) {
+      if (!alert.labels.Has(label.name)) {
+        alert.labels.Set(label.name, label.value);
+      }
+    }
+    if (std::optional<Labels> kept = alert_relabel_.Process(std::move(alert.labels)); kept.has_value()) {
+      alert.labels = std::move(*kept);
+      batch->alerts.push_back(std::move(alert));
+    }
+  }
+  if (batch->alerts.empty()) {
+    return;
+  }
+  for (const std::unique_ptr<SinkInstance>& sink : sinks_) {
+    sink->OnAlerts(batch);
+  }
+}
+
+// --- what sources say ---------------------------------------------------------------------------------------------
+
+bool Runtime::Submit(plugin::SampleBatch&& batch, std::string_view stream,
+                     std::function<void(const plugin::IngestOutcome&)> done) {
+  if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), std::move(done))) {
+    return true;
+  }
+  refused_batches_.Add();
+  return false;
+}
+
+void Runtime::Note(std::function<void(Pipeline&)> note) {
+  if (!queue_.PushNote([this, note = std::move(note)] { note(*pipeline_); })) {
+    refused_notes_.Add();
+  }
+}
+
+void Runtime::AdvanceStream(std::string_view stream, int64_t t_ms) {
+  Note([this, stream = std::string(stream), t_ms](Pipeline& pipeline) { pipeline.AdvanceStream(stream, t_ms, Now()); });
+}
+
+void Runtime::CloseStream(std::string_view stream) {
+  Note([stream = std::string(stream)](Pipeline& pipeline) { pipeline.CloseStream(stream); });
+}
+
+void Runtime::HandleHttp(std::string path, HttpHandler handler) { http_->Handle(std::move(path), std::move(handler)); }
+
+void Runtime::BeginCatchUp(std::string_view source) {
+  catching_up_ = true;
+  Note([this, source = std::string(source)](Pipeline& pipeline) { pipeline.BeginCatchUp(source, Now()); });
+}
+
+void Runtime::CatchUpDone(std::string_view source) {
+  Note([source = std::string(source)](Pipeline& pipeline) { pipeline.CatchUpDone(source); });
+}
+
+bool Runtime::Post(std::function<void(Pipeline&)> task) {
+  return queue_.PushTask([this, task = std::move(task)] { task(*pipeline_); });
+}
+
+Figures Runtime::GetFigures() const {
+  const std::lock_guard lock(shown_mutex_);
+  return figures_;
+}
+
+std::string Runtime::ShownConfig() const {
+  const std::lock_guard lock(shown_mutex_);
+  return shown_config_;
+}
+
+// --- reload -------------------------------------------------------------------------------------------------------
+
+Status Runtime::Reload() {
+  const std::lock_guard lock(reload_mutex_);
+  Result<Settings> loaded = load_();
+  Status status = loaded.ok() ? Apply(std::move(*loaded)) : loaded.status();
+  reload_ok_.Set(status.ok() ? 1 : 0);
+  if (status.ok()) {
+    reload_time_.Set(static_cast<double>(clock_.NowMs()) / 1000);
+    LogInfo("configuration reloaded", {{"groups", std::to_string(settings_.rules.groups.size())}});
+  } else {
+    LogError("reload refused; the configuration before stays in force", {{"err", std::string(status.message())}});
+  }
+  return status;
+}
+
+Status Runtime::Apply(Settings settings) {
+  const bool new_sinks = settings.plugins_key != settings_.plugins_key;
+  if (settings.fixed_key != settings_.fixed_key) {
+    LogWarn("listen, sources, state or limits changed: they take effect at a restart");
+  }
+  Sinks sinks;
+  if (new_sinks) {
+    WEIR_ASSIGN_OR_RETURN(sinks, MakeSinks(settings));
+  }
+  std::promise<Status> promise;
+  std::future<Status> applied = promise.get_future();
+  const bool posted = Post([&](Pipeline& pipeline) {
+    Status status = pipeline.SetRules(settings.rules, Now());
+    if (status.ok()) {
+      pipeline.SetWatermarkOptions(settings.pipeline.watermarks);
+      history_ms_ = pipeline.HistoryMs();
+      alert_relabel_ = settings.alert_relabel;
+      external_labels_ = settings.rules.external_labels;
+      if (new_sinks) {
+        sinks_.swap(sinks);
+      }
+    }
+    promise.set_value(std::move(status));
+  });
+  if (!posted) {
+    DrainSinks(sinks);
+    return UnavailableError("the engine takes no tasks: overloaded or stopping");
+  }
+  Status status = applied.get();
+  // After success these are the sinks before, after failure the ones that are not needed.
+  DrainSinks(sinks);
+  if (status.ok()) {
+    settings_ = std::move(settings);
+    const std::lock_guard lock(shown_mutex_);
+    shown_config_ = settings_.shown_config;
+  }
+  return status;
+}
+
+bool Runtime::ReloadLater(std::function<void(Status)> done) {
+  if (stopping_ || reload_running_.exchange(true)) {
+    return false;
+  }
+  if (reload_thread_.joinable()) {
+    reload_thread_.join();
+  }
+  reload_thread_ = std::thread([this, done = std::move(done)] {
+    done(Reload());
+    reload_running_ = false;
+  });
+  return true;
+}
+
+}  // namespace weir::runtime
