@@ -1,0 +1,99 @@
+#include "plugins/sinks/file/json_lines.h"
+
+#include "core/model/duration.h"
+
+namespace weir::file {
+namespace {
+
+void AppendString(std::string_view text, std::string* out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  const bool valid = IsValidUtf8(text);
+  out->push_back('"');
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out->push_back('\\');
+      out->push_back(c);
+    } else if (c == '\n') {
+      *out += "\\n";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      *out += "\\u00";
+      out->push_back(kHex[byte >> 4]);
+      out->push_back(kHex[byte & 15]);
+    } else if (byte >= 0x80 && !valid) {
+      *out += "\xef\xbf\xbd";
+    } else {
+      out->push_back(c);
+    }
+  }
+  out->push_back('"');
+}
+
+void AppendKey(std::string_view key, std::string* out) {
+  *out += out->empty() || out->back() == '{' ? "\"" : ",\"";
+  *out += key;
+  *out += "\":";
+}
+
+void AppendText(std::string_view key, std::string_view text, std::string* out) {
+  AppendKey(key, out);
+  AppendString(text, out);
+}
+
+void AppendLabels(std::string_view key, const Labels& labels, std::string* out) {
+  AppendKey(key, out);
+  out->push_back('{');
+  bool first = true;
+  for (const Label& label : labels) {
+    *out += first ? "" : ",";
+    first = false;
+    AppendString(label.name, out);
+    out->push_back(':');
+    AppendString(label.value, out);
+  }
+  out->push_back('}');
+}
+
+}  // namespace
+
+void AppendSampleLine(const plugin::ResultSample& sample, const std::string& group, const Labels& external_labels,
+                      std::string* out) {
+  *out += "{";
+  AppendText("type", "sample", out);
+  AppendText("time", FormatRfc3339(sample.t), out);
+  AppendText("group", group, out);
+  if (external_labels.empty()) {
+    AppendLabels("labels", *sample.labels, out);
+  } else {
+    Labels labels = *sample.labels;
+    for (const Label& label : external_labels) {
+      if (!labels.Has(label.name)) {
+        labels.Set(label.name, label.value);
+      }
+    }
+    AppendLabels("labels", labels, out);
+  }
+  if (IsStaleNaN(sample.v)) {
+    *out += ",\"stale\":true}\n";
+    return;
+  }
+  AppendText("value", FormatSampleValue(sample.v), out);
+  *out += "}\n";
+}
+
+void AppendAlertLine(const plugin::Alert& alert, int64_t tick_ms, std::string* out) {
+  *out += "{";
+  AppendText("type", "alert", out);
+  AppendText("time", FormatRfc3339(tick_ms), out);
+  AppendText("status", alert.resolved ? "resolved" : "firing", out);
+  AppendLabels("labels", alert.labels, out);
+  AppendLabels("annotations", alert.annotations, out);
+  AppendText("value", FormatSampleValue(alert.value), out);
+  AppendText("active_at", FormatRfc3339(alert.active_at_ms), out);
+  AppendText("starts_at", FormatRfc3339(alert.starts_at_ms), out);
+  AppendText("ends_at", FormatRfc3339(alert.ends_at_ms), out);
+  AppendText("generator_url", alert.generator_url, out);
+  *out += "}\n";
+}
+
+}  // namespace weir::file
