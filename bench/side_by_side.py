@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""One remote-write load, several receivers, one table: what weir costs beside Prometheus and VictoriaMetrics.
+
+Each receiver is started alone with an empty folder, gets the same bodies from bench/rw_load over loopback, and is
+measured from outside (/proc/PID/stat and status). Receivers that have rules evaluate all acceptance rules meanwhile; one
+round of all rules is the sum of prometheus_rule_group_last_duration_seconds over the groups, read when every group has
+run once after the load, with all series live. On a busy machine that is mostly waiting; the CPU that rules take in a minute
+without samples, from /proc, is not.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+
+from processes import Processes, fetch, free_port  # noqa: E402
+from rule_files import write_rules  # noqa: E402
+
+
+def metric_values(port, name):
+    """RETURNS: the values of one metric's series on /metrics."""
+    text = fetch(f"http://127.0.0.1:{port}/metrics").decode()
+    return [float(line.rsplit(" ", 1)[1]) for line in text.split("\n") if re.match(re.escape(name) + r"[{ ]", line)]
+
+
+def cpu_seconds(pid):
+    """RETURNS: user and system time of a process so far."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as handle:
+        fields = handle.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Bench:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.processes = Processes(folder)
+        self.plain_rules, self.rules, _ = write_rules(args.rules, folder, 1, 60, candidates=1)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as handle:
+            handle.write(text)
+        return self.path(name)
+
+    def load(self, process, url):
+        done = subprocess.run(
+            [os.path.join(ROOT, self.args.build, "rw_load"), "--url", url, "--pid", str(process.pid), "--instances",
+             str(self.args.instances), "--steps", str(self.args.steps), "--connections", str(self.args.connections)],
+            capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip())
+        return json.loads(done.stdout)
+
+    def rules_alone(self, process, port, limit_s=150):
+        """Waits until every group has run after now. RETURNS: how long all groups took, None when they did not run in
+        time, and the CPU the process took meanwhile, a minute."""
+        since, cpu, round_s = time.time(), cpu_seconds(process.pid), None
+        while time.time() < since + limit_s and round_s is None:
+            time.sleep(1)
+            runs = metric_values(port, "prometheus_rule_group_last_evaluation_timestamp_seconds")
+            if runs and min(runs) > since:
+                round_s = sum(metric_values(port, "prometheus_rule_group_last_duration_seconds"))
+        minutes = (time.time() - since) / 60
+        return {"round_s": round_s, "rules_cpu_s_per_minute": (cpu_seconds(process.pid) - cpu) / minutes}
+
+    def weir(self):
+        port = free_port()
+        files = sorted(os.path.join(self.args.rules, f) for f in os.listdir(self.args.rules))
+        config = self.write("weir.yml", (
+            "global: {evaluation_interval: 1m}\nrule_files:\n" + "".join(f"  - {f}\n" for f in files) +
+            f"listen: 127.0.0.1:{port}\nsources:\n  - remote_write: {{}}\n"
+            f"sinks:\n  - file: {{path: {self.path('results.jsonl')}}}\nstate: {{dir: {self.path('weir-state')}}}\n"))
+        weir = os.path.join(ROOT, self.args.build, "weir")
+        version = subprocess.run([weir, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+        process = self.processes.start("weir", [weir, "run", "--config", config],
+                                       ready_url=f"http://127.0.0.1:{port}/-/ready")
+        result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
+        result.update(self.rules_alone(process, port))
+        return version, result
+
+    def prometheus(self):
+        done = subprocess.run([os.path.join(ROOT, "tests/integration/peers/build.sh"), "prometheus-slim"],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return None, done.stderr.strip().splitlines()[-1]
+        binary = os.path.join(done.stdout.strip(), "prometheus-slim")
+        port = free_port()
+        config = self.write("prometheus.yml", "global: {evaluation_interval: 1m}\nrule_files:\n" +
+                            "".join(f"  - {f}\n" for f in self.plain_rules))
+        process = self.processes.start(
+            "prometheus", [binary, f"--config.file={config}", f"--storage.tsdb.path={self.path('prometheus')}",
+                           "--web.enable-remote-write-receiver", f"--web.listen-address=127.0.0.1:{port}"],
+            ready_url=f"http://127.0.0.1:{port}/-/ready")
+        result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
+        result.update(self.rules_alone(process, port))
+        return "Prometheus 3.15.0", result
+
+    def victoria_metrics(self):
+        if not shutil.which("victoria-metrics"):
+            return None, "victoria-metrics is not installed (script/bootstrap --test)"
+        port = free_port()
+        process = self.processes.start(
+            "victoria-metrics", ["victoria-metrics", f"-storageDataPath={self.path('vm')}",
+                                 f"-httpListenAddr=127.0.0.1:{port}"], ready_url=f"http://127.0.0.1:{port}/health")
+        result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
+        version = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "victoria-metrics"], capture_output=True,
+                                 text=True, check=False).stdout.split("+")[0]
+        return f"VictoriaMetrics {version}".strip(), result
+
+    def measure(self, name):
+        """RETURNS: (version, figures), or (None, reason)."""
+        try:
+            version, result = getattr(self, name)()
+            if version:
+                print(f"measured {version}: {json.dumps(result)}", file=sys.stderr, flush=True)
+            return version, result
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            return None, f"failed: {error}"
+        finally:
+            self.processes.stop_all()
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as handle:
+        model = next((line.split(":")[1].strip() for line in handle if line.startswith("model name")), "unknown CPU")
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}"
+
+
+def commit():
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def table(rows):
+    print("| receiver | CPU per sample | samples/s | one round of all rules | CPU of the rules alone | RSS | RSS at most |")
+    print("|---|---|---|---|---|---|---|")
+    for version, r in rows:
+        rules, alone = "no rules", "no rules"
+        if "round_s" in r:
+            rules = "not all groups ran" if r["round_s"] is None else f"{r['round_s'] * 1000:.1f} ms"
+            alone = f"{r['rules_cpu_s_per_minute']:.2f} s/min"
+        print(f"| {version} | {r['cpu_us_per_sample']:.2f} µs | {r['samples_per_second']:,.0f} | {rules} "
+              f"| {alone} | {r['rss_mb']:.0f} MB | {r['rss_max_mb']:.0f} MB |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="weir alone (--peers adds the others) with an eighth of the load")
+    parser.add_argument("--peers", action="store_true", help="measure the peers too, also with --quick")
+    parser.add_argument("--only", choices=["weir", "prometheus", "victoria_metrics"], help="measure one receiver")
+    parser.add_argument("--instances", type=int, help="instances of 51 series (default 2000; quick: 500)")
+    parser.add_argument("--steps", type=int, help="15-s samples a series (default 40; quick: 20)")
+    parser.add_argument("--connections", type=int, default=2)
+    parser.add_argument("--build", default="build", help="build folder")
+    parser.add_argument("--rules", default=os.environ.get("WEIR_ACCEPTANCE_DIR", os.path.join(ROOT, "../shared/acceptance"))
+                        + "/rules", help="folder of rule files (default: $WEIR_ACCEPTANCE_DIR/rules)")
+    args = parser.parse_args()
+    args.rules = os.path.abspath(args.rules)
+    args.instances = args.instances or (500 if args.quick else 2000)
+    args.steps = args.steps or (20 if args.quick else 40)
+    names = [args.only] if args.only else ["weir", "prometheus", "victoria_metrics"]
+    if args.quick and not args.peers and not args.only:
+        names = ["weir"]
+    if not os.path.isdir(args.rules):
+        print(f"no rule files at {args.rules}; set WEIR_ACCEPTANCE_DIR", file=sys.stderr)
+        return 1
+    folder = tempfile.mkdtemp(prefix="weir-bench-")
+    try:
+        bench = Bench(args, folder)
+        measured = [(name, *bench.measure(name)) for name in names]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{args.instances:,} instances × 51 series, {args.steps} samples 15 s apart, remote write 1.0, 2,000 samples a "
+          f"request, {args.connections} connections, as fast as accepted; {bench.rules} rules where there are rules; load generator on the "
+          f"same machine.\n{machine()}; weir at {commit()}; load average before: {load_before:.1f}.\n")
+    table([(version, result) for _, version, result in measured if version])
+    failed = False
+    for name, version, result in measured:
+        if not version:
+            print(f"SKIP {name}: {result}")
+            failed |= result.startswith("failed")
+    return 1 if failed else 0
+
+
+load_before = os.getloadavg()[0]
+
+if __name__ == "__main__":
+    sys.exit(main())
