@@ -1,0 +1,102 @@
+// Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive, streaming (all evals of a
+// segment in one engine) or one-by-one, and a PATH is a script or a folder of *.test files. Exit status: 0 when nothing failed,
+// 1 when something did, 2 when a script cannot be read, 77 when a path does not exist (ctest: skipped).
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <sstream>
+
+#include "core/promqltest/runner.h"
+#ifdef WEIR_HAVE_ENGINE
+#include "core/promqltest/streaming.h"
+#endif
+#include "tests/differential/naive_script_evaluator.h"
+
+namespace {
+
+constexpr int kExitSkipped = 77;
+
+std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& name) {
+  using weir::promqltest::Evaluator;
+  if (name == "naive") {
+    return std::make_unique<weir::naive::ScriptEvaluator>();
+  }
+#ifdef WEIR_HAVE_ENGINE
+  using weir::promqltest::StreamingEvaluator;
+  using weir::promqltest::StreamingMode;
+  if (name == "streaming") {
+    return std::make_unique<StreamingEvaluator>(StreamingMode::kTogether);
+  }
+  if (name == "one-by-one") {
+    return std::make_unique<StreamingEvaluator>(StreamingMode::kOneByOne);
+  }
+#endif
+  return nullptr;
+}
+
+std::vector<std::filesystem::path> Scripts(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> out;
+  if (!std::filesystem::is_directory(path)) {
+    return {path};
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    if (entry.path().extension() == ".test") {
+      out.push_back(entry.path());
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1]) : nullptr;
+  if (!evaluator) {
+    std::cerr << "usage: conformance naive|streaming|one-by-one [--skips] PATH...\n";
+    return 2;
+  }
+  weir::promqltest::ScriptRunner runner(evaluator.get());
+  bool skips = false;
+  bool unreadable = false;
+  for (int i = 2; i < argc; ++i) {
+    if (std::string(argv[i]) == "--skips") {
+      skips = true;
+      continue;
+    }
+    if (!std::filesystem::exists(argv[i])) {
+      std::cout << "SKIPPED: no conformance scripts at " << argv[i] << "\n";
+      return kExitSkipped;
+    }
+    for (const std::filesystem::path& path : Scripts(argv[i])) {
+      std::ifstream in(path);
+      std::stringstream text;
+      text << in.rdbuf();
+      weir::promqltest::Counts before = runner.counts();
+      weir::Status status = runner.Run(text.str(), path.filename().string());
+      if (!status.ok()) {
+        std::cout << status.message() << "\n";
+        unreadable = true;
+        continue;
+      }
+      const weir::promqltest::Counts& c = runner.counts();
+      std::cout << path.filename().string() << ": passed " << c.passed - before.passed << ", failed "
+                << c.failed - before.failed << ", unsupported " << c.unsupported - before.unsupported
+                << ", undecidable " << c.undecidable - before.undecidable << "\n";
+    }
+  }
+  for (const weir::promqltest::Failure& f : runner.failures()) {
+    std::cout << f.file << ":" << f.line << ": " << f.expr << "\n    " << f.detail << "\n";
+  }
+  for (const weir::promqltest::Failure& f : runner.decided_by_rounding()) {
+    std::cout << "decided by a rounding, not counted: " << f.file << ":" << f.line << ": " << f.expr << "\n    "
+              << f.detail << "\n";
+  }
+  for (size_t i = 0; skips && i < runner.skips().size(); ++i) {
+    std::cout << runner.skips()[i] << "\n";
+  }
+  std::cout << runner.Summary() << "\n";
+  return unreadable ? 2 : runner.counts().failed > 0 ? 1 : 0;
+}

@@ -1,0 +1,169 @@
+// The engine's own promises beyond values: sharing, structure changes, expiry, one-off queries, refusals. Values are compared
+// with the naive evaluator (tests/differential) and with upstream's scripts.
+
+#include "core/engine/engine.h"
+
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "core/promql/parser.h"
+
+namespace weir::engine {
+namespace {
+
+promql::ExprPtr Parse(const std::string& text) {
+  auto outcome = promql::ParseExpr(text, promql::ParserOptions::All());
+  EXPECT_TRUE(outcome.expr) << text;
+  return outcome.expr;
+}
+
+class EngineTest : public ::testing::Test {
+ protected:
+  PlanId Plan(const std::string& text, int64_t interval_ms = 60000) {
+    Grid grid;
+    grid.interval_ms = interval_ms;
+    auto plan = engine_.AddPlan(*Parse(text), grid);
+    EXPECT_TRUE(plan.ok()) << plan.status().message();
+    return plan.ok() ? *plan : 0;
+  }
+  SeriesId Series(const Labels& labels) { return engine_.Intern(engine_.labels().InternSet(labels)); }
+  // RETURNS: label set text -> value of what is present.
+  std::map<std::string, double> Read(const Evaluation& e) {
+    std::map<std::string, double> out;
+    EXPECT_TRUE(e.status.ok()) << e.status.message();
+    for (size_t i = 0; i < e.vector.size(); ++i) {
+      if (e.vector.present(i)) {
+        out[engine_.labels().ToLabels(e.vector.labels(i)).ToString()] = e.vector.value(i);
+      }
+    }
+    return out;
+  }
+
+  Engine engine_{Options{}};
+};
+
+using Values = std::map<std::string, double>;
+
+TEST_F(EngineTest, SharesCommonSubexpressions) {
+  Plan("sum by (job) (rate(x_total[5m]))");
+  size_t before = engine_.Stats().nodes;
+  Plan("sum by (job) (rate(x_total[5m])) > 1");
+  EXPECT_EQ(engine_.Stats().nodes, before + 2);  // the comparison and its number
+}
+
+TEST_F(EngineTest, RecordedSamplesAreSeenInTheSameTick) {
+  PlanId reader = Plan("out * 2");
+  SeriesId out = Series({{"__name__", "out"}});
+  engine_.Append(out, 60000, 1);
+  EXPECT_EQ(Read(engine_.Evaluate(reader, 120000)), (Values{{"{}", 2}}));
+  engine_.Append(out, 120000, 5);
+  EXPECT_EQ(Read(engine_.Evaluate(reader, 120000)), (Values{{"{}", 10}}));
+}
+
+TEST_F(EngineTest, SubqueryStepAtTheTickSeesWhatWasRecordedInIt) {
+  PlanId plan = Plan("sum_over_time(out[3m:1m])");
+  SeriesId out = Series({{"__name__", "out"}});
+  for (int64_t t = 60000; t <= 600000; t += 60000) {
+    engine_.Evaluate(plan, t);  // an earlier rule of the group reads first
+    engine_.Append(out, t, 1);
+    EXPECT_EQ(Read(engine_.Evaluate(plan, t)), (Values{{"{}", std::min<double>(3, static_cast<double>(t / 60000))}}));
+    engine_.Release(t);
+  }
+}
+
+TEST_F(EngineTest, UnchangedSelectorKeepsItsWindowAcrossReload) {
+  PlanId old_plan = Plan("increase(x_total[5m])");
+  SeriesId x = Series({{"__name__", "x_total"}});
+  for (int64_t t = 0; t <= 300000; t += 15000) {
+    engine_.Append(x, t, static_cast<double>(t) / 1000);
+  }
+  double before = Read(engine_.Evaluate(old_plan, 300000))["{}"];
+  PlanId new_plan = Plan("increase(x_total[5m])");
+  engine_.RemovePlan(old_plan);
+  EXPECT_EQ(Read(engine_.Evaluate(new_plan, 300000))["{}"], before);
+}
+
+TEST_F(EngineTest, SeriesThatNoPlanReadsKeepNoWindow) {
+  Plan("a");
+  SeriesId b = Series({{"__name__", "b"}});
+  EXPECT_FALSE(engine_.IsRead(b));
+  for (int64_t t = 0; t < 1000; ++t) {
+    engine_.Append(b, t, 1);
+  }
+  EXPECT_EQ(engine_.Stats().samples_kept, 0U);
+}
+
+TEST_F(EngineTest, DuplicatesAndDisorderAreRefusedByOutcome) {
+  Plan("a");
+  SeriesId a = Series({{"__name__", "a"}});
+  EXPECT_EQ(engine_.Append(a, 1000, 1), AppendOutcome::kOk);
+  EXPECT_EQ(engine_.Append(a, 1000, 1), AppendOutcome::kDuplicateSame);
+  EXPECT_EQ(engine_.Append(a, 1000, 2), AppendOutcome::kDuplicateConflict);
+  EXPECT_EQ(engine_.Append(a, 999, 1), AppendOutcome::kOutOfOrder);
+}
+
+TEST_F(EngineTest, RunTimeErrorIsReportedAndGoesAwayWithItsCause) {
+  PlanId plan = Plan("a / on (x) b");
+  SeriesId a = Series({{"__name__", "a"}, {"x", "1"}});
+  SeriesId b1 = Series({{"__name__", "b"}, {"x", "1"}, {"y", "1"}});
+  SeriesId b2 = Series({{"__name__", "b"}, {"x", "1"}, {"y", "2"}});
+  engine_.Append(a, 60000, 6);
+  engine_.Append(b1, 60000, 2);
+  engine_.Append(b2, 60000, 3);
+  Evaluation e = engine_.Evaluate(plan, 60000);
+  ASSERT_FALSE(e.status.ok());
+  EXPECT_NE(e.status.message().find("found duplicate series for the match group {x=\"1\"}"), std::string::npos)
+      << e.status.message();
+  engine_.Append(b2, 90000, StaleNaN());
+  EXPECT_EQ(Read(engine_.Evaluate(plan, 120000)), (Values{{"{x=\"1\"}", 3}}));
+}
+
+TEST_F(EngineTest, OneOffQueryReadsWhatRulesKeepAndRefusesTheRest) {
+  Plan("rate(x_total[5m])");
+  SeriesId x = Series({{"__name__", "x_total"}});
+  for (int64_t t = 0; t <= 300000; t += 15000) {
+    engine_.Append(x, t, static_cast<double>(t) / 1000);
+  }
+  EXPECT_EQ(Read(engine_.EvaluateOnce(*Parse("x_total + 1"), 300000)), (Values{{"{}", 301}}));
+  EXPECT_EQ(Read(engine_.EvaluateOnce(*Parse("rate(x_total[5m])"), 300000)).size(), 1U);
+  EXPECT_EQ(engine_.EvaluateOnce(*Parse("rate(x_total[1h])"), 300000).status.code(), Code::kUnsupported);
+  EXPECT_EQ(engine_.EvaluateOnce(*Parse("quantile_over_time(0.5, x_total[5m])"), 300000).status.code(),
+            Code::kUnsupported);
+}
+
+TEST_F(EngineTest, ChurnGivesSeriesAndLabelsBack) {
+  PlanId plan = Plan("sum by (job) (rate(pod_total[5m]))");
+  size_t settled = 0;
+  for (int generation = 0; generation < 60; ++generation) {
+    int64_t base = generation * 600000;
+    for (int pod = 0; pod < 200; ++pod) {
+      SeriesId id = Series({{"__name__", "pod_total"},
+                            {"job", "a"},
+                            {"pod", "pod-" + std::to_string(generation) + "-" + std::to_string(pod)}});
+      for (int64_t t = base; t < base + 300000; t += 15000) {
+        engine_.Append(id, t, static_cast<double>(t - base));
+      }
+    }
+    Values values = Read(engine_.Evaluate(plan, base + 300000));
+    ASSERT_EQ(values.size(), 1U);
+    EXPECT_NEAR((values["{job=\"a\"}"]), 200 * 1000, 1e-6);
+    engine_.Release(base + 300000);
+    engine_.Expire(base + 300000);
+    if (generation == 20) {
+      settled = engine_.Stats().label_bytes + engine_.Stats().window_bytes;
+    }
+  }
+  EXPECT_LE(engine_.Stats().series, 600U);
+  EXPECT_LE(engine_.Stats().label_bytes + engine_.Stats().window_bytes, settled * 3 / 2);
+}
+
+TEST_F(EngineTest, RefusalNamesPlaceAndReason) {
+  auto plan = engine_.AddPlan(*Parse("1 + info(x)"), Grid{60000, 0, {}, 0});
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.status().code(), Code::kUnsupported);
+  EXPECT_EQ(plan.status().message(), "4: info() is not evaluated yet");
+}
+
+}  // namespace
+}  // namespace weir::engine

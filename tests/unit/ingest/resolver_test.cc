@@ -1,0 +1,405 @@
+#include "core/ingest/resolver.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "core/promql/parser.h"
+
+namespace weir::ingest {
+namespace {
+
+using plugin::IngestOutcome;
+using plugin::SampleBatch;
+
+constexpr int64_t kNow = 1700000000000;
+
+// Collects series and makes a batch of them, as a codec would.
+class BatchBuilder {
+ public:
+  BatchBuilder& Add(std::vector<Label> labels, std::vector<Sample> samples) {
+    std::string block;
+    plugin::EncodeLabels(labels, &block);
+    return AddBlock(std::move(block), std::move(samples));
+  }
+  BatchBuilder& AddBlock(std::string block, std::vector<Sample> samples) {
+    blocks_.push_back(std::move(block));
+    samples_.push_back(std::move(samples));
+    return *this;
+  }
+  SampleBatch Take() {
+    SampleBatch batch;
+    size_t bytes = SampleBatch::kArenaBytesMin;
+    for (const std::string& block : blocks_) {
+      bytes += block.size();
+    }
+    batch.arena.reserve(bytes);
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      SampleBatch::Series& series = batch.series.emplace_back();
+      const size_t at = batch.arena.size();
+      batch.arena.append(blocks_[i]);
+      series.labels = std::string_view(batch.arena).substr(at);
+      series.first = static_cast<uint32_t>(batch.samples.size());
+      series.count = static_cast<uint32_t>(samples_[i].size());
+      plugin::HashLabels(series.labels, series.hash);
+      batch.samples.insert(batch.samples.end(), samples_[i].begin(), samples_[i].end());
+    }
+    blocks_.clear();
+    samples_.clear();
+    return batch;
+  }
+
+ private:
+  std::vector<std::string> blocks_;
+  std::vector<std::vector<Sample>> samples_;
+};
+
+class ResolverTest : public testing::Test {
+ protected:
+  explicit ResolverTest(ResolverLimits limits = {}, uint32_t series_max = 2000000)
+      : engine_(engine::Options{.series_max = series_max}), resolver_(&engine_, limits) {}
+
+  engine::PlanId Plan(const std::string& text) {
+    const promql::ParseOutcome parsed = promql::ParseExpr(text);
+    WEIR_ASSERT(parsed.errors.empty());
+    exprs_.push_back(parsed.expr);
+    engine::Grid grid;
+    grid.interval_ms = 15000;
+    const Result<engine::PlanId> plan = engine_.AddPlan(*exprs_.back(), grid);
+    WEIR_ASSERT(plan.ok());
+    return *plan;
+  }
+
+  IngestOutcome Apply(BatchBuilder& builder, const std::string& stream = "s", int64_t now_ms = kNow) {
+    const SampleBatch batch = builder.Take();
+    return resolver_.Apply(batch, stream, now_ms);
+  }
+
+  IngestOutcome ApplyOne(std::vector<Label> labels, Sample sample, int64_t now_ms = kNow) {
+    BatchBuilder builder;
+    builder.Add(std::move(labels), {sample});
+    return Apply(builder, "s", now_ms);
+  }
+
+  // RETURNS: `labels value` of every present slot at `t_ms`, sorted.
+  std::vector<std::string> Values(engine::PlanId plan, int64_t t_ms) {
+    const engine::Evaluation evaluation = engine_.Evaluate(plan, t_ms);
+    std::vector<std::string> out;
+    for (size_t i = 0; i < evaluation.vector.size(); ++i) {
+      if (evaluation.vector.present(i)) {
+        out.push_back(engine_.labels().ToLabels(evaluation.vector.labels(i)).ToString() + " " +
+                      std::to_string(static_cast<int64_t>(evaluation.vector.value(i))));
+      }
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+
+  uint64_t Invalid(InvalidReason reason) const { return resolver_.stats().invalid_series[static_cast<size_t>(reason)]; }
+
+  engine::Engine engine_;
+  Resolver resolver_;
+  BatchBuilder builder_;
+  std::vector<promql::ExprPtr> exprs_;
+};
+
+std::vector<Label> Up(int i) { return {{"__name__", "up"}, {"i", std::to_string(i)}}; }
+
+TEST_F(ResolverTest, SamplesReachTheirSeries) {
+  const engine::PlanId plan = Plan("up");
+  builder_.Add(Up(1), {{kNow - 1000, 10}, {kNow - 500, 11}}).Add(Up(2), {{kNow - 400, 20}});
+  const IngestOutcome outcome = Apply(builder_);
+  EXPECT_EQ(outcome.written, 3u);
+  EXPECT_EQ(outcome.rejected + outcome.duplicates + outcome.invalid_series, 0u);
+  EXPECT_EQ(resolver_.newest_ms(), kNow - 400);
+  EXPECT_EQ(Values(plan, kNow), (std::vector<std::string>{"up{i=\"1\"} 11", "up{i=\"2\"} 20"}));
+}
+
+TEST_F(ResolverTest, AStableOrderIsPredicted) {
+  Plan("up");
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 50; ++i) {
+      builder_.Add(Up(i), {{kNow + round, 1.0 * round}});
+    }
+    EXPECT_EQ(Apply(builder_).written, 50u);
+  }
+  const ResolverStats stats = resolver_.stats();
+  EXPECT_EQ(stats.parsed, 50u);
+  EXPECT_EQ(stats.probed, 1u);  // from the last series to the first, once; then that is the order
+  EXPECT_EQ(stats.predicted, 149u);
+  EXPECT_EQ(stats.aliases, 50u);
+  EXPECT_EQ(stats.written, 200u);
+}
+
+TEST_F(ResolverTest, ANewOrderIsLearnedInOneRound) {
+  Plan("up");
+  std::vector<int> order(100);
+  for (int i = 0; i < 100; ++i) {
+    order[static_cast<size_t>(i)] = i;
+  }
+  std::mt19937 random(3);
+  for (int round = 0; round < 5; ++round) {
+    if (round == 2) {
+      std::shuffle(order.begin(), order.end(), random);
+    }
+    for (const int i : order) {
+      builder_.Add(Up(i), {{kNow + round, 1}});
+    }
+    const uint64_t probed = resolver_.stats().probed;
+    Apply(builder_);
+    if (round == 2) {
+      EXPECT_GT(resolver_.stats().probed, probed + 50);
+    } else if (round == 4) {
+      EXPECT_EQ(resolver_.stats().probed, probed);
+    }
+  }
+  EXPECT_EQ(resolver_.stats().parsed, 100u);
+}
+
+TEST_F(ResolverTest, StreamsHaveTheirOwnCursors) {
+  Plan("up");
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) {
+      builder_.Add(Up(i), {{kNow + round, 1}});
+    }
+    Apply(builder_, "a");
+    for (int i = 100; i < 110; ++i) {
+      builder_.Add(Up(i), {{kNow + round, 1}});
+    }
+    Apply(builder_, "b");
+  }
+  EXPECT_EQ(resolver_.stats().probed, 2u);
+  EXPECT_EQ(resolver_.stats().streams, 2u);
+  resolver_.ForgetStream("a");
+  resolver_.ForgetStream("never seen");
+  EXPECT_EQ(resolver_.stats().streams, 1u);
+  builder_.Add(Up(3), {{kNow + 9, 1}});
+  EXPECT_EQ(Apply(builder_, "a").written, 1u);
+}
+
+TEST_F(ResolverTest, SeriesNobodyReadsLeaveNoTraceUntilARuleDoes) {
+  Plan("up");
+  const std::vector<Label> labels = {{"__name__", "other"}, {"i", "never-seen-value"}};
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(ApplyOne(labels, {kNow + round, 1}).written, 1u);
+  }
+  EXPECT_EQ(resolver_.stats().ignored, 3u);
+  EXPECT_EQ(resolver_.stats().parsed, 1u);
+  EXPECT_EQ(engine_.labels().Find("never-seen-value"), kEmptySymbol);
+  EXPECT_EQ(engine_.Stats().series + engine_.Stats().series_unread, 0u);
+  EXPECT_EQ(resolver_.newest_ms(), kNow + 2);
+
+  const engine::PlanId plan = Plan("other");
+  ApplyOne(labels, {kNow + 3, 7});
+  EXPECT_EQ(Values(plan, kNow + 10), (std::vector<std::string>{"other{i=\"never-seen-value\"} 7"}));
+  engine_.RemovePlan(plan);
+  ApplyOne(labels, {kNow + 4, 8});
+  EXPECT_EQ(resolver_.stats().ignored, 4u);
+}
+
+TEST_F(ResolverTest, ReusedSeriesIdsAreNotMistaken) {
+  const engine::PlanId plan = Plan("up");
+  ApplyOne(Up(1), {kNow, 1});
+  ApplyOne(Up(2), {kNow + 500000, 2});
+  EXPECT_EQ(engine_.Expire(kNow + 500000), 1u);  // series 1; its id is free
+  ApplyOne(Up(3), {kNow + 500001, 3});           // and may be reused here
+  ApplyOne(Up(1), {kNow + 500002, 4});
+  ApplyOne(Up(2), {kNow + 500003, 5});
+  EXPECT_EQ(Values(plan, kNow + 500010), (std::vector<std::string>{"up{i=\"1\"} 4", "up{i=\"2\"} 5", "up{i=\"3\"} 3"}));
+  EXPECT_EQ(resolver_.stats().parsed, 4u);  // series 2 was recognised without parsing
+}
+
+TEST_F(ResolverTest, BadSamplesCostThemselvesOnly) {
+  const engine::PlanId plan = Plan("up");
+  ApplyOne(Up(1), {kNow - 1000, 1});
+  builder_.Add(Up(1), {{kNow - 2000, 9}, {kNow - 1000, 1}, {kNow - 1000, 2}, {kNow - 500, 3}, {kNow + 600001, 4}})
+      .Add(Up(2), {{kNow + 600000, 5}});
+  const IngestOutcome outcome = Apply(builder_);
+  EXPECT_EQ(outcome.written, 2u);
+  EXPECT_EQ(outcome.duplicates, 1u);
+  EXPECT_EQ(outcome.rejected, 3u);
+  EXPECT_EQ(outcome.first_error, "out of order sample: series up{i=\"1\"}, t " + std::to_string(kNow - 2000));
+  const ResolverStats stats = resolver_.stats();
+  EXPECT_EQ(stats.out_of_order, 1u);
+  EXPECT_EQ(stats.conflicts, 1u);
+  EXPECT_EQ(stats.too_far_ahead, 1u);
+  EXPECT_EQ(Values(plan, kNow), (std::vector<std::string>{"up{i=\"1\"} 3"}));
+  EXPECT_EQ(resolver_.newest_ms(), kNow + 600000);
+}
+
+TEST_F(ResolverTest, NonsenseTimesAreRejected) {
+  Plan("rate(up[5m])");
+  for (const int64_t t : {INT64_MIN, -kTimeMsMax - 1, kTimeMsMax + 1, INT64_MAX}) {
+    EXPECT_EQ(ApplyOne(Up(1), {t, 1}, INT64_MAX).rejected, 1u) << t;
+    EXPECT_EQ(resolver_.newest_ms(), INT64_MIN);
+  }
+  EXPECT_EQ(ApplyOne(Up(1), {-kTimeMsMax, 1}, INT64_MAX).written, 1u);
+  EXPECT_EQ(ApplyOne(Up(1), {kTimeMsMax, 1}, INT64_MAX).written, 1u);
+  EXPECT_EQ(resolver_.stats().too_far_ahead, 4u);
+}
+
+TEST_F(ResolverTest, BadLabelSetsAreSkippedAndTheirNeighboursKept) {
+  const engine::PlanId plan = Plan("up");
+  const std::pair<std::vector<Label>, InvalidReason> bad[] = {
+      {{{"job", "a"}}, InvalidReason::kNoMetricName},
+      {{{"__name__", ""}, {"job", "a"}}, InvalidReason::kNoMetricName},
+      {{}, InvalidReason::kNoMetricName},
+      {{{"", "x"}, {"__name__", "up"}}, InvalidReason::kEmptyName},
+      {{{"__name__", "up"}, {"a", "1"}, {"a", "1"}}, InvalidReason::kDuplicateName},
+      {{{"a", "1"}, {"__name__", "up"}, {"a", "2"}}, InvalidReason::kDuplicateName},
+      {{{"__name__", "up"}, {"a", "\xff"}}, InvalidReason::kNotUtf8},
+      {{{"__name__", "up"}, {"\xc3", "a"}}, InvalidReason::kNotUtf8},
+      {{{"__name__", "up"}, {std::string(1025, 'n'), "a"}}, InvalidReason::kNameTooLong},
+      {{{"__name__", "up"}, {"a", std::string(8193, 'v')}}, InvalidReason::kValueTooLong},
+      {{{"__name__", "up"}, {"a", std::string(1 << 20, 'v')}}, InvalidReason::kTooLarge},
+  };
+  int64_t t = kNow;
+  for (const auto& [labels, reason] : bad) {
+    const uint64_t before = Invalid(reason);
+    for (int round = 0; round < 2; ++round) {
+      ++t;
+      builder_.Add(Up(1), {{t, 1}}).Add(labels, {{t, 1}, {t + 1, 2}}).Add(Up(2), {{t, 2}});
+      const IngestOutcome outcome = Apply(builder_, "s", t);
+      EXPECT_EQ(outcome.written, 2u) << InvalidReasonText(reason);
+      EXPECT_EQ(outcome.invalid_series, 1u) << InvalidReasonText(reason);
+      EXPECT_EQ(outcome.rejected, 0u);
+    }
+    EXPECT_EQ(Invalid(reason), before + 1) << InvalidReasonText(reason);  // parsed once
+  }
+  builder_.AddBlock("\x0a\x7f", {{t, 1}}).Add(Up(1), {{t + 1, 3}});
+  EXPECT_EQ(Apply(builder_).written, 1u);
+  EXPECT_EQ(Invalid(InvalidReason::kMalformed), 1u);
+  std::vector<Label> many = {{"__name__", "up"}};
+  for (int i = 0; i < 128; ++i) {
+    many.push_back({"l" + std::to_string(i), "x"});
+  }
+  ApplyOne(many, {t + 2, 1});
+  EXPECT_EQ(Invalid(InvalidReason::kTooManyLabels), 1u);
+  EXPECT_EQ(resolver_.stats().of_invalid_series, 2 * 2 * std::size(bad) + 2);
+  EXPECT_EQ(Values(plan, t + 2), (std::vector<std::string>{"up{i=\"1\"} 3", "up{i=\"2\"} 2"}));
+}
+
+TEST_F(ResolverTest, UnsortedAndEmptyLabelsMakeTheSameSeries) {
+  const engine::PlanId plan = Plan("up");
+  ApplyOne({{"__name__", "up"}, {"a", "1"}, {"b", "2"}}, {kNow, 1});
+  ApplyOne({{"b", "2"}, {"a", "1"}, {"__name__", "up"}}, {kNow + 1, 2});
+  ApplyOne({{"__name__", "up"}, {"a", "1"}, {"b", "2"}, {"c", ""}}, {kNow + 2, 3});
+  EXPECT_EQ(Values(plan, kNow + 3), (std::vector<std::string>{"up{a=\"1\", b=\"2\"} 3"}));
+  EXPECT_EQ(resolver_.stats().unsorted_series, 1u);
+  EXPECT_EQ(resolver_.stats().aliases, 3u);
+  Plan("up + 1");  // everything is looked at again
+  ApplyOne({{"b", "2"}, {"a", "1"}, {"__name__", "up"}}, {kNow + 4, 4});
+  ApplyOne({{"__name__", "up"}, {"a", "1"}, {"b", "2"}, {"c", ""}}, {kNow + 5, 5});
+  EXPECT_EQ(Values(plan, kNow + 6), (std::vector<std::string>{"up{a=\"1\", b=\"2\"} 5"}));
+}
+
+class FullEngineTest : public ResolverTest {
+ protected:
+  FullEngineTest() : ResolverTest({}, 2) {}
+};
+
+TEST_F(FullEngineTest, SeriesBeyondTheLimitAreRejectedUntilThereIsRoom) {
+  Plan("up");
+  builder_.Add(Up(1), {{kNow, 1}}).Add(Up(2), {{kNow, 1}}).Add(Up(3), {{kNow, 1}, {kNow + 1, 2}});
+  const IngestOutcome outcome = Apply(builder_);
+  EXPECT_EQ(outcome.written, 2u);
+  EXPECT_EQ(outcome.rejected, 2u);
+  EXPECT_EQ(outcome.first_error, "series limit reached: series up{i=\"3\"}, t " + std::to_string(kNow));
+  EXPECT_EQ(resolver_.stats().over_series_limit, 2u);
+  ApplyOne(Up(3), {kNow + 2, 1});
+  EXPECT_EQ(resolver_.stats().parsed, 3u);
+  EXPECT_EQ(engine_.Expire(kNow + 500000), 2u);
+  EXPECT_EQ(ApplyOne(Up(3), {kNow + 500000, 1}, kNow + 500000).written, 1u);
+}
+
+class SmallTableTest : public ResolverTest {
+ protected:
+  static ResolverLimits Small() {
+    ResolverLimits limits;
+    limits.aliases_max = 2;
+    limits.streams_max = 1;
+    return limits;
+  }
+  SmallTableTest() : ResolverTest(Small()) {}
+};
+
+TEST_F(SmallTableTest, BeyondTheAliasLimitNothingIsLost) {
+  const engine::PlanId plan = Plan("up");
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 5; ++i) {
+      builder_.Add(Up(i), {{kNow + round, 1.0 * i}});
+    }
+    EXPECT_EQ(Apply(builder_, "stream " + std::to_string(round)).written, 5u);
+  }
+  EXPECT_EQ(resolver_.stats().aliases, 2u);
+  EXPECT_EQ(resolver_.stats().streams, 1u);
+  EXPECT_EQ(resolver_.stats().parsed, 2u + 3 * 3);
+  EXPECT_EQ(Values(plan, kNow + 5).size(), 5u);
+}
+
+TEST_F(ResolverTest, AliasesThatAreNotSeenAnyMoreAreForgotten) {
+  const engine::PlanId plan = Plan("up");
+  const int64_t idle_ms = ResolverLimits{}.alias_idle_ms;
+  for (int i = 0; i < 1000; ++i) {
+    builder_.Add(Up(i), {{kNow, 1}});
+  }
+  Apply(builder_);
+  EXPECT_EQ(resolver_.stats().aliases, 1000u);
+  int64_t now = kNow;
+  for (int round = 0; round < 60; ++round) {
+    now += idle_ms / 10;
+    for (int i = 0; i < 3; ++i) {
+      builder_.Add(Up(i * 100), {{now, 1.0 * i}});
+    }
+    Apply(builder_, "s", now);
+  }
+  EXPECT_EQ(resolver_.stats().aliases, 3u);
+  for (int i = 0; i < 1000; ++i) {  // they come back into the freed slots
+    builder_.Add(Up(i), {{now + 1, 1.0 * i}});
+  }
+  EXPECT_EQ(Apply(builder_, "s", now + 1).written, 1000u);
+  EXPECT_EQ(resolver_.stats().aliases, 1000u);
+  EXPECT_EQ(Values(plan, now + 2).size(), 1000u);
+}
+
+// Whatever the order, repetition and churn, every sample reaches the series of its labels: compared to a plain map.
+TEST_F(ResolverTest, RandomStreamsAgreeWithAMap) {
+  const engine::PlanId plan = Plan("up");
+  std::mt19937 random(11);
+  std::map<std::string, int64_t> want;
+  int64_t now = kNow;
+  engine::PlanId other = Plan("up * 2");
+  for (int round = 0; round < 400; ++round) {
+    now += 100;
+    const int base = round / 40 * 10;  // series come and go
+    std::vector<int> order;
+    for (int i = base; i < base + 40; ++i) {
+      order.push_back(i);
+    }
+    if (round % 3 == 0) {
+      std::shuffle(order.begin(), order.end(), random);
+    }
+    for (const int i : order) {
+      if (random() % 8 != 0) {
+        const auto value = static_cast<int64_t>(random() % 1000000);
+        builder_.Add(Up(i), {{now, static_cast<double>(value)}});
+        want["up{i=\"" + std::to_string(i) + "\"}"] = value;
+      }
+    }
+    Apply(builder_, "stream " + std::to_string(random() % 3), now);
+    if (round % 50 == 49) {
+      engine_.RemovePlan(other);
+      other = Plan("up * " + std::to_string(round));
+    }
+  }
+  std::vector<std::string> expected;
+  for (const auto& [labels, value] : want) {
+    expected.push_back(labels + " " + std::to_string(value));
+  }
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(Values(plan, now), expected);
+}
+
+}  // namespace
+}  // namespace weir::ingest

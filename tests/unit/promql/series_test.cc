@@ -1,0 +1,102 @@
+// The notation of series in test files.
+
+#include <gtest/gtest.h>
+
+#include "core/model/duration.h"
+#include "core/promql/parser.h"
+
+namespace weir::promql {
+namespace {
+
+// RETURNS: `labels | v v v`, or the error.
+std::string Describe(std::string_view text) {
+  const Result<SeriesDescription> series = ParseSeriesDescription(text);
+  if (!series.ok()) {
+    return std::string(series.status().message());
+  }
+  std::string out = series->labels.ToString() + (series->start_times ? " @st" : " |");
+  for (const SequenceValue& value : series->values) {
+    out.append(" ");
+    if (value.omitted) {
+      out.append("_");
+    } else if (!value.histogram.empty()) {
+      out.append(value.histogram);
+    } else {
+      out.append(IsStaleNaN(value.value) ? "stale" : FormatFloat(value.value, 'g'));
+    }
+  }
+  return out;
+}
+
+struct Row {
+  const char* text;
+  const char* described;
+};
+
+const Row kRows[] = {
+    {"up", "up |"},
+    {"up 1", "up | 1"},
+    {"  up{b=\"2\", a='1',}  1   2 ", "up{a=\"1\", b=\"2\"} | 1 2"},
+    {"{\"http.requests\", \"x.y\"=\"z\"} 1", "{\"http.requests\", \"x.y\"=\"z\"} | 1"},
+    {"{__name__=\"up\"} 1", "up | 1"},
+    {"sum:rate5m -1 +2 1.5 1e3 -1e-3", "sum:rate5m | -1 2 1.5 1000 -0.001"},
+    {"up Inf -Inf +Inf NaN stale _", "up | +Inf -Inf +Inf NaN stale _"},
+    {"up 1x3", "up | 1 1 1 1"},
+    {"up 0x3", "up | 0 0 0 0"},
+    {"up 1x0 _x2", "up | 1 _ _"},
+    {"up 1+2x3", "up | 1 3 5 7"},
+    {"up 1-2x3 -1-1x1", "up | 1 -1 -3 -5 -1 -2"},
+    {"up 1+-2x3", "1:6: parse error: unexpected <op:->"},
+    {"up 0+0.1x3", "up | 0 0.1 0.2 0.30000000000000004"},
+    {"up 010", "up | 8"},
+    {"up {{}}", "up | {{}}"},
+    {"up {{schema:0 sum:5 count:4 buckets:[1 2 1] offset:-1}}x1",
+     "up | {{schema:0 sum:5 count:4 buckets:[1 2 1] offset:-1}} {{schema:0 sum:5 count:4 buckets:[1 2 1] offset:-1}}"},
+    {"up {{sum:1}}+{{count:2}}x2 _", "up | {{sum:1}} {{sum:1}}+{{count:2}}x1 {{sum:1}}+{{count:2}}x2 _"},
+    {"up {{ sum:NaN counter_reset_hint:gauge }}-{{}}x1",
+     "up | {{ sum:NaN counter_reset_hint:gauge }} {{ sum:NaN counter_reset_hint:gauge }}-{{}}x1"},
+    {"up{a=\"b\"}@st _ -30s 0s", "up{a=\"b\"} @st _ -30000 0"},
+    {"up@st -1m+10sx2 _x2 -1h30mx1", "up @st -60000 -50000 -40000 _ _ -5.4e+06 -5.4e+06"},
+    {"up@st -1m-10sx1 0", "up @st -60000 -70000 0"},
+    // refused
+    {"up 1 foo", "1:6: parse error: unexpected identifier \"foo\" in series values, expected number or \"stale\""},
+    {"up{a=\"b\"}1", "1:10: parse error: unexpected number \"1\" in series values"},
+    {"up 1x", "1:6: parse error: unexpected end of input"},
+    {"up 1+2", "1:7: parse error: unexpected end of input"},
+    {"up 1x1.5",
+     "1:6: parse error: invalid repetition in series values: strconv.ParseUint: parsing \"1.5\": invalid syntax"},
+    {"up 5m", "1:4: parse error: bad number syntax: \"5\""},
+    {"up 1 $", "1:6: parse error: unexpected character in series sequence: '$'"},
+    {"up 1x2000000", "1:13: parse error: a series may not have more than 1000000 values"},
+    {"up {{sum:1}", "1:4: parse error: unterminated histogram description, expected \"}}\""},
+    {"up {{summ:1}}", "1:4: parse error: bad histogram descriptor found: \"summ\""},
+    {"up {{sum}}", "1:4: parse error: missing `:` for histogram descriptor"},
+    {"up {{sum:1 sum:2}}", "1:4: parse error: duplicate key \"sum\" in histogram"},
+    {"up {{buckets:[1 x]}}", "1:4: parse error: error parsing buckets: \"[1 x]\""},
+    {"up {{schema:1.5}}", "1:4: parse error: error parsing schema: \"1.5\""},
+    {"up{a=b} 1", "1:6: parse error: unexpected identifier \"b\" in label set, expected string"},
+    {"up{a} 1", "1:5: parse error: unexpected \"}\" in label set, expected \"=\""},
+    {"up{,} 1", "1:4: parse error: unexpected \",\" in label set, expected identifier or \"}\""},
+    {"up@st 1.5", "invalid ST item \"1.5\": not a valid duration string: \"1\""},
+    {"up@st -1m+10s", "invalid ST item \"-1m+10s\": expected 'x<count>' after step duration"},
+    {"up@st _x0", "invalid ST item \"_x0\": invalid repeat count"},
+    {"up@st 1sx9999999", "invalid ST item \"1sx9999999\": invalid repeat count"},
+};
+
+TEST(Series, AreExpanded) {
+  for (const Row& row : kRows) {
+    EXPECT_EQ(Describe(row.text), row.described) << row.text;
+  }
+}
+
+TEST(Series, MetricsAlone) {
+  EXPECT_EQ(ParseMetric("up{b=\"2\",a=\"1\"}")->ToString(), "up{a=\"1\", b=\"2\"}");
+  EXPECT_EQ(ParseMetric("{\"a b\"}")->Get("__name__"), "a b");
+  EXPECT_TRUE(ParseMetric("")->empty());
+  EXPECT_EQ(ParseMetric("up 1").status().message(), "1:4: parse error: unexpected number \"1\"");
+  EXPECT_EQ(ParseMetric("up{a=~\"b\"}").status().message(),
+            "1:5: parse error: unexpected <op:=~> in label set, expected \"=\"");
+}
+
+}  // namespace
+}  // namespace weir::promql

@@ -1,0 +1,167 @@
+#include "core/promqltest/runner.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/model/sample.h"
+#include "core/promqltest/classify.h"
+
+namespace weir::promqltest {
+namespace {
+
+// Answers every request with what the test put in, and remembers how it was asked.
+class FixedEvaluator final : public Evaluator {
+ public:
+  Outcome answer;
+  std::vector<size_t> group_sizes;
+  std::vector<size_t> samples_seen;
+
+  std::vector<Outcome> Evaluate(const Storage& storage, std::span<const EvalRequest> requests) override {
+    group_sizes.push_back(requests.size());
+    size_t samples = 0;
+    for (const auto& [labels, series] : storage) {
+      samples += series.samples.size();
+    }
+    samples_seen.push_back(samples);
+    return std::vector<Outcome>(requests.size(), answer);
+  }
+};
+
+Outcome OneElement(double v) {
+  Outcome outcome;
+  TickResult& tick = outcome.ticks.emplace_back();
+  tick.vector.push_back({Labels({{"a", "b"}}), v});
+  return outcome;
+}
+
+Counts RunWith(const Outcome& answer, std::string_view text) {
+  FixedEvaluator evaluator;
+  evaluator.answer = answer;
+  ScriptRunner runner(&evaluator);
+  Status status = runner.Run(text, "s.test");
+  EXPECT_TRUE(status.ok()) << status.message();
+  return runner.counts();
+}
+
+TEST(AlmostEqual, FollowsUpstream) {
+  double inf = std::numeric_limits<double>::infinity();
+  EXPECT_TRUE(AlmostEqual(1, 1 + 1e-7, 1e-6));
+  EXPECT_FALSE(AlmostEqual(1, 1 + 1e-5, 1e-6));
+  EXPECT_TRUE(AlmostEqual(NormalNaN(), std::nan(""), 1e-6));
+  EXPECT_FALSE(AlmostEqual(StaleNaN(), NormalNaN(), 1e-6));
+  EXPECT_TRUE(AlmostEqual(StaleNaN(), StaleNaN(), 1e-6));
+  EXPECT_TRUE(AlmostEqual(inf, inf, 1e-6));
+  EXPECT_FALSE(AlmostEqual(inf, -inf, 1e-6));
+  EXPECT_FALSE(AlmostEqual(0, 1e-12, 1e-6));
+}
+
+TEST(ScriptRunner, JudgesValuesLabelsAndCounts) {
+  EXPECT_EQ(RunWith(OneElement(2), "eval instant at 0 m\n  {a=\"b\"} 2\n").passed, 1u);
+  EXPECT_EQ(RunWith(OneElement(2), "eval instant at 0 m\n  {a=\"b\"} 3\n").failed, 1u);
+  EXPECT_EQ(RunWith(OneElement(2), "eval instant at 0 m\n  {a=\"c\"} 2\n").failed, 1u);
+  EXPECT_EQ(RunWith(OneElement(2), "eval instant at 0 m\n").failed, 1u);
+  EXPECT_EQ(RunWith(OneElement(2), "eval instant at 0 m\n  2\n").failed, 1u);
+  EXPECT_EQ(RunWith(OneElement(2), "eval instant at 0 m\n  {a=\"b\"} 2\n  {a=\"c\"} 2\n").failed, 1u);
+}
+
+TEST(ScriptRunner, SensitiveEvalsHaveALooserTolerance) {
+  Counts counts = RunWith(OneElement(2.00001),
+                          "# sensitive\neval instant at 0 m\n  {a=\"b\"} 2\n\neval instant at 0 m\n  {a=\"b\"} 2\n");
+  EXPECT_EQ(counts.passed, 1u);
+  EXPECT_EQ(counts.failed, 1u);
+  EXPECT_EQ(counts.sensitive_loose, 1u);
+}
+
+TEST(ScriptRunner, RangeResultsAreComparedTickByTick) {
+  Outcome outcome = OneElement(1);
+  outcome.ticks.emplace_back();
+  outcome.ticks.push_back(outcome.ticks[0]);
+  EXPECT_EQ(RunWith(outcome, "eval range from 0 to 2m step 1m m\n  {a=\"b\"} 1 _ 1\n").passed, 1u);
+  EXPECT_EQ(RunWith(outcome, "eval range from 0 to 2m step 1m m\n  {a=\"b\"} 1 1 1\n").failed, 1u);
+  EXPECT_EQ(RunWith(outcome, "eval range from 0 to 2m step 1m m\n  {a=\"b\"} 1\n").failed, 1u);
+}
+
+TEST(ScriptRunner, OrderMattersOnlyWhereExpected) {
+  Outcome outcome = OneElement(1);
+  outcome.ticks[0].vector.push_back({Labels({{"a", "c"}}), 2});
+  std::string lines = "  {a=\"c\"} 2\n  {a=\"b\"} 1\n";
+  EXPECT_EQ(RunWith(outcome, "eval instant at 0 m\n" + lines).passed, 1u);
+  EXPECT_EQ(RunWith(outcome, "eval instant at 0 m\n  expect ordered\n" + lines).failed, 1u);
+  EXPECT_EQ(RunWith(outcome, "eval instant at 0 sort(m)\n  expect ordered\n" + lines).failed, 1u);
+  outcome.ticks[0].vector[1].v = 1;
+  lines = "  {a=\"c\"} 1\n  {a=\"b\"} 1\n";
+  EXPECT_EQ(RunWith(outcome, "eval instant at 0 sort(m)\n  expect ordered\n" + lines).passed, 1u)
+      << "a tie has no order";
+  EXPECT_EQ(RunWith(outcome, "eval instant at 0 m\n  expect ordered\n" + lines).failed, 1u);
+}
+
+TEST(ScriptRunner, FailuresMustFailWithTheirMessage) {
+  Outcome error;
+  error.kind = Outcome::Kind::kError;
+  error.message = "too bad";
+  EXPECT_EQ(RunWith(error, "eval instant at 0 m\n  expect fail msg: too bad\n").passed, 1u);
+  EXPECT_EQ(RunWith(error, "eval instant at 0 m\n  expect fail regex: b.d$\n").passed, 1u);
+  EXPECT_EQ(RunWith(error, "eval instant at 0 m\n  expect fail msg: other\n").failed, 1u);
+  EXPECT_EQ(RunWith(error, "eval instant at 0 m\n").failed, 1u);
+  EXPECT_EQ(RunWith(OneElement(1), "eval instant at 0 m\n  expect fail\n").failed, 1u);
+  EXPECT_EQ(RunWith(OneElement(1), "eval instant at 0 m +\n  expect fail\n").passed, 1u)
+      << "what does not parse has failed";
+}
+
+TEST(ScriptRunner, AnnotationsAreCheckedWhereThereAreAny) {
+  Outcome outcome = OneElement(1);
+  std::string script = "eval instant at 0 m\n  expect warn msg: careful\n  {a=\"b\"} 1\n";
+  EXPECT_EQ(RunWith(outcome, script).annotations_not_checked, 1u);
+  outcome.warnings = {"careful"};
+  EXPECT_EQ(RunWith(outcome, script).passed, 1u);
+  outcome.warnings = {"other"};
+  EXPECT_EQ(RunWith(outcome, script).failed, 1u);
+  EXPECT_EQ(RunWith(outcome, "eval instant at 0 m\n  expect no_warn\n  {a=\"b\"} 1\n").failed, 1u);
+}
+
+TEST(ScriptRunner, GroupsEvalsByTheSamplesTheySee) {
+  FixedEvaluator evaluator;
+  evaluator.answer = OneElement(1);
+  ScriptRunner runner(&evaluator);
+  std::string eval = "eval instant at 0 m\n  {a=\"b\"} 1\n\n";
+  Status status = runner.Run(
+      "load 1m\n  m 1 2\n\n" + eval + eval + "load 2m\n  m _ 3\n  n 1\n\n" + eval + "clear\n" + eval, "s.test");
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(evaluator.group_sizes, (std::vector<size_t>{2, 1, 1}));
+  EXPECT_EQ(evaluator.samples_seen, (std::vector<size_t>{2, 4, 0}));
+  EXPECT_EQ(runner.counts().passed, 4u);
+}
+
+TEST(Classify, FindsWhatAStreamCannotKnow) {
+  Result<Script> script = ParseScript(
+      "load 1m\n  h {{schema:0 count:1 sum:1}}\n  m 1\n\n"
+      "eval instant at 1m m offset -30s\n\neval instant at 1m m @ 90\n\neval instant at 1m m @ 60\n\n"
+      "eval range from 0 to 1m step 1m m @ end()\n\neval instant at 1m m smoothed\n\n"
+      "eval instant at 10m sum_over_time(m[5m:1m] @ 700 offset 2m)\n\neval instant at 1m count(h)\n\n"
+      "eval range from 0 to 1m step 1m m + step()\n",
+      "s.test");
+  ASSERT_TRUE(script.ok()) << script.status().message();
+  Storage storage;
+  for (const LoadedSeries& s : script->commands[0].load) {
+    storage[s.labels] = s;
+  }
+  auto request = [&](size_t i) {
+    const EvalCase& eval = script->commands[i].eval;
+    return EvalRequest{&eval, promql::ParseExpr(eval.expr, promql::ParserOptions::All()).expr};
+  };
+  EXPECT_TRUE(ReadsAhead(request(1)));
+  EXPECT_TRUE(ReadsAhead(request(2)));
+  EXPECT_FALSE(ReadsAhead(request(3)));
+  EXPECT_TRUE(ReadsAhead(request(4)));
+  EXPECT_TRUE(ReadsAhead(request(5)));
+  EXPECT_FALSE(ReadsAhead(request(6)));
+  EXPECT_TRUE(ReadsUnheldData(request(7), storage, false));
+  EXPECT_FALSE(ReadsUnheldData(request(3), storage, false));
+  EXPECT_TRUE(UsesQueryBounds(request(8)));
+  EXPECT_FALSE(UsesQueryBounds(request(3)));
+}
+
+}  // namespace
+}  // namespace weir::promqltest

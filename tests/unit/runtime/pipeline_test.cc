@@ -1,0 +1,219 @@
+#include "tests/unit/runtime/pipeline_fixture.h"
+
+namespace weir::runtime {
+namespace {
+
+TEST_F(PipelineTest, ATickRunsAsSoonAsTheStreamHasPassedIt) {
+  Make({MakeGroup("g", {MakeRule("r", "x")})});
+  At(kMinute - 1000);
+  Send({{"x", kMinute - 1000, 1}});
+  EXPECT_EQ(Take(), Lines{});
+  At(kMinute);
+  Send({{"x", kMinute, 2}});
+  EXPECT_EQ(Take(), Lines{}) << "more samples of the tick's own instant may follow";
+  At(kMinute + 10);
+  Send({{"x", kMinute + 10, 3}});
+  EXPECT_EQ(Take(), (Lines{"60 r 2"})) << "the result carries T and ignores what is newer";
+}
+
+TEST_F(PipelineTest, WithoutSamplesATickRunsAtItsDeadline) {
+  Make({MakeGroup("g", {MakeRule("r", "vector(1)")})});
+  At(kMinute + 4999);
+  EXPECT_EQ(Take(), Lines{});
+  At(kMinute + 5000);
+  EXPECT_EQ(Take(), (Lines{"60 r 1"}));
+  EXPECT_EQ(Count("weir_ticks_total", {{"reason", "deadline"}}), 1u);
+  EXPECT_EQ(Count("weir_ticks_incomplete_total"), 0u) << "no stream was waited for";
+}
+
+TEST_F(PipelineTest, TheSlowestStreamHoldsTheTickUntilTheDeadline) {
+  Make({MakeGroup("g", {MakeRule("r", "sum(x)")})});
+  At(kMinute + 100);
+  Send({{R"(x{i="2"})", kMinute - 500, 10}}, "two");
+  Send({{R"(x{i="1"})", kMinute + 100, 1}}, "one");
+  Send({{R"(x{i="1"})", kMinute + 200, 1}}, "one");
+  EXPECT_EQ(Take(), Lines{});
+  At(kMinute + 5000);
+  EXPECT_EQ(Take(), (Lines{"60 r 10"})) << "x{i=1} has no sample at or before the tick";
+  EXPECT_EQ(Count("weir_ticks_incomplete_total"), 1u);
+}
+
+TEST_F(PipelineTest, AClosedStreamHoldsNothing) {
+  Make({MakeGroup("g", {MakeRule("r", "count(x)")})});
+  At(kMinute + 100);
+  Send({{R"(x{i="2"})", kMinute - 500, 10}}, "two");
+  Send({{R"(x{i="1"})", kMinute - 400, 1}, {R"(x{i="3"})", kMinute + 100, 1}}, "one");
+  pipeline_->AdvanceStream("one", kMinute, clock_.NowMs());
+  At(kMinute + 200);
+  EXPECT_EQ(Take(), Lines{});
+  pipeline_->CloseStream("two");
+  At(kMinute + 300);
+  EXPECT_EQ(Take(), (Lines{"60 r 2"}));
+}
+
+TEST_F(PipelineTest, ALateSampleIsCountedAndServesTheNextTick) {
+  Make({MakeGroup("g", {MakeRule("r", "count_over_time(x[2m])")})});
+  At(kMinute + 5000);
+  EXPECT_EQ(Take(), Lines{});
+  Send({{"x", kMinute - 1, 1}});
+  EXPECT_EQ(Count("weir_samples_late_total"), 1u);
+  At(2 * kMinute + 5000);
+  EXPECT_EQ(Take(), (Lines{"120 r 1"}));
+}
+
+TEST_F(PipelineTest, AClockThatRunsAheadMakesNoTickEarly) {
+  Make({MakeGroup("g", {MakeRule("r", "x")})});
+  At(kMinute - 20000);
+  Send({{"x", kMinute + 30000, 1}});
+  EXPECT_EQ(Count("weir_samples_ahead_total"), 1u);
+  EXPECT_EQ(Take(), Lines{});
+  EXPECT_EQ(pipeline_->last_tick_ms(), INT64_MIN);
+}
+
+TEST_F(PipelineTest, GroupsOfOneInstantRunProducersFirst) {
+  Make({MakeGroup("consumer", {MakeRule("b", "a + 1")}), MakeGroup("producer", {MakeRule("a", "x")})});
+  At(kMinute + 10);
+  Send({{"x", kMinute, 1}});
+  At(kMinute + 5000);
+  EXPECT_EQ(Take(), (Lines{"60 a 1", "60 b 2"}));
+}
+
+TEST_F(PipelineTest, AQueryOffsetKeepsWhatItLooksBackAt) {
+  auto group = MakeGroup(
+      "g", {MakeRule("r", "count_over_time(x[30s])"), MakeRule("s", "x"), MakeRule("t", "sum_over_time(s[5m:1m])")});
+  group.query_offset_ms = 90000;
+  Make({group});
+  for (int64_t t = 1000; t <= 10 * kMinute; t += 1000) {
+    At(t + 10);
+    Send({{"x", t, static_cast<double>(t / 1000)}});
+  }
+  At(10 * kMinute + 5000);
+  Lines lines = Take();
+  lines.erase(lines.begin(), lines.end() - 3);
+  EXPECT_EQ(lines, (Lines{"600 r 30", "600 s 510", "600 t 1650"})) << "at 510 s: s as seen at 240, 300, … 480";
+}
+
+TEST_F(PipelineTest, TicksOfAllGroupsRunInTimeOrder) {
+  Make({MakeGroup("slow", {MakeRule("slow", "vector(1)")}, 2 * kMinute),
+        MakeGroup("fast", {MakeRule("fast", "vector(1)")})});
+  At(4 * kMinute + 5000);
+  EXPECT_EQ(Take(), (Lines{"60 fast 1", "120 slow 1", "120 fast 1", "180 fast 1", "240 slow 1", "240 fast 1"}));
+}
+
+TEST_F(PipelineTest, SlotsFarBehindAreMissedAndCounted) {
+  Make({MakeGroup("g", {MakeRule("r", "vector(1)")})});
+  At(kMinute + 5000);
+  Take();
+  Jump(100 * kMinute + 20000);  // the process did not run for long
+  EXPECT_EQ(Count("prometheus_rule_group_iterations_missed_total", {{"rule_group", "rules.yml;g"}}), 98u);
+  EXPECT_EQ(Take(), Lines{}) << "after a stall senders get the usual time to deliver";
+  At(100 * kMinute + 25000);
+  EXPECT_EQ(Take(), (Lines{"6000 r 1"}));
+}
+
+TEST_F(PipelineTest, TheOneTickThatAlertsNeedDoesNotDependOnBatching) {
+  std::vector<TestSample> samples;
+  for (int64_t t = 1000; t <= 10 * kMinute; t += 1000) {
+    samples.push_back({R"(x{i="1"})", t, t > 5 * kMinute ? 5.0 : 0.0});
+    samples.push_back({R"(x{i="2"})", t, static_cast<double>(t)});
+  }
+  Lines whole;
+  for (const size_t size : {samples.size(), size_t{2}, size_t{70}}) {
+    Make({MakeGroup("g", {MakeRule("r", "sum(rate(x[2m]))"), MakeRule("A", R"(x{i="1"} > 1)", true, kMinute)})});
+    pipeline_->UseEventTime();
+    for (size_t at = 0; at < samples.size(); at += size) {
+      Send({samples.begin() + static_cast<long>(at),
+            samples.begin() + static_cast<long>(std::min(samples.size(), at + size))});
+    }
+    pipeline_->Finish(clock_.NowMs());
+    Lines lines = Take();
+    EXPECT_GT(lines.size(), 20u);
+    if (whole.empty()) {
+      whole = lines;
+    }
+    EXPECT_EQ(lines, whole) << "batches of " << size;
+  }
+}
+
+TEST_F(PipelineTest, EventTimeFollowsTheSamplesToTheirEnd) {
+  Make({MakeGroup("g", {MakeRule("r", "x")})});
+  clock_.Set(1000 * kMinute);
+  pipeline_->UseEventTime();
+  Send({{"x", 10 * kMinute + 1, 1}});
+  Send({{"x", 12 * kMinute, 2}});
+  EXPECT_EQ(Take(), (Lines{"660 r 1"})) << "the first slot after the first sample";
+  pipeline_->Finish(clock_.NowMs());
+  EXPECT_EQ(Take(), (Lines{"720 r 2"}));
+}
+
+TEST_F(PipelineTest, ResultsOfThePastAreNotEmittedButStateIsThere) {
+  Make({MakeGroup("g", {MakeRule("r", "count_over_time(x[10m])"), MakeRule("A", "x > 0", true, 5 * kMinute)})});
+  clock_.Set(100 * kMinute + 30000);
+  pipeline_->BeginCatchUp("kafka", clock_.NowMs());
+  pipeline_->AdvanceStream("kafka/0", 80 * kMinute, clock_.NowMs());
+  for (int64_t minute = 90; minute <= 100; ++minute) {
+    Send({{"x", minute * kMinute, 1}}, "kafka/0");
+  }
+  EXPECT_EQ(Take(), Lines{});
+  pipeline_->CatchUpDone("kafka");
+  At(101 * kMinute + 5000);
+  Lines lines = Take();
+  std::sort(lines.begin(), lines.end());
+  EXPECT_EQ(lines, (Lines{R"(6060 ALERTS_FOR_STATE{alertname="A"} 5400)",
+                          R"(6060 ALERTS{alertname="A", alertstate="firing"} 1)", R"(6060 firing {alertname="A"})",
+                          "6060 r 9"}));
+}
+
+TEST_F(PipelineTest, ACatchUpThatStaysSilentIsGivenUp) {
+  Make({MakeGroup("g", {MakeRule("r", "vector(1)")})});
+  pipeline_->BeginCatchUp("kafka", 0);
+  for (int64_t t = 0; t < kMinute; t += 1000) {
+    At(t);
+  }
+  EXPECT_EQ(pipeline_->last_tick_ms(), INT64_MIN);
+  for (int64_t t = kMinute; t <= kMinute + 5000; t += 1000) {
+    At(t);
+  }
+  EXPECT_EQ(Count("weir_catch_up_given_up_total"), 1u);
+  EXPECT_EQ(Take(), (Lines{"60 r 1"}));
+}
+
+TEST_F(PipelineTest, AReloadLeavesUnchangedGroupsAndWindowsAlone) {
+  const auto before =
+      MakeGroup("same", {MakeRule("r", "count_over_time(x[5m])"), MakeRule("A", "x > 0", true, 2 * kMinute)});
+  Make({before, MakeGroup("other", {MakeRule("o", "vector(1)")})});
+  for (int64_t minute = 1; minute <= 3; ++minute) {
+    At(minute * kMinute + 10);
+    Send({{"x", minute * kMinute, 1}});
+  }
+  const rules::Group* group = pipeline_->Groups()[0];
+  Take();
+  ASSERT_TRUE(SetRules({before, MakeGroup("added", {MakeRule("w", "count_over_time(x[4m])")})}).ok());
+  EXPECT_EQ(pipeline_->Groups()[0], group);
+  At(4 * kMinute + 10);
+  Send({{"x", 4 * kMinute, 1}});
+  At(4 * kMinute + 5000);
+  Lines lines = Take();
+  EXPECT_NE(std::find(lines.begin(), lines.end(), "240 r 4"), lines.end()) << ::testing::PrintToString(lines);
+  EXPECT_NE(std::find(lines.begin(), lines.end(), "240 o stale"), lines.end())
+      << "two intervals after its last slot: " << ::testing::PrintToString(lines);
+}
+
+TEST_F(PipelineTest, ABadReloadChangesNothingAndSaysWhy) {
+  Make({MakeGroup("g", {MakeRule("r", "x")})});
+  const rules::Group* group = pipeline_->Groups()[0];
+  const Status status = SetRules({MakeGroup("new", {MakeRule("n", "x")}),
+                                  MakeGroup("g", {MakeRule("bad", "max_over_time((x @ start())[5m:1m])")})});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), Code::kUnsupported);
+  EXPECT_NE(status.message().find("rules.yml:1:1: record \"bad\": "), std::string::npos) << status.message();
+  ASSERT_EQ(pipeline_->Groups().size(), 1u);
+  EXPECT_EQ(pipeline_->Groups()[0], group);
+  At(kMinute + 10);
+  Send({{"x", kMinute, 1}});
+  At(kMinute + 5000);
+  EXPECT_EQ(Take(), (Lines{"60 r 1"}));
+}
+
+}  // namespace
+}  // namespace weir::runtime
