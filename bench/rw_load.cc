@@ -1,8 +1,8 @@
-// Load for a remote-write receiver: INSTANCES × 51 series of the families that alerting rules on an inference fleet
-// read, sent as remote write 1.0 as fast as the receiver accepts them, and what that cost the receiver (CPU and memory
-// of --pid, from /proc). Each connection owns a share of the instances and sends their samples in time order, as
+// Load for a remote-write receiver (bench/load.h), sent as remote write 1.0 as fast as the receiver accepts it, and what that
+// cost the receiver (CPU and memory of --pid, from /proc). Each connection owns a share of the instances and sends their samples in time order, as
 // Prometheus's shards do. Prints one JSON object.
 
+#include "bench/load.h"
 #include "core/base/clock.h"
 #include "core/base/http_client.h"
 
@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -24,8 +23,6 @@
 
 namespace weir {
 namespace {
-
-using LabelPairs = std::vector<std::pair<std::string, std::string>>;
 
 struct Options {
   std::string url;
@@ -52,102 +49,26 @@ void AppendBytes(char tag, const std::string& bytes, std::string* out) {
   out->append(bytes);
 }
 
-// One series: its labels as they stand in a TimeSeries message, and the state of its value.
-struct LoadSeries {
-  std::string labels;
-  bool counter = true;
-  double value = 0;
-  double growth = 1;
-};
-
-struct Family {
-  const char* name;
-  bool counter;
-  std::vector<std::string> le;  // empty: not a bucket family
-  LabelPairs labels;
-};
-
-// 51 series: histograms with their buckets, counters, gauges and `up`, as one inference server exposes them.
-std::vector<Family> Families() {
-  const LabelPairs http = {{"endpoint", "/predict"}, {"environment", "lab"}, {"service", "inference-gateway"}};
-  const LabelPairs service = {{"service", "inference-gateway"}};
-  const LabelPairs container = {{"container", "model-server"}};
-  const LabelPairs training = {{"job_name", "pretrain"}, {"namespace", "training"}};
-  std::vector<Family> families = {
-      {"http_request_duration_seconds_bucket",
-       true,
-       {"0.01", "0.025", "0.05", "0.1", "0.2", "0.3", "0.5", "1.0", "5.0", "+Inf"},
-       http},
-      {"http_request_duration_seconds_sum", true, {}, http},
-      {"http_request_duration_seconds_count", true, {}, http},
-      {"model_prediction_duration_seconds_bucket",
-       true,
-       {"0.05", "0.1", "0.2", "0.3", "0.5", "1.0", "5.0", "+Inf"},
-       {}},
-      {"model_prediction_duration_seconds_sum", true, {}, {}},
-      {"model_prediction_duration_seconds_count", true, {}, {}},
-      {"model_inference_duration_seconds_bucket", true, {"0.05", "0.1", "0.3", "0.5", "1.0", "+Inf"}, {}},
-      {"inference_duration_seconds_sum", true, {}, service},
-      {"inference_duration_seconds_count", true, {}, service},
-      {"inference_requests_total", true, {}, service},
-      {"inference_confidence_score_bucket", true, {"0.7", "1.0"}, service},
-      {"inference_confidence_score_count", true, {}, service},
-      {"inference_queue_depth", false, {}, service},
-      {"model_memory_bytes", false, {}, service},
-      {"model_predictions_total", true, {}, {}},
-      {"model_prediction_errors_total", true, {}, {}},
-      {"model_errors_total", true, {}, {}},
-      {"model_cache_hits_total", true, {}, {}},
-      {"model_cache_misses_total", true, {}, {}},
-      {"container_cpu_usage_seconds_total", true, {}, container},
-      {"container_memory_usage_bytes", false, {}, container},
-      {"nvidia_gpu_duty_cycle", true, {}, training},
-      {"nvidia_gpu_memory_used_bytes", false, {}, training},
-      {"nvidia_gpu_memory_total_bytes", false, {}, training},
-      {"up", false, {}, {}},
-  };
-  for (const char* status : {"200", "404", "500", "503"}) {
-    LabelPairs labels = http;
-    labels.insert(labels.end(), {{"method", "POST"}, {"status", status}, {"status_code", status}});
-    families.push_back({"http_requests_total", true, {}, std::move(labels)});
-  }
-  return families;
-}
-
-LoadSeries MakeSeries(const Family& family, const std::string& le, int instance) {
-  LabelPairs labels = family.labels;
-  labels.insert(labels.end(), {{"__name__", family.name},
-                               {"cluster", "lab"},
-                               {"instance", "node-" + std::to_string(instance) + ".example:8000"},
-                               {"job", "inference-gateway"}});
-  const std::string model = "model-" + std::to_string(instance % 20);
-  if (std::strncmp(family.name, "model_", 6) == 0 || std::strncmp(family.name, "container_", 10) == 0) {
-    labels.insert(labels.end(), {{"model", model}, {"model_name", model}, {"model_version", "v1"}, {"version", "v1"}});
-  }
-  if (!le.empty()) {
-    labels.emplace_back("le", le);
-  }
-  std::sort(labels.begin(), labels.end());
-  LoadSeries series;
+// RETURNS: the labels as they stand in a TimeSeries message.
+std::string EncodeLabels(const bench::LabelPairs& labels) {
+  std::string encoded;
   for (const auto& [name, value] : labels) {
     std::string pair;
     AppendBytes(0x0a, name, &pair);
     AppendBytes(0x12, value, &pair);
-    AppendBytes(0x0a, pair, &series.labels);
+    AppendBytes(0x0a, pair, &encoded);
   }
-  series.counter = family.counter;
-  series.growth = 1 + (instance * 31 + static_cast<int>(le.size()) * 7) % 50;
-  return series;
+  return encoded;
 }
 
-void AppendTimeSeries(const LoadSeries& series, int64_t t_ms, std::string* out) {
+void AppendTimeSeries(const std::string& labels, double value, int64_t t_ms, std::string* out) {
   std::string sample(1, 0x09);
-  sample.append(reinterpret_cast<const char*>(&series.value), sizeof(double));
+  sample.append(reinterpret_cast<const char*>(&value), sizeof(double));
   sample.push_back(0x10);
   AppendVarint(static_cast<uint64_t>(t_ms), &sample);
   out->push_back(0x0a);
-  AppendVarint(series.labels.size() + sample.size() + 2, out);
-  out->append(series.labels);
+  AppendVarint(labels.size() + sample.size() + 2, out);
+  out->append(labels);
   AppendBytes(0x12, sample, out);
 }
 
@@ -182,17 +103,17 @@ std::string Send(HttpClient& client, const Options& options, const std::string& 
 
 // One connection: its share of the instances, step by step.
 Totals SendShare(const Options& options, int connection, int64_t start_ms) {
-  std::vector<LoadSeries> all;
+  std::vector<bench::LoadSeries> all;
+  std::vector<std::string> labels;
   for (int instance = connection; instance < options.instances; instance += options.connections) {
-    for (const Family& family : Families()) {
-      for (const std::string& le : family.le.empty() ? std::vector<std::string>{""} : family.le) {
-        all.push_back(MakeSeries(family, le, instance));
-      }
+    for (bench::LoadSeries& series : bench::InstanceSeries(instance)) {
+      labels.push_back(EncodeLabels(series.labels));
+      all.push_back(std::move(series));
     }
   }
   Totals totals;
   HttpClient client;
-  uint64_t random = 88172645463325252ULL + static_cast<uint64_t>(connection);
+  bench::LoadRandom random(static_cast<uint64_t>(connection));
   std::string body;
   int in_body = 0;
   const auto flush = [&] {
@@ -204,13 +125,9 @@ Totals SendShare(const Options& options, int connection, int64_t start_ms) {
     return totals.error.empty();
   };
   for (int step = 0; step < options.steps; ++step) {
-    for (LoadSeries& series : all) {
-      random ^= random << 13;
-      random ^= random >> 7;
-      random ^= random << 17;
-      const double draw = static_cast<double>(random % 1000) / 1000;
-      series.value = series.counter ? series.value + series.growth * draw : series.growth * (1 + draw);
-      AppendTimeSeries(series, start_ms + int64_t{step} * options.step_seconds * 1000, &body);
+    for (size_t i = 0; i < all.size(); ++i) {
+      random.Step(&all[i]);
+      AppendTimeSeries(labels[i], all[i].value, start_ms + int64_t{step} * options.step_seconds * 1000, &body);
       if (++in_body == options.samples_per_request && !flush()) {
         return totals;
       }
