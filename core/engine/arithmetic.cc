@@ -37,18 +37,6 @@ double GoMin(double a, double b) {
   return a < b ? a : b;
 }
 
-double GoLog2(double x) {
-  int exponent = 0;
-  double fraction = std::frexp(x, &exponent);
-  if (fraction == 0.5) {
-    return exponent - 1;
-  }
-  if (x <= 0 || !std::isfinite(x)) {
-    return std::log2(x);
-  }
-  return std::log(fraction) * (1 / 0.693147180559945309417232121458176568) + exponent;
-}
-
 double GoLog10(double x) {
   return GoLog2(x) * (0.693147180559945309417232121458176568 / 2.30258509299404568401799145468436421);
 }

@@ -5,22 +5,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/model/kahan.h"
 #include "core/window/series_window.h"
 
 namespace weir::window {
 
-// Neumaier's compensated addition, Prometheus's kahansum.Inc.
-inline void KahanAdd(double x, double* sum, double* c) {
-  double t = *sum + x;
-  if (__builtin_isinf(t)) {
-    *c = 0;
-  } else if (__builtin_fabs(*sum) >= __builtin_fabs(x)) {
-    *c += (*sum - t) + x;
-  } else {
-    *c += (x - t) + *sum;
-  }
-  *sum = t;
-}
+using weir::KahanAdd;
 
 // One window (start, end] of one series: ring indices of its first and last sample (stale markers never are either).
 struct Window {
