@@ -76,6 +76,14 @@ bool WriteVector(JsonWriter& json, const engine::Evaluation& evaluation, const L
   return truncated;
 }
 
+// At most ten of a kind are shown, as in Prometheus.
+void AddRemark(std::string text, std::vector<std::string>* to) {
+  constexpr size_t kRemarksMax = 10;
+  if (to->size() < kRemarksMax) {
+    to->push_back(std::move(text));
+  }
+}
+
 }  // namespace
 
 HttpResponse AnswerQuery(runtime::Pipeline& pipeline, const Parameters& parameters) {
@@ -97,13 +105,18 @@ HttpResponse AnswerQuery(runtime::Pipeline& pipeline, const Parameters& paramete
   if (!evaluation.status.ok()) {
     return Failure(ErrorType::kExecution, evaluation.status.message());
   }
+  std::vector<std::string> warnings;
+  std::vector<std::string> infos;
+  for (const engine::Remark& remark : evaluation.remarks) {
+    AddRemark(remark.Shown(read->query), remark.info ? &infos : &warnings);
+  }
   JsonWriter json;
   json.BeginObject();
   switch (evaluation.type) {
     case promql::ValueType::kVector:
       json.Field("resultType", "vector").Key("result");
       if (WriteVector(json, evaluation, pipeline.engine().labels(), t_ms, read->limit)) {
-        evaluation.warnings.push_back("results truncated due to limit");
+        warnings.push_back("results truncated due to limit");
       }
       break;
     case promql::ValueType::kScalar:
@@ -118,7 +131,7 @@ HttpResponse AnswerQuery(runtime::Pipeline& pipeline, const Parameters& paramete
                      "weir keeps no raw samples: a range vector cannot be returned, only functions over it");
   }
   json.EndObject();
-  return Success(json.text(), evaluation.warnings, evaluation.infos);
+  return Success(json.text(), warnings, infos);
 }
 
 }  // namespace weir::api

@@ -16,6 +16,7 @@ struct Engine::Impl {
   struct Plan {
     NodePtr root;
     std::vector<PlannedDemand> demands;
+    std::vector<Site> sites;
     std::string text;
     int64_t query_offset_ms = 0;
     bool live = false;
@@ -135,10 +136,15 @@ struct Engine::Impl {
     store.MarkChanged();
   }
 
-  Evaluation Read(Node& root) {
+  Evaluation Read(Node& root, const std::vector<Site>& sites) {
     Evaluation out;
     out.status = root.error();
     out.type = root.type();
+    for (const Site& site : sites) {
+      for (const Annotation& a : site.node->annotations()) {
+        Tell(a, sites, &out.remarks);
+      }
+    }
     if (!out.status.ok()) {
       return out;
     }
@@ -150,11 +156,22 @@ struct Engine::Impl {
         out.text = root.text();
         break;
       default:
-        out.vector = VectorView(root.size(), root.present().data(), root.values().data(), root.labels().data(),
+        out.vector = VectorView(root.size(), root.present().data(), root.values().data(),
+                                root.histograms().empty() ? nullptr : root.histograms().data(), root.labels().data(),
                                 root.generation());
         out.order = root.order();
     }
     return out;
+  }
+
+  // Adds an annotation with the place of its part in the expression; each text once.
+  static void Tell(const Annotation& a, const std::vector<Site>& sites, std::vector<Remark>* out) {
+    if (std::any_of(out->begin(), out->end(), [&](const Remark& r) { return r.text == a.text; })) {
+      return;
+    }
+    const auto site = std::find_if(sites.begin(), sites.end(), [&](const Site& s) { return s.node.get() == a.origin; });
+    const bool known = site != sites.end() && a.part < site->offsets.size();
+    out->push_back({a.info, a.text, a.detail, known ? site->offsets[a.part] : 0});
   }
 
   Options options;
@@ -185,7 +202,8 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
     impl_->Sweep();
     return root.status();
   }
-  Impl::Plan plan{std::move(*root), planner.TakeDemands(), promql::Print(expr), grid.query_offset_ms, true};
+  Impl::Plan plan{std::move(*root),    planner.TakeDemands(), planner.TakeSites(),
+                  promql::Print(expr), grid.query_offset_ms,  true};
   for (PlanId id = 0; id < impl_->plans.size(); ++id) {
     if (!impl_->plans[id].live) {
       impl_->plans[id] = std::move(plan);
@@ -209,12 +227,9 @@ std::string Engine::Explain(PlanId id) const {
   while (!stack.empty()) {
     auto [node, indent] = stack.back();
     stack.pop_back();
-    long users = 0;
-    for (const auto& [key, weak] : impl_->graph.nodes) {
-      if (auto shared = weak.lock(); shared.get() == node) {
-        users = shared.use_count() - 1;
-      }
-    }
+    const auto users = std::count_if(impl_->plans.begin(), impl_->plans.end(), [node = node](const Impl::Plan& p) {
+      return std::any_of(p.sites.begin(), p.sites.end(), [node](const Site& s) { return s.node.get() == node; });
+    });
     out += std::string(static_cast<size_t>(indent) * 2, ' ') + node->Describe() + ": " + std::to_string(node->size()) +
            " slots, " + std::to_string(node->Bytes()) + " bytes" +
            (users > 1 ? ", shared by " + std::to_string(users) : "") + "\n";
@@ -277,10 +292,17 @@ uint64_t Engine::plans_generation() const {
 LabelSetId Engine::SeriesLabels(SeriesId series) const { return impl_->store.at(series).labels; }
 int64_t Engine::LastTime(SeriesId series) const { return impl_->store.at(series).window.last_t_ms(); }
 
-AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v) {
+AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
   impl_->Settle();
   ++impl_->ctx.epoch;
-  return impl_->store.Append(series, t_ms, v);
+  return impl_->store.Append(series, t_ms, v, impl_->options.use_start_timestamps ? start_ms : 0);
+}
+
+AppendOutcome Engine::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms) {
+  impl_->Settle();
+  ++impl_->ctx.epoch;
+  return impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0,
+                                      false);
 }
 
 void Engine::AdvanceTo(int64_t t_ms) {
@@ -294,7 +316,7 @@ Evaluation Engine::Evaluate(PlanId id, int64_t t_ms) {
   AdvanceTo(at);
   impl_->ctx.t_ms = at;
   plan.root->Evaluate(impl_->ctx);
-  return impl_->Read(*plan.root);
+  return impl_->Read(*plan.root, plan.sites);
 }
 
 void Engine::Release(int64_t t_ms) {
@@ -320,7 +342,7 @@ Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
   impl_->once = std::move(*root);
   impl_->ctx.t_ms = t_ms;
   impl_->once->Evaluate(impl_->ctx);
-  return impl_->Read(*impl_->once);
+  return impl_->Read(*impl_->once, planner.TakeSites());
 }
 
 size_t Engine::Expire(int64_t t_ms) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/model/histogram.h"
 #include "core/model/labels.h"
 #include "core/model/sample.h"
 #include "core/model/symbols.h"
@@ -35,6 +36,7 @@ struct Options {
   int64_t default_step_ms = 60000;    // of subqueries without a step: the global evaluation interval
   bool delayed_name_removal = false;  // promql-delayed-name-removal
   bool use_start_timestamps = false;  // use-start-timestamps
+  bool type_and_unit_labels = false;  // type-and-unit-labels
   bool share = true;                  // common subexpressions are one node; off only for tests
   uint32_t series_max = 2000000;
 };
@@ -56,31 +58,50 @@ class VectorView {
  public:
   size_t size() const { return size_; }
   bool present(size_t slot) const { return present_[slot] != 0; }
-  double value(size_t slot) const { return values_[slot]; }
+  double value(size_t slot) const { return values_[slot]; }  // 0 where there is a histogram
+  // RETURNS: the histogram of a slot, null where it is a float.
+  HistogramRef histogram(size_t slot) const { return histograms_ == nullptr ? nullptr : histograms_[slot]; }
   LabelSetId labels(size_t slot) const { return labels_[slot]; }  // final labels: names already dropped
   uint64_t generation() const { return generation_; }
 
   VectorView() = default;
-  VectorView(size_t size, const uint8_t* present, const double* values, const LabelSetId* labels, uint64_t generation)
-      : size_(size), present_(present), values_(values), labels_(labels), generation_(generation) {}
+  VectorView(size_t size, const uint8_t* present, const double* values, const HistogramRef* histograms,
+             const LabelSetId* labels, uint64_t generation)
+      : size_(size),
+        present_(present),
+        values_(values),
+        histograms_(histograms),
+        labels_(labels),
+        generation_(generation) {}
 
  private:
   size_t size_ = 0;
   const uint8_t* present_ = nullptr;
   const double* values_ = nullptr;
+  const HistogramRef* histograms_ = nullptr;  // null: there are none
   const LabelSetId* labels_ = nullptr;
   uint64_t generation_ = 0;
+};
+
+// Something worth telling about an evaluation.
+struct Remark {
+  bool info = false;    // else a warning
+  std::string text;     // `PromQL warning: …`, `PromQL info: …`
+  std::string detail;   // goes behind it where the position is shown
+  uint32_t offset = 0;  // of the part of the expression it is about, in bytes of the text that was parsed
+
+  // RETURNS: the text with its place in `query`, as Prometheus shows it: `PromQL info: … (1:6)`.
+  std::string Shown(std::string_view query) const;
 };
 
 struct Evaluation {
   Status status;  // a run-time error of the expression; nothing else is set then
   promql::ValueType type = promql::ValueType::kVector;
-  VectorView vector;                  // kVector
-  double scalar = 0;                  // kScalar
-  std::string text;                   // kString
-  std::vector<uint32_t> order;        // present slots in output order, for what sorts (sort, topk); else empty
-  std::vector<std::string> warnings;  // annotation texts, `PromQL warning: …`
-  std::vector<std::string> infos;
+  VectorView vector;            // kVector
+  double scalar = 0;            // kScalar
+  std::string text;             // kString
+  std::vector<uint32_t> order;  // present slots in output order, for what sorts (sort, topk); else empty
+  std::vector<Remark> remarks;  // each text once; also set beside an error
 };
 
 struct SeriesStats {
@@ -128,7 +149,11 @@ class Engine {
   LabelSetId SeriesLabels(SeriesId series) const;
   int64_t LastTime(SeriesId series) const;  // INT64_MIN before the first sample
   // REQUIRES: samples of one series arrive in time order; others are refused by outcome.
-  AppendOutcome Append(SeriesId series, int64_t t_ms, double v);
+  // `start_ms`: the sample's start timestamp, 0 when unset; read only with use_start_timestamps.
+  AppendOutcome Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms = 0);
+  // The same for a native histogram. REQUIRES: one that FloatHistogram::Validate accepts, of schema ≤ 8; its hint as it came over
+  // the wire. A stale marker is a float, whatever the series held before.
+  AppendOutcome AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms = 0);
 
   // --- ticks ---
   // Runs the hidden grids (subqueries, `@`) that are due up to and including `t_ms`. Call before a sample later than a due

@@ -1,8 +1,11 @@
 #include "core/engine/node.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace weir::engine {
+
+const HistogramRef Node::kNoHistogram;
 
 LabelSetId Context::DropName(LabelSetId id) {
   const SymbolId names[] = {name_symbol, type_symbol, unit_symbol};
@@ -25,6 +28,7 @@ void Node::Evaluate(Context& ctx) {
       reset_pending_ = reset;
       seen_[i].version = ~0ULL;  // an error is never taken for a value later
       SetError(in.error_);
+      annotations_.clear();
       ++version_;
       return;
     }
@@ -42,6 +46,7 @@ void Node::Evaluate(Context& ctx) {
   }
   computed_ = true;
   error_ = Status();
+  annotations_.clear();
   if (reset) {
     reset_pending_ = false;
     source_generation_ = SourceGeneration();
@@ -80,6 +85,51 @@ uint32_t Node::AddSlotDroppingName(Context& ctx, LabelSetId labels) {
 void Node::ClearValues() {
   values_.resize(labels_.size());
   present_.assign(labels_.size(), 0);
+  histograms_.clear();
+}
+
+void Node::TakeValues(const Node& in) {
+  values_ = in.values_;
+  present_ = in.present_;
+  histograms_ = in.histograms_;
+}
+
+void Node::SetHistogram(size_t slot, HistogramRef h) {
+  if (histograms_.size() < labels_.size()) {
+    histograms_.resize(labels_.size());
+  }
+  histograms_[slot] = std::move(h);
+  values_[slot] = 0;
+  present_[slot] = 1;
+}
+
+void Node::Annotate(Annotation annotation) {
+  for (const Annotation& a : annotations_) {
+    if (a.text == annotation.text) {
+      return;
+    }
+  }
+  annotations_.push_back(std::move(annotation));
+}
+
+std::string_view Node::NameOf(Context& ctx, LabelSetId labels) {
+  return ctx.labels().Text(ctx.labels().Value(labels, ctx.name_symbol));
+}
+
+void CollectAnnotations(const Node& root, std::vector<Annotation>* out) {
+  std::unordered_set<const Node*> seen;
+  std::vector<const Node*> stack{&root};
+  while (!stack.empty()) {
+    const Node* node = stack.back();
+    stack.pop_back();
+    if (!seen.insert(node).second) {
+      continue;
+    }
+    out->insert(out->end(), node->annotations().begin(), node->annotations().end());
+    for (const NodePtr& in : node->inputs()) {
+      stack.push_back(in.get());
+    }
+  }
 }
 
 void Node::CheckUnique(Context& ctx, bool always) {
@@ -128,7 +178,8 @@ void Node::Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live) {
 
 size_t Node::Bytes() const {
   return sizeof(*this) + labels_.capacity() * sizeof(LabelSetId) + drop_.capacity() +
-         values_.capacity() * sizeof(double) + present_.capacity() + order_.capacity() * sizeof(uint32_t);
+         values_.capacity() * sizeof(double) + present_.capacity() + order_.capacity() * sizeof(uint32_t) +
+         histograms_.capacity() * sizeof(HistogramRef);
 }
 
 }  // namespace weir::engine

@@ -31,6 +31,15 @@ struct Context {
 class Node;
 using NodePtr = std::shared_ptr<Node>;
 
+// Something worth telling about an evaluation, as Prometheus's annotations (semantics 3.6).
+struct Annotation {
+  const Node* origin = nullptr;  // whose part of an expression it is about
+  bool info = false;             // else a warning
+  uint8_t part = 0;              // 0: that whole part; n: its n-th argument
+  std::string text;
+  std::string detail;  // follows the text where the position is shown, too
+};
+
 class Node {
  public:
   Node(promql::ValueType type, std::vector<NodePtr> inputs)
@@ -53,6 +62,11 @@ class Node {
   const std::vector<LabelSetId>& labels() const { return labels_; }
   const std::vector<double>& values() const { return values_; }
   const std::vector<uint8_t>& present() const { return present_; }
+  // Histograms by slot; empty when no slot holds one, null where a slot holds a float (or nothing). The value is 0 there.
+  const std::vector<HistogramRef>& histograms() const { return histograms_; }
+  const HistogramRef& histogram(size_t slot) const { return histograms_.empty() ? kNoHistogram : histograms_[slot]; }
+  // Of the last evaluation.
+  const std::vector<Annotation>& annotations() const { return annotations_; }
   bool one_name() const { return one_name_; }
   double scalar() const { return scalar_; }
   const std::string& text() const { return text_; }
@@ -89,8 +103,22 @@ class Node {
   uint32_t AddSlot(LabelSetId labels, bool drop);
   // Adds a slot whose metric name goes now, or is flagged in delayed mode.
   uint32_t AddSlotDroppingName(Context& ctx, LabelSetId labels);
-  // Sizes values_ and present_ to the slots; present_ cleared.
+  // Sizes values_ and present_ to the slots; present_ cleared, no histograms.
   void ClearValues();
+  // Values, presence and histograms are those of `in`. REQUIRES: as many slots.
+  void TakeValues(const Node& in);
+  void SetFloat(size_t slot, double v) {
+    values_[slot] = v;
+    present_[slot] = 1;
+  }
+  // REQUIRES: ClearValues() or TakeValues() before, in this Compute().
+  void SetHistogram(size_t slot, HistogramRef h);
+  // Once per part and text.
+  void Warn(uint8_t part, std::string text) { Annotate({this, false, part, std::move(text), {}}); }
+  void Info(uint8_t part, std::string text) { Annotate({this, true, part, std::move(text), {}}); }
+  void Annotate(Annotation annotation);
+  // RETURNS: the metric name of a set, "" if it has none.
+  static std::string_view NameOf(Context& ctx, LabelSetId labels);
   // Error if two present slots have equal labels (not checked in delayed mode unless `always`).
   void CheckUnique(Context& ctx, bool always = false);
 
@@ -100,12 +128,15 @@ class Node {
   std::vector<uint8_t> drop_;
   std::vector<double> values_;
   std::vector<uint8_t> present_;
+  std::vector<HistogramRef> histograms_;
+  std::vector<Annotation> annotations_;
   std::vector<uint32_t> order_;
   double scalar_ = 0;
   std::string text_;
   bool one_name_ = false;  // all slots have equal metric names: dropping them keeps labels unique
 
  private:
+  static const HistogramRef kNoHistogram;
   struct Seen {
     uint64_t generation = 0;
     uint64_t version = 0;
@@ -124,5 +155,8 @@ class Node {
   std::vector<std::vector<uint32_t>> twins_;
   size_t twins_of_ = 0;
 };
+
+// Appends the annotations of `root` and everything below it.
+void CollectAnnotations(const Node& root, std::vector<Annotation>* out);
 
 }  // namespace weir::engine

@@ -6,6 +6,7 @@
 
 #include "core/engine/arithmetic.h"
 #include "core/model/duration.h"
+#include "core/model/histogram_statistics.h"
 #include "core/promql/parser.h"
 
 namespace weir::engine {
@@ -19,70 +20,125 @@ using promql::ValueType;
 
 namespace {
 
+using window::RangeFunction;
 using window::Thinning;
 
 // How each range function reads its window, and what it therefore needs kept.
 struct RangeRow {
   FunctionId id;
   window::Kernel kernel;
-  Thinning thinning;
-  uint8_t aggregates;
-  bool resets;
-  bool changes;
-  uint32_t last_kept;
-  bool keeps_name;
-  window::Kernel anchored;
-  window::Kernel smoothed;
+  RangeFunction rich;
+  Thinning thinning = Thinning::kEdges;
+  uint8_t aggregates = 0;
+  bool resets = false;
+  bool changes = false;
+  uint32_t last_kept = 1;
+  bool keeps_name = false;
+  window::Kernel anchored = nullptr;
+  window::Kernel smoothed = nullptr;
 };
 
+constexpr auto kFloatsOnly = RangeFunction::kFloatsOnly;
+
 constexpr RangeRow kRangeRows[] = {
-    {FunctionId::kRate, window::Rate, Thinning::kEdges, 0, true, false, 1, false, window::AnchoredRate,
-     window::SmoothedRate},
-    {FunctionId::kIncrease, window::Increase, Thinning::kEdges, 0, true, false, 1, false, window::AnchoredIncrease,
-     window::SmoothedIncrease},
-    {FunctionId::kDelta, window::Delta, Thinning::kEdges, 0, false, false, 1, false, window::AnchoredDelta,
-     window::SmoothedDelta},
-    {FunctionId::kIrate, window::Irate, Thinning::kEdges, 0, false, false, 2, false, nullptr, nullptr},
-    {FunctionId::kIdelta, window::Idelta, Thinning::kEdges, 0, false, false, 2, false, nullptr, nullptr},
-    {FunctionId::kChanges, window::Changes, Thinning::kEdges, 0, false, true, 1, false, window::AnchoredChanges,
-     nullptr},
-    {FunctionId::kResets, window::Resets, Thinning::kEdges, 0, true, false, 1, false, window::AnchoredResets, nullptr},
-    {FunctionId::kCountOverTime, window::CountOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr, nullptr},
-    {FunctionId::kPresentOverTime, window::PresentOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kAbsentOverTime, window::PresentOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kFirstOverTime, window::FirstOverTime, Thinning::kEdges, 0, false, false, 1, true, nullptr, nullptr},
-    {FunctionId::kLastOverTime, window::LastOverTime, Thinning::kEdges, 0, false, false, 1, true, nullptr, nullptr},
-    {FunctionId::kTsOfFirstOverTime, window::TsOfFirstOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kTsOfLastOverTime, window::TsOfLastOverTime, Thinning::kEdges, 0, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kSumOverTime, window::SumOverTime, Thinning::kDense, window::kSums, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kAvgOverTime, window::AvgOverTime, Thinning::kDense, window::kSums, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kMinOverTime, window::MinOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
-     nullptr, nullptr},
-    {FunctionId::kMaxOverTime, window::MaxOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
-     nullptr, nullptr},
-    {FunctionId::kTsOfMinOverTime, window::TsOfMinOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
-     nullptr, nullptr},
-    {FunctionId::kTsOfMaxOverTime, window::TsOfMaxOverTime, Thinning::kDense, window::kExtremes, false, false, 1, false,
-     nullptr, nullptr},
-    {FunctionId::kStddevOverTime, window::StddevOverTime, Thinning::kDense, window::kDeviations, false, false, 1, false,
-     nullptr, nullptr},
-    {FunctionId::kStdvarOverTime, window::StdvarOverTime, Thinning::kDense, window::kDeviations, false, false, 1, false,
-     nullptr, nullptr},
-    {FunctionId::kQuantileOverTime, window::QuantileOverTime, Thinning::kNever, 0, false, false, 1, false, nullptr,
-     nullptr},
-    {FunctionId::kMadOverTime, window::MadOverTime, Thinning::kNever, 0, false, false, 1, false, nullptr, nullptr},
-    {FunctionId::kDeriv, window::Deriv, Thinning::kDense, window::kRegressions | window::kExtremes, false, false, 1,
-     false, nullptr, nullptr},
-    {FunctionId::kPredictLinear, window::PredictLinear, Thinning::kDense, window::kRegressions | window::kExtremes,
-     false, false, 1, false, nullptr, nullptr},
-    {FunctionId::kDoubleExponentialSmoothing, window::DoubleExponentialSmoothing, Thinning::kNever, 0, false, false, 1,
-     false, nullptr, nullptr},
+    {.id = FunctionId::kRate,
+     .kernel = window::Rate,
+     .rich = RangeFunction::kRate,
+     .resets = true,
+     .anchored = window::AnchoredRate,
+     .smoothed = window::SmoothedRate},
+    {.id = FunctionId::kIncrease,
+     .kernel = window::Increase,
+     .rich = RangeFunction::kIncrease,
+     .resets = true,
+     .anchored = window::AnchoredIncrease,
+     .smoothed = window::SmoothedIncrease},
+    {.id = FunctionId::kDelta,
+     .kernel = window::Delta,
+     .rich = RangeFunction::kDelta,
+     .anchored = window::AnchoredDelta,
+     .smoothed = window::SmoothedDelta},
+    {.id = FunctionId::kIrate, .kernel = window::Irate, .rich = RangeFunction::kIrate, .last_kept = 2},
+    {.id = FunctionId::kIdelta, .kernel = window::Idelta, .rich = RangeFunction::kIdelta, .last_kept = 2},
+    {.id = FunctionId::kChanges,
+     .kernel = window::Changes,
+     .rich = RangeFunction::kChanges,
+     .changes = true,
+     .anchored = window::AnchoredChanges},
+    {.id = FunctionId::kResets,
+     .kernel = window::Resets,
+     .rich = RangeFunction::kResets,
+     .resets = true,
+     .anchored = window::AnchoredResets},
+    {.id = FunctionId::kCountOverTime, .kernel = window::CountOverTime, .rich = RangeFunction::kCount},
+    {.id = FunctionId::kPresentOverTime, .kernel = window::PresentOverTime, .rich = RangeFunction::kCount},
+    {.id = FunctionId::kAbsentOverTime, .kernel = window::PresentOverTime, .rich = RangeFunction::kCount},
+    {.id = FunctionId::kFirstOverTime,
+     .kernel = window::FirstOverTime,
+     .rich = RangeFunction::kFirst,
+     .keeps_name = true},
+    {.id = FunctionId::kLastOverTime, .kernel = window::LastOverTime, .rich = RangeFunction::kLast, .keeps_name = true},
+    {.id = FunctionId::kTsOfFirstOverTime, .kernel = window::TsOfFirstOverTime, .rich = RangeFunction::kTsOfFirst},
+    {.id = FunctionId::kTsOfLastOverTime, .kernel = window::TsOfLastOverTime, .rich = RangeFunction::kTsOfLast},
+    {.id = FunctionId::kSumOverTime,
+     .kernel = window::SumOverTime,
+     .rich = RangeFunction::kSum,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kSums},
+    {.id = FunctionId::kAvgOverTime,
+     .kernel = window::AvgOverTime,
+     .rich = RangeFunction::kAvg,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kSums},
+    {.id = FunctionId::kMinOverTime,
+     .kernel = window::MinOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kExtremes},
+    {.id = FunctionId::kMaxOverTime,
+     .kernel = window::MaxOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kExtremes},
+    {.id = FunctionId::kTsOfMinOverTime,
+     .kernel = window::TsOfMinOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kExtremes},
+    {.id = FunctionId::kTsOfMaxOverTime,
+     .kernel = window::TsOfMaxOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kExtremes},
+    {.id = FunctionId::kStddevOverTime,
+     .kernel = window::StddevOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kDeviations},
+    {.id = FunctionId::kStdvarOverTime,
+     .kernel = window::StdvarOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kDeviations},
+    {.id = FunctionId::kDeriv,
+     .kernel = window::Deriv,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kRegressions | window::kExtremes},
+    {.id = FunctionId::kPredictLinear,
+     .kernel = window::PredictLinear,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kDense,
+     .aggregates = window::kRegressions | window::kExtremes},
+    {.id = FunctionId::kQuantileOverTime,
+     .kernel = window::QuantileOverTime,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kNever},
+    {.id = FunctionId::kMadOverTime, .kernel = window::MadOverTime, .rich = kFloatsOnly, .thinning = Thinning::kNever},
+    {.id = FunctionId::kDoubleExponentialSmoothing,
+     .kernel = window::DoubleExponentialSmoothing,
+     .rich = kFloatsOnly,
+     .thinning = Thinning::kNever},
 };
 
 const RangeRow* FindRangeRow(FunctionId id) {
@@ -174,6 +230,35 @@ void AppendAbsentLabels(const Expr& expr, std::string* out) {
   }
 }
 
+// Where the parts of an expression stand: the whole, then its arguments.
+std::vector<uint32_t> OffsetsOf(const Expr& expr) {
+  std::vector<uint32_t> offsets;
+  const auto add = [&](const Expr& part) { offsets.push_back(static_cast<uint32_t>(part.pos.start)); };
+  add(expr);
+  switch (expr.kind) {
+    case ExprKind::kCall:
+      for (const auto& arg : As<promql::Call>(expr).args) {
+        add(*arg);
+      }
+      break;
+    case ExprKind::kAggregate: {
+      const auto& aggregate = As<promql::AggregateExpr>(expr);
+      add(*aggregate.expr);
+      if (aggregate.param) {
+        add(*aggregate.param);
+      }
+      break;
+    }
+    case ExprKind::kBinary:
+      add(*As<promql::BinaryExpr>(expr).lhs);
+      add(*As<promql::BinaryExpr>(expr).rhs);
+      break;
+    default:
+      break;
+  }
+  return offsets;
+}
+
 }  // namespace
 
 Result<NodePtr> Planner::PlanRoot(const Expr& expr, const Times& times) {
@@ -220,6 +305,14 @@ NodePtr Planner::Plan(const Expr& expr, const Times& times) {
   if (!status_.ok()) {
     return nullptr;
   }
+  NodePtr node = PlanPart(expr, times);
+  if (node && status_.ok()) {
+    sites_.push_back({node, OffsetsOf(expr)});
+  }
+  return node;
+}
+
+NodePtr Planner::PlanPart(const Expr& expr, const Times& times) {
   switch (expr.kind) {
     case ExprKind::kNumber: {
       double value = As<promql::NumberLiteral>(expr).value;
@@ -235,7 +328,7 @@ NodePtr Planner::Plan(const Expr& expr, const Times& times) {
       return unary.negate ? Shared(promql::Print(expr), [&] { return MakeNegate(operand); }) : operand;
     }
     case ExprKind::kVectorSelector:
-      return PlanSelector(As<promql::VectorSelector>(expr), times, false);
+      return PlanSelector(As<promql::VectorSelector>(expr), times, SampleField::kValue);
     case ExprKind::kCall:
       return PlanCall(As<promql::Call>(expr), times);
     case ExprKind::kAggregate:
@@ -270,10 +363,11 @@ bool Planner::TimesOf(const Expr& expr, const promql::TimeModifiers& time, const
   return true;
 }
 
-NodePtr Planner::At(NodePtr child, const promql::TimeModifiers& time, const std::string& key) {
+NodePtr Planner::At(NodePtr child, const Expr& expr, const promql::TimeModifiers& time, const std::string& key) {
   if (!child || time.at != AtKind::kTime) {
     return child;
   }
+  sites_.push_back({child, OffsetsOf(expr)});
   reach_.latest_at_ms = std::max(reach_.latest_at_ms, time.at_ms);
   const int64_t ready_ms = reach_.latest_at_ms;
   return Shared("at " + key, [&] {
@@ -324,10 +418,7 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand) {
   return {};
 }
 
-NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Times& times, bool timestamps) {
-  if (selector.smoothed) {
-    return Fail(selector, Code::kUnsupported, "the smoothed modifier on an instant selector is not evaluated yet");
-  }
+NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Times& times, SampleField what) {
   Times at;
   if (!TimesOf(selector, selector.time, times, &at)) {
     return nullptr;
@@ -335,12 +426,21 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   reach_.reads_series = true;
   auto set = SetOf(selector);
   std::string text = promql::Print(selector);
-  Declare(set, Demand{at, selector.time.offset_ms, 0, ctx_.options.lookback_ms}, text);
-  std::string key = (timestamps ? "timestamp of " : "") + text;
+  const int64_t lookback_ms = ctx_.options.lookback_ms;
+  Demand demand{at, selector.time.offset_ms, 0, lookback_ms};
+  if (selector.smoothed) {  // reads every sample from a lookback before to a lookback behind
+    demand.offset_ms -= lookback_ms;
+    demand.range_ms = 2 * lookback_ms;
+    demand.lookback_ms = 0;
+    demand.thinning = Thinning::kNever;
+  }
+  Declare(set, demand, text);
+  static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
+  std::string key = kPrefix[static_cast<size_t>(what)] + text;
   NodePtr node = Shared(key + (selector.time.at == AtKind::kTime ? " inner" : ""), [&] {
-    return MakeInstantSelector({set, selector.time.offset_ms, timestamps});
+    return MakeInstantSelector({set, selector.time.offset_ms, what, selector.smoothed});
   });
-  return At(node, selector.time, key);
+  return At(node, selector, selector.time, key);
 }
 
 const std::string* Planner::StringArg(const Expr& expr) {
@@ -376,15 +476,22 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
     case FunctionId::kTimestamp: {
       const Expr& arg = promql::Unparen(*call.args[0]);
       if (arg.kind == ExprKind::kVectorSelector) {
-        return PlanSelector(As<promql::VectorSelector>(arg), times, true);
+        return PlanSelector(As<promql::VectorSelector>(arg), times, SampleField::kTime);
       }
       break;
+    }
+    case FunctionId::kStartTimestamp: {  // of anything but a selector, or with the feature off: nothing
+      const Expr& arg = promql::Unparen(*call.args[0]);
+      if (arg.kind == ExprKind::kVectorSelector && ctx_.options.use_start_timestamps) {
+        return PlanSelector(As<promql::VectorSelector>(arg), times, SampleField::kStartTime);
+      }
+      NodePtr vector = Plan(arg, times);
+      return Shared(promql::Print(call), [&] { return MakeNothing(vector); });
     }
     case FunctionId::kAbsent:
     case FunctionId::kAbsentOverTime:
       return PlanAbsent(call, times);
     case FunctionId::kInfo:
-    case FunctionId::kStartTimestamp:
       return Fail(call, Code::kUnsupported, std::string(call.function->name) + "() is not evaluated yet");
     case FunctionId::kLabelReplace:
     case FunctionId::kLabelJoin:
@@ -421,16 +528,17 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
       case FunctionId::kHistogramFraction:
         return MakeHistogramFraction(args[0], args[1], args[2]);
       case FunctionId::kHistogramCount:
+        return MakeNativeStatistic(args[0], "histogram_count", [](const FloatHistogram& h) { return h.count; });
       case FunctionId::kHistogramSum:
+        return MakeNativeStatistic(args[0], "histogram_sum", [](const FloatHistogram& h) { return h.sum; });
       case FunctionId::kHistogramAvg:
+        return MakeNativeStatistic(args[0], "histogram_avg", HistogramAvg);
       case FunctionId::kHistogramStddev:
+        return MakeNativeStatistic(args[0], "histogram_stddev", HistogramStdDev);
       case FunctionId::kHistogramStdvar:
-        return MakeNativeOnly(args[0], std::string(call.function->name));
-      case FunctionId::kTimestamp: {  // of anything but a selector: the evaluation time
-        NodePtr zero = MakeVectorScalar(promql::BinaryOp::kMul, false, args[0], MakeNumber(0), false);
-        NodePtr one = MakeVectorScalar(promql::BinaryOp::kPow, false, zero, MakeNumber(0), false);
-        return MakeVectorScalar(promql::BinaryOp::kMul, false, one, MakeTime(), false);
-      }
+        return MakeNativeStatistic(args[0], "histogram_stdvar", HistogramStdVar);
+      case FunctionId::kTimestamp:  // of anything but a selector: the evaluation time
+        return MakeTimestamp(args[0]);
       default:
         break;
     }
@@ -457,6 +565,9 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   spec.function = std::string(call.function->name);
   spec.kernel = row->kernel;
   spec.keeps_name = row->keeps_name;
+  spec.rich = row->rich;
+  spec.is_quantile = row->id == FunctionId::kQuantileOverTime;
+  spec.part = static_cast<uint8_t>(range_arg + 1);
   if (row->id == FunctionId::kDoubleExponentialSmoothing) {
     spec.check = CheckSmoothing;
   }
@@ -514,7 +625,7 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
   Declare(spec.set, demand, promql::Print(matrix));
   NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),
                         [&] { return MakeRange(std::move(spec), std::move(params)); });
-  return At(node, time, text);
+  return At(node, call, time, text);
 }
 
 NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
@@ -582,11 +693,14 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
   std::string text = promql::Print(call);
   NodePtr node = Shared(text + (subquery.time.at == AtKind::kTime ? " inner" : ""),
                         [&] { return MakeRange(std::move(spec), std::move(params)); });
-  return At(node, subquery.time, text);
+  return At(node, call, subquery.time, text);
 }
 
 NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {
   NodePtr child = call.function->id == FunctionId::kAbsent ? Plan(*call.args[0], times) : PlanRange(call, 0, times);
+  if (child) {
+    sites_.push_back({child, OffsetsOf(call)});
+  }
   return Shared("absence " + promql::Print(call),
                 [&] { return MakeAbsent(child, ctx_.labels().InternSet(AbsentLabels(*call.args[0]))); });
 }

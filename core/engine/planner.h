@@ -32,6 +32,13 @@ struct PlannedDemand {
   std::string text;
 };
 
+// A node and where the part of the expression that it is for stands: the part itself, then its arguments. Holds the node, so
+// that an evaluation's annotations can be asked of it.
+struct Site {
+  NodePtr node;
+  std::vector<uint32_t> offsets;
+};
+
 class Planner {
  public:
   // `once_t_ms`: set for a one-off evaluation at that time.
@@ -40,10 +47,12 @@ class Planner {
   // RETURNS: the root; ERRORS as Engine::AddPlan.
   Result<NodePtr> PlanRoot(const promql::Expr& expr, const Times& times);
   std::vector<PlannedDemand> TakeDemands() { return std::move(demands_); }
+  std::vector<Site> TakeSites() { return std::move(sites_); }
 
  private:
   NodePtr Plan(const promql::Expr& expr, const Times& times);
-  NodePtr PlanSelector(const promql::VectorSelector& selector, const Times& times, bool timestamps);
+  NodePtr PlanPart(const promql::Expr& expr, const Times& times);
+  NodePtr PlanSelector(const promql::VectorSelector& selector, const Times& times, SampleField what);
   NodePtr PlanCall(const promql::Call& call, const Times& times);
   NodePtr PlanRange(const promql::Call& call, size_t range_arg, const Times& times);
   NodePtr PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
@@ -58,7 +67,7 @@ class Planner {
   // RETURNS: the shared node of this key, made by `make` if there is none.
   template <typename Make>
   NodePtr Shared(const std::string& key, Make make);
-  NodePtr At(NodePtr child, const promql::TimeModifiers& time, const std::string& key);
+  NodePtr At(NodePtr child, const promql::Expr& expr, const promql::TimeModifiers& time, const std::string& key);
   // Times at which a part with these modifiers is evaluated.
   bool TimesOf(const promql::Expr& expr, const promql::TimeModifiers& time, const Times& times, Times* out);
   std::shared_ptr<SeriesSet> SetOf(const promql::VectorSelector& selector);
@@ -81,6 +90,7 @@ class Planner {
   };
   Reach reach_;
   std::vector<PlannedDemand> demands_;
+  std::vector<Site> sites_;
 };
 
 }  // namespace weir::engine

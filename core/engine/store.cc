@@ -367,17 +367,31 @@ void Store::Rebuild() {
   }
 }
 
-AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v) {
-  Series& series = at(id);
-  if (!series.window.InOrder(t_ms)) {
-    if (t_ms < series.window.last_t_ms()) {
+AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
+  window::SeriesWindow& window = at(id).window;
+  if (!window.InOrder(t_ms)) {
+    if (t_ms < window.last_t_ms()) {
       return AppendOutcome::kOutOfOrder;
     }
-    return std::bit_cast<uint64_t>(v) == std::bit_cast<uint64_t>(series.window.last_v())
+    return window.last_histogram() == nullptr && std::bit_cast<uint64_t>(v) == std::bit_cast<uint64_t>(window.last_v())
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  series.window.Append(*profiles_[series.profile]->profile, t_ms, v);
+  window.Append(*profiles_[at(id).profile]->profile, t_ms, v, start_ms);
+  return AppendOutcome::kOk;
+}
+
+AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
+  window::SeriesWindow& window = at(id).window;
+  if (!window.InOrder(t_ms)) {
+    if (t_ms < window.last_t_ms()) {
+      return AppendOutcome::kOutOfOrder;
+    }
+    return window.last_histogram() != nullptr && (*window.last_histogram())->Equals(*h)
+               ? AppendOutcome::kDuplicateSame
+               : AppendOutcome::kDuplicateConflict;
+  }
+  window.AppendHistogram(*profiles_[at(id).profile]->profile, t_ms, std::move(h), start_ms, as_read);
   return AppendOutcome::kOk;
 }
 

@@ -115,7 +115,8 @@ class Store {
   uint32_t end() const { return next_; }
   size_t free_count() const { return free_.size(); }
 
-  AppendOutcome Append(SeriesId id, int64_t t_ms, double v);
+  AppendOutcome Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms = 0);
+  AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read);
   // Nothing at or before floor_ms is evaluated any more.
   void SetFloor(int64_t floor_ms);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.

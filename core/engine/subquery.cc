@@ -63,6 +63,12 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
   if (!inner_->error().ok()) {
     errors_.emplace_back(t_ms, inner_->error());
   }
+  std::erase_if(annotations_, [&](const auto& a) { return a.first <= t_ms - reach_ms_ - step_ms_ || a.first == t_ms; });
+  std::vector<Annotation> told;
+  CollectAnnotations(*inner_, &told);
+  for (Annotation& a : told) {
+    annotations_.emplace_back(t_ms, std::move(a));
+  }
   if (series_generation_ != out_->generation) {  // hidden series expired
     series_generation_ = out_->generation;
     slot_generation_ = 0;
@@ -105,9 +111,21 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
       }
       id = it->second;
     }
-    if (id != kNoSeries) {
-      ctx.store.Append(id, t_ms, scalar ? inner_->scalar() : inner_->values()[slot]);
+    if (id == kNoSeries) {
+      continue;
     }
+    if (scalar || !inner_->histogram(slot)) {
+      ctx.store.Append(id, t_ms, scalar ? inner_->scalar() : inner_->values()[slot]);
+      continue;
+    }
+    // Between the steps of a subquery samples may be missing, or come twice: hints of resets no longer hold.
+    HistogramRef h = inner_->histogram(slot);
+    if (h->hint == CounterResetHint::kReset || h->hint == CounterResetHint::kNotReset) {
+      auto unknown = std::make_shared<FloatHistogram>(*h);
+      unknown->hint = CounterResetHint::kUnknown;
+      h = std::move(unknown);
+    }
+    ctx.store.AppendHistogram(id, t_ms, std::move(h), 0, true);
   }
   ++ctx.epoch;
 }

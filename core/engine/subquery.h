@@ -27,6 +27,16 @@ class SubqueryProducer {
   // RETURNS: the first error of an inner step in (start, end], ok if none.
   Status ErrorIn(int64_t start_ms, int64_t end_ms) const;
 
+  // Calls tell(annotation) for what inner steps in (start, end] had to say.
+  template <typename Tell>
+  void AnnotationsIn(int64_t start_ms, int64_t end_ms, Tell tell) const {
+    for (const auto& [t, annotation] : annotations_) {
+      if (t > start_ms && t <= end_ms) {
+        tell(annotation);
+      }
+    }
+  }
+
   SeriesSet& out() { return *out_; }
   const Node& inner() const { return *inner_; }
   int64_t step_ms() const { return step_ms_; }
@@ -56,6 +66,7 @@ class SubqueryProducer {
   std::vector<SeriesId> slot_series_;
   uint64_t slot_generation_ = 0;
   std::deque<std::pair<int64_t, Status>> errors_;
+  std::deque<std::pair<int64_t, Annotation>> annotations_;
 };
 
 // RETURNS: every multiple of step in (end − range, end], as Prometheus starts them (semantics 1.5).

@@ -37,11 +37,9 @@ TickResult ToTick(const engine::Evaluation& evaluation, const LabelSetTable& lab
   return tick;
 }
 
-void AddMissing(const std::vector<std::string>& from, std::vector<std::string>* to) {
-  for (const std::string& text : from) {
-    if (std::find(to->begin(), to->end(), text) == to->end()) {
-      to->push_back(text);
-    }
+void AddMissing(const std::string& text, std::vector<std::string>* to) {
+  if (std::find(to->begin(), to->end(), text) == to->end()) {
+    to->push_back(text);
   }
 }
 
@@ -63,7 +61,7 @@ class Stream {
     for (int64_t t : grid.times) {
       times_.insert(t);
     }
-    planned_.push_back({*plan, std::move(grid.times), outcome});
+    planned_.push_back({*plan, std::move(grid.times), request.eval->expr, outcome});
   }
 
   void Run() {
@@ -89,6 +87,7 @@ class Stream {
   struct Planned {
     engine::PlanId plan;
     std::vector<int64_t> times;
+    std::string_view query;
     Outcome* outcome;
   };
 
@@ -117,8 +116,9 @@ class Stream {
       return;
     }
     p.outcome->ticks.push_back(ToTick(evaluation, engine_.labels()));
-    AddMissing(evaluation.warnings, &p.outcome->warnings);
-    AddMissing(evaluation.infos, &p.outcome->infos);
+    for (const engine::Remark& remark : evaluation.remarks) {
+      AddMissing(remark.Shown(p.query), remark.info ? &p.outcome->infos : &p.outcome->warnings);
+    }
   }
 
   engine::Engine engine_;

@@ -17,13 +17,17 @@ namespace weir::window {
 enum class RecordKind : uint32_t { kFloat = 0, kStale = 1, kHistogram = 2 };
 
 struct Record {
-  double v = 0;                   // for kHistogram: a pool reference
-  uint32_t dt_ms = 0;             // after the ring's base time
-  uint32_t ordinal_and_kind = 0;  // 30 bits: samples seen before this one (stale markers do not count); 2 bits: kind
+  double v = 0;        // of kHistogram: the bits are its place in the series' list of histograms
+  uint32_t dt_ms = 0;  // after the ring's base time
+  uint32_t ordinal_and_kind =
+      0;  // 29 bits: samples seen before this one (stale markers do not count); pinned; 2 bits: kind
 
   RecordKind kind() const { return static_cast<RecordKind>(ordinal_and_kind >> 30); }
   uint32_t ordinal() const { return ordinal_and_kind & kOrdinalMask; }
-  static constexpr uint32_t kOrdinalMask = (1U << 30) - 1;
+  // Thinning leaves it: something about histograms changes between it and a neighbour.
+  bool pinned() const { return (ordinal_and_kind & kPinned) != 0; }
+  static constexpr uint32_t kOrdinalMask = (1U << 29) - 1;
+  static constexpr uint32_t kPinned = 1U << 29;
 };
 static_assert(sizeof(Record) == 16);
 
@@ -77,6 +81,8 @@ class Ring {
     ++first_number_;
   }
   void PopNewest() { --size_; }
+  // REQUIRES: i < size().
+  void Pin(uint32_t i) { Mutable(i).ordinal_and_kind |= Record::kPinned; }
   // Removes the record `from_end` places before the newest one (1 = the one before it); the later ones move up.
   void RemoveFromEnd(uint32_t from_end) {
     for (uint32_t i = size_ - 1 - from_end; i + 1 < size_; ++i) {

@@ -10,7 +10,26 @@ bool Changed(double previous, double current) {
   return current != previous && !(std::isnan(current) && std::isnan(previous));
 }
 
+bool SameLayout(const FloatHistogram& a, const FloatHistogram& b) {
+  return a.schema == b.schema && a.zero_threshold == b.zero_threshold && a.custom_values == b.custom_values;
+}
+
 }  // namespace
+
+bool IsStartReset(int64_t previous_start_ms, int64_t previous_t_ms, int64_t start_ms, int64_t t_ms) {
+  if (previous_start_ms == start_ms || start_ms == 0 || start_ms >= t_ms || start_ms < previous_t_ms) {
+    return false;
+  }
+  if (start_ms > previous_t_ms) {
+    return true;
+  }
+  // The start is the time of the sample before: a delta series, unless that sample's own start is not known.
+  return previous_start_ms != 0 && previous_start_ms < previous_t_ms;
+}
+
+bool IsStartOverlap(int64_t previous_start_ms, int64_t previous_t_ms, int64_t start_ms) {
+  return start_ms != 0 && start_ms < previous_t_ms && start_ms != previous_start_ms;
+}
 
 size_t SeriesWindow::HeapBytes() const {
   size_t bytes = ring_.HeapBytes();
@@ -20,10 +39,21 @@ size_t SeriesWindow::HeapBytes() const {
   if (side_) {
     bytes += sizeof(SideLists) + side_->resets.capacity() * sizeof(Reset) + side_->changes.capacity() * 4;
   }
+  if (rich_) {
+    bytes += sizeof(RichState) + rich_->histograms.capacity() * sizeof(HistogramRef) +
+             (rich_->starts.capacity() + rich_->overlaps.capacity()) * sizeof(int64_t);
+    for (const HistogramRef& h : rich_->histograms) {
+      bytes += h ? h->Size() : 0;
+    }
+  }
   return bytes;
 }
 
-void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v) {
+void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v, int64_t start_ms) {
+  if (rich_ || start_ms != 0) {
+    AppendRich(profile, t_ms, v, nullptr, start_ms);
+    return;
+  }
   const bool stale = IsStaleNaN(v);
   if (profile.read) {
     if (profile.count_resets && !stale && ordinal_ > 0 && v < last_real_v_) {
@@ -42,13 +72,11 @@ void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v) {
       if (panes_ && !stale) {
         panes_->Add(t_ms, v, profile.PaneStart(t_ms));
       }
+      const Incoming in{t_ms, v, ordinal_, kind, 0, false};
       if (!refilling_) {
-        Keep(profile, t_ms, v, ordinal_, kind);
+        Keep(profile, in);
       } else {
-        ring_.Push(t_ms, v, ordinal_, kind);
-        if (profile.count_changes) {
-          side().changes.push_back(side().changes_seen);
-        }
+        Push(profile, in);
       }
     }
     Evict(profile);
@@ -65,34 +93,199 @@ void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v) {
   ++profile.version;
 }
 
-// A pane keeps its first sample, its newest `last_kept` ones, and a stale marker while it is the newest of all.
-void SeriesWindow::Keep(Profile& profile, int64_t t_ms, double v, uint32_t ordinal, RecordKind kind) {
-  const int64_t pane_start = profile.PaneStart(t_ms);
-  const bool changes = profile.count_changes;
-  if (!ring_.empty() && ring_.At(ring_.size() - 1).kind() == RecordKind::kStale &&
-      ring_.Time(ring_.size() - 1) > pane_start) {
-    ring_.PopNewest();  // no cut lies between the marker and this sample: nobody will see it
-    if (changes) {
-      side().changes.pop_back();
+void SeriesWindow::AppendHistogram(Profile& profile, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
+  if (!as_read && h->hint != CounterResetHint::kGauge) {
+    const FloatHistogram* previous = last_histogram() == nullptr ? nullptr : rich_->last.get();
+    auto read = std::make_shared<FloatHistogram>(*h);
+    read->hint = CounterResetHint::kUnknown;
+    if (previous != nullptr && previous->hint != CounterResetHint::kGauge && h->hint != CounterResetHint::kReset &&
+        SameLayout(*previous, *h) && !read->DetectReset(*previous)) {
+      read->hint = CounterResetHint::kNotReset;
+    }
+    h = std::move(read);
+  }
+  AppendRich(profile, t_ms, 0, std::move(h), start_ms);
+}
+
+void SeriesWindow::BecomeRich(const Profile& profile) {
+  rich_ = std::make_unique<RichState>();
+  for (uint32_t i = ring_.size(); i-- > 0;) {
+    if (ring_.At(i).kind() != RecordKind::kStale) {
+      rich_->last_real_t_ms = ring_.Time(i);
+      break;
     }
   }
-  if (kind != RecordKind::kStale) {
+  if (panes_) {
+    panes_.reset();  // aggregates are of floats alone: from here on every sample is kept
+    if (profile.thinning != Thinning::kEdges && !refilling_) {
+      refilling_ = true;
+      complete_since_ms_ = last_t_ms_;
+    }
+  }
+}
+
+void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, HistogramRef h, int64_t start_ms) {
+  if (!rich_) {
+    BecomeRich(profile);
+  }
+  RichState& rich = *rich_;
+  const bool stale = !h && IsStaleNaN(v);
+  bool reset = false;
+  bool changed = false;
+  bool pinned = false;
+  if (!stale && ordinal_ > 0) {
+    if ((h == nullptr) != (rich.last == nullptr)) {
+      reset = changed = pinned = true;
+    } else {
+      reset = IsStartReset(rich.last_start_ms, rich.last_real_t_ms, start_ms, t_ms);
+      if (h) {
+        reset = reset || h->DetectReset(*rich.last);
+        changed = !h->Equals(*rich.last);
+        pinned = reset || !SameLayout(*h, *rich.last) ||
+                 (h->hint == CounterResetHint::kGauge) != (rich.last->hint == CounterResetHint::kGauge);
+      } else {
+        reset = reset || v < last_real_v_;
+        changed = Changed(last_real_v_, v);
+      }
+      if (IsStartOverlap(rich.last_start_ms, rich.last_real_t_ms, start_ms)) {
+        rich.overlaps.push_back(t_ms);
+      }
+    }
+  }
+  if (profile.read) {
+    if (profile.count_resets && reset) {
+      side().resets.push_back({t_ms, last_real_v_});
+    }
+    thinned_ = thinned_ || profile.thinning == Thinning::kEdges;
+    if (thinned_ && profile.count_changes && changed) {
+      ++side().changes_seen;
+    }
+    if (pinned) {
+      for (uint32_t i = ring_.size(); i-- > 0;) {
+        if (ring_.At(i).kind() != RecordKind::kStale) {
+          ring_.Pin(i);
+          break;
+        }
+      }
+    }
+    Incoming in{t_ms, v, ordinal_, stale ? RecordKind::kStale : RecordKind::kFloat, start_ms, pinned};
+    if (h) {
+      in.kind = RecordKind::kHistogram;
+      size_t place = rich.histograms.size();
+      if (rich.free_places.empty()) {
+        rich.histograms.push_back(h);
+      } else {
+        place = rich.free_places.back();
+        rich.free_places.pop_back();
+        rich.histograms[place] = h;
+      }
+      in.v = std::bit_cast<double>(uint64_t{place});
+    }
+    if (thinned_ && !refilling_) {
+      Keep(profile, in);
+    } else {
+      Push(profile, in);
+    }
+    Evict(profile);
+  }
+  last_t_ms_ = t_ms;
+  last_v_ = h ? 0 : v;
+  if (!stale) {
+    rich.last_real_t_ms = t_ms;
+    rich.last_start_ms = start_ms;
+    last_real_v_ = h ? 0 : v;
+    rich.last = std::move(h);
+    ++ordinal_;
+  }
+  ++profile.version;
+}
+
+// A pane keeps its first sample, its newest `last_kept` ones, what is pinned, and a stale marker while it is the newest of all.
+void SeriesWindow::Keep(Profile& profile, const Incoming& in) {
+  const int64_t pane_start = profile.PaneStart(in.t_ms);
+  if (!ring_.empty() && ring_.At(ring_.size() - 1).kind() == RecordKind::kStale &&
+      ring_.Time(ring_.size() - 1) > pane_start) {
+    Remove(profile, 0);  // no cut lies between the marker and this sample: nobody will see it
+  }
+  if (in.kind != RecordKind::kStale) {
     uint32_t in_pane = 0;
     while (in_pane <= profile.last_kept && in_pane < ring_.size() &&
            ring_.Time(ring_.size() - 1 - in_pane) > pane_start) {
       ++in_pane;
     }
-    if (in_pane > profile.last_kept) {
-      ring_.RemoveFromEnd(profile.last_kept - 1);
-      if (changes) {
-        side().changes.erase(side().changes.end() - profile.last_kept);
-      }
+    if (in_pane > profile.last_kept && !ring_.At(ring_.size() - profile.last_kept).pinned()) {
+      Remove(profile, profile.last_kept - 1);
     }
   }
-  ring_.Push(t_ms, v, ordinal, kind);
-  if (changes) {
+  Push(profile, in);
+}
+
+void SeriesWindow::Push(const Profile& profile, const Incoming& in) {
+  if (rich_ && (in.start_ms != 0 || !rich_->starts.empty())) {
+    rich_->starts.resize(ring_.size());
+    rich_->starts.push_back(in.start_ms);
+  }
+  ring_.Push(in.t_ms, in.v, in.ordinal, in.kind);
+  if (in.pinned) {
+    ring_.Pin(ring_.size() - 1);
+  }
+  if (thinned_ && profile.count_changes) {
     side().changes.push_back(side().changes_seen);
   }
+}
+
+void SeriesWindow::Remove(const Profile& profile, uint32_t from_end) {
+  FreePlace(ring_.At(ring_.size() - 1 - from_end));
+  if (rich_ && !rich_->starts.empty()) {
+    rich_->starts.erase(rich_->starts.end() - 1 - from_end);
+  }
+  if (thinned_ && profile.count_changes) {
+    side().changes.erase(side().changes.end() - 1 - from_end);
+  }
+  if (from_end == 0) {
+    ring_.PopNewest();
+  } else {
+    ring_.RemoveFromEnd(from_end);
+  }
+}
+
+void SeriesWindow::FreePlace(const Record& record) {
+  if (record.kind() == RecordKind::kHistogram) {
+    const auto place = static_cast<uint32_t>(std::bit_cast<uint64_t>(record.v));
+    rich_->histograms[place].reset();
+    rich_->free_places.push_back(place);
+  }
+}
+
+bool SeriesWindow::ChangedBetween(uint32_t before, uint32_t i) const {
+  const Record& a = ring_.At(before);
+  const Record& b = ring_.At(i);
+  if (a.kind() != b.kind()) {
+    return true;
+  }
+  return a.kind() == RecordKind::kHistogram ? !HistogramOf(b)->Equals(*HistogramOf(a)) : Changed(a.v, b.v);
+}
+
+bool SeriesWindow::ResetBetween(uint32_t before, uint32_t i) const {
+  const Record& a = ring_.At(before);
+  const Record& b = ring_.At(i);
+  if (a.kind() != b.kind() || IsStartReset(StartOf(before), ring_.Time(before), StartOf(i), ring_.Time(i))) {
+    return true;
+  }
+  return a.kind() == RecordKind::kHistogram ? HistogramOf(b)->DetectReset(*HistogramOf(a)) : b.v < a.v;
+}
+
+std::vector<uint32_t> SeriesWindow::CountChanges(uint32_t seen) const {
+  std::vector<uint32_t> counts;
+  int64_t before = -1;
+  for (uint32_t i = 0; i < ring_.size(); ++i) {
+    if (ring_.At(i).kind() != RecordKind::kStale) {
+      seen += before >= 0 && ChangedBetween(static_cast<uint32_t>(before), i) ? 1 : 0;
+      before = i;
+    }
+    counts.push_back(seen);
+  }
+  return counts;
 }
 
 void SeriesWindow::Thin(Profile& profile, bool forced) {
@@ -107,30 +300,31 @@ void SeriesWindow::Thin(Profile& profile, bool forced) {
     thin_at_ = 2 * ring_.size();  // samples are as rare as cuts: the raw ring is the smaller form
     return;
   }
-  Ring raw = std::move(ring_);
-  ring_ = Ring();
-  thinned_ = true;
+  std::vector<uint32_t> changes;  // seen up to and including each record
   if (profile.count_changes) {
+    changes = CountChanges(side().changes_seen);
     side().changes.clear();
   }
-  double previous = 0;
-  bool any = false;
+  Ring raw = std::move(ring_);
+  ring_ = Ring();
+  std::vector<int64_t> starts;
+  if (rich_) {
+    starts.swap(rich_->starts);
+  }
+  thinned_ = true;
   for (uint32_t i = 0; i < raw.size(); ++i) {
     const Record& record = raw.At(i);
-    if (record.kind() != RecordKind::kStale) {
-      if (profile.aggregates != kNoAggregates) {
-        if (!panes_) {
-          panes_ = std::make_unique<Panes>(profile.aggregates, raw.Time(i), std::isfinite(record.v) ? record.v : 0);
-        }
-        panes_->Add(raw.Time(i), record.v, profile.PaneStart(raw.Time(i)));
+    if (record.kind() != RecordKind::kStale && profile.aggregates != kNoAggregates && !rich_) {
+      if (!panes_) {
+        panes_ = std::make_unique<Panes>(profile.aggregates, raw.Time(i), std::isfinite(record.v) ? record.v : 0);
       }
-      if (profile.count_changes && any && Changed(previous, record.v)) {
-        ++side().changes_seen;
-      }
-      previous = record.v;
-      any = true;
+      panes_->Add(raw.Time(i), record.v, profile.PaneStart(raw.Time(i)));
     }
-    Keep(profile, raw.Time(i), record.v, record.ordinal(), record.kind());
+    if (profile.count_changes) {
+      side().changes_seen = changes[i];
+    }
+    Keep(profile,
+         {raw.Time(i), record.v, record.ordinal(), record.kind(), starts.empty() ? 0 : starts[i], record.pinned()});
   }
 }
 
@@ -147,11 +341,18 @@ void SeriesWindow::Evict(const Profile& profile) {
         break;
       }
     }
+    FreePlace(ring_.At(0));
     ring_.PopOldest();
     ++evicted;
   }
   if (evicted == 0) {
     return;
+  }
+  if (rich_) {
+    if (!rich_->starts.empty()) {
+      rich_->starts.erase(rich_->starts.begin(), rich_->starts.begin() + evicted);
+    }
+    std::erase_if(rich_->overlaps, [&](int64_t t_ms) { return t_ms <= profile.low_range_ms; });
   }
   if (refilling_ && ring_.Time(0) > complete_since_ms_) {
     if (profile.count_changes && side_) {
@@ -181,13 +382,30 @@ void SeriesWindow::BecomeRaw() {
 }
 
 void SeriesWindow::RetractNewest() {
-  bool stale = ring_.At(ring_.size() - 1).kind() == RecordKind::kStale;
+  const Record newest = ring_.At(ring_.size() - 1);
+  FreePlace(newest);
   ring_.PopNewest();
-  if (!stale) {
+  if (newest.kind() != RecordKind::kStale) {
     --ordinal_;
   }
-  last_t_ms_ = ring_.empty() ? std::numeric_limits<int64_t>::min() : ring_.Time(ring_.size() - 1);
-  last_v_ = ring_.empty() ? 0 : ring_.Value(ring_.size() - 1);
+  const bool none = ring_.empty();
+  last_t_ms_ = none ? std::numeric_limits<int64_t>::min() : ring_.Time(ring_.size() - 1);
+  last_v_ = none ? 0 : ring_.Value(ring_.size() - 1);
+  if (!rich_) {
+    return;
+  }
+  rich_->last = nullptr;
+  for (uint32_t i = ring_.size(); i-- > 0;) {
+    const Record& record = ring_.At(i);
+    if (record.kind() != RecordKind::kStale) {
+      rich_->last = record.kind() == RecordKind::kHistogram ? HistogramOf(record) : nullptr;
+      rich_->last_real_t_ms = ring_.Time(i);
+      break;
+    }
+  }
+  if (!none && ring_.At(ring_.size() - 1).kind() == RecordKind::kHistogram) {
+    last_v_ = 0;
+  }
 }
 
 void SeriesWindow::Adopt(Profile& profile) {
@@ -196,17 +414,15 @@ void SeriesWindow::Adopt(Profile& profile) {
     return;
   }
   if (profile.count_resets && !side_) {
-    double previous = 0;
-    bool any = false;
+    int64_t before = -1;
     for (uint32_t i = 0; i < ring_.size(); ++i) {
       if (ring_.At(i).kind() == RecordKind::kStale) {
         continue;
       }
-      if (any && ring_.Value(i) < previous) {
-        side().resets.push_back({ring_.Time(i), previous});
+      if (before >= 0 && ResetBetween(static_cast<uint32_t>(before), i)) {
+        side().resets.push_back({ring_.Time(i), ring_.Value(static_cast<uint32_t>(before))});
       }
-      previous = ring_.Value(i);
-      any = true;
+      before = i;
     }
   }
   if (profile.thinning == Thinning::kEdges && !thinned_) {
@@ -220,7 +436,10 @@ void SeriesWindow::Adopt(Profile& profile) {
   }
   if (thinned_ && panes_) {
     panes_->AddFamilies(profile.aggregates);
-  } else if (thinned_ && profile.thinning == Thinning::kDense && profile.aggregates != kNoAggregates) {
+  } else if (rich_ && thinned_ && profile.thinning == Thinning::kDense && !refilling_) {
+    refilling_ = true;
+    complete_since_ms_ = last_t_ms_;
+  } else if (!rich_ && thinned_ && profile.thinning == Thinning::kDense && profile.aggregates != kNoAggregates) {
     panes_ = std::make_unique<Panes>(profile.aggregates, std::max(last_t_ms_, int64_t{0}),
                                      std::isfinite(last_real_v_) ? last_real_v_ : 0);
   }
@@ -229,19 +448,8 @@ void SeriesWindow::Adopt(Profile& profile) {
   }
   if (profile.count_changes && thinned_ && side().changes.size() != ring_.size()) {
     SideLists& lists = side();
-    lists.changes.clear();
-    double previous = 0;
-    bool any = false;
-    for (uint32_t i = 0; i < ring_.size(); ++i) {
-      if (ring_.At(i).kind() != RecordKind::kStale) {
-        if (any && Changed(previous, ring_.Value(i))) {
-          ++lists.changes_seen;
-        }
-        previous = ring_.Value(i);
-        any = true;
-      }
-      lists.changes.push_back(lists.changes_seen);
-    }
+    lists.changes = CountChanges(lists.changes_seen);
+    lists.changes_seen = lists.changes.empty() ? lists.changes_seen : lists.changes.back();
   }
 }
 
@@ -249,6 +457,7 @@ void SeriesWindow::Clear() {
   ring_.Clear();
   side_.reset();
   panes_.reset();
+  rich_.reset();
   thinned_ = false;
   refilling_ = false;
   complete_since_ms_ = last_t_ms_;

@@ -1,12 +1,17 @@
 #pragma once
 // The windowed state of one series: newest sample, kept-sample ring, and the side lists of resets and changes that a
 // thinned ring needs. Append is the per-sample path: no allocation except when the ring grows, no label, no hash.
+// A series becomes "rich" with its first histogram or start timestamp; only then does it pay for them. A rich series keeps,
+// beside what its profile says, both samples around every reset and every change of type, layout or gauge flag of histograms:
+// those are all that Prometheus's arithmetic looks at between the edges of a pane.
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "core/model/histogram.h"
 #include "core/model/sample.h"
 #include "core/window/panes.h"
 #include "core/window/profile.h"
@@ -27,6 +32,21 @@ struct SideLists {
   uint32_t changes_seen = 0;
 };
 
+// What only series with histograms or start timestamps have.
+struct RichState {
+  std::vector<HistogramRef> histograms;  // by the place that a record names
+  std::vector<uint32_t> free_places;
+  std::vector<int64_t> starts;    // start timestamps of the ring's records, 0 unset; empty: none was ever set
+  std::vector<int64_t> overlaps;  // times of samples whose start lies before the sample before them
+  HistogramRef last;              // newest sample that is no stale marker, if it is a histogram
+  int64_t last_real_t_ms = 0;     // its time, whatever its type
+  int64_t last_start_ms = 0;
+};
+
+// Semantics of start timestamps (Prometheus 3.15): whether a sample's start says that the counter began anew.
+bool IsStartReset(int64_t previous_start_ms, int64_t previous_t_ms, int64_t start_ms, int64_t t_ms);
+bool IsStartOverlap(int64_t previous_start_ms, int64_t previous_t_ms, int64_t start_ms);
+
 class SeriesWindow {
  public:
   int64_t last_t_ms() const { return last_t_ms_; }
@@ -43,9 +63,26 @@ class SeriesWindow {
   uint32_t ChangesAt(uint32_t index) const { return side_->changes[index]; }
   size_t HeapBytes() const;
 
+  const RichState* rich() const { return rich_.get(); }
+  // RETURNS: the newest sample, if it is a histogram.
+  const HistogramRef* last_histogram() const {
+    return rich_ && rich_->last && !IsStaleNaN(last_v_) ? &rich_->last : nullptr;
+  }
+  // REQUIRES: the record is a histogram.
+  const HistogramRef& HistogramOf(const Record& record) const {
+    return rich_->histograms[std::bit_cast<uint64_t>(record.v)];
+  }
+  // RETURNS: the start timestamp of the newest sample, 0 when unset.
+  int64_t last_start_ms() const { return rich_ ? rich_->last_start_ms : 0; }
+  // RETURNS: the start timestamp of the record with this ring index, 0 when unset.
+  int64_t StartOf(uint32_t index) const { return rich_ && !rich_->starts.empty() ? rich_->starts[index] : 0; }
+
   bool InOrder(int64_t t_ms) const { return t_ms > last_t_ms_; }
   // REQUIRES: InOrder(t_ms).
-  void Append(Profile& profile, int64_t t_ms, double v);
+  void Append(Profile& profile, int64_t t_ms, double v, int64_t start_ms = 0);
+  // `as_read`: the hint is already what a query would see; otherwise it is set as Prometheus's storage does: of what came over
+  // the wire only "gauge" counts, a counter that continues the sample before it is "not reset", anything else "unknown".
+  void AppendHistogram(Profile& profile, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read);
   // Takes the newest sample back, so that another may take its place at the same time. REQUIRES: thinning is kNever, no
   // side lists, and the series has a sample.
   void RetractNewest();
@@ -55,7 +92,26 @@ class SeriesWindow {
   void Clear();
 
  private:
-  void Keep(Profile& profile, int64_t t_ms, double v, uint32_t ordinal, RecordKind kind);
+  struct Incoming {
+    int64_t t_ms;
+    double v;
+    uint32_t ordinal;
+    RecordKind kind;
+    int64_t start_ms;
+    bool pinned;
+  };
+  void AppendRich(Profile& profile, int64_t t_ms, double v, HistogramRef h, int64_t start_ms);
+  void BecomeRich(const Profile& profile);
+  void Keep(Profile& profile, const Incoming& in);
+  void Push(const Profile& profile, const Incoming& in);
+  // Removes the record that many places before the newest one, with all that belongs to it.
+  void Remove(const Profile& profile, uint32_t from_end);
+  void FreePlace(const Record& record);
+  // Whether the record with ring index i differs from (begins anew after) the one with index `before`.
+  bool ChangedBetween(uint32_t before, uint32_t i) const;
+  bool ResetBetween(uint32_t before, uint32_t i) const;
+  // RETURNS: for every record, `seen` and the changes up to and including it.
+  std::vector<uint32_t> CountChanges(uint32_t seen) const;
   // Turns a raw ring into edges and pane aggregates, if that is smaller or `forced`.
   void Thin(Profile& profile, bool forced);
   void Evict(const Profile& profile);
@@ -69,10 +125,11 @@ class SeriesWindow {
 
   int64_t last_t_ms_ = std::numeric_limits<int64_t>::min();
   double last_v_ = 0;       // bits of the newest sample, stale markers included
-  double last_real_v_ = 0;  // newest sample that is no stale marker
+  double last_real_v_ = 0;  // newest float that is no stale marker
   Ring ring_;
   std::unique_ptr<SideLists> side_;
   std::unique_ptr<Panes> panes_;
+  std::unique_ptr<RichState> rich_;
   int64_t complete_since_ms_ = std::numeric_limits<int64_t>::min();
   uint32_t ordinal_ = 0;               // samples seen, stale markers not counted
   uint32_t thin_at_ = kRawRecordsMax;  // kDense: records at which thinning is tried

@@ -6,6 +6,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/model/duration.h"
 
@@ -87,10 +88,14 @@ class FoldNode final : public GroupedNode {
     }
   }
 
-  void Compute(Context&) override {
+  void Compute(Context& ctx) override {
     ClearValues();
     const auto& in = input(0).values();
-    const auto& present = input(0).present();
+    if (op_ == AggregateOp::kQuantile && !(input(1).scalar() >= 0 && input(1).scalar() <= 1)) {
+      Warn(2, annotations::InvalidQuantile(input(1).scalar()));
+    }
+    const bool any_type = op_ == AggregateOp::kCount || op_ == AggregateOp::kGroup;
+    const auto& present = input(0).histograms().empty() || any_type ? input(0).present() : Floats();
     switch (op_) {
       case AggregateOp::kSum:
         c_.assign(labels_.size(), 0);
@@ -138,9 +143,134 @@ class FoldNode final : public GroupedNode {
       default:
         SetError(InternalError("not a folding aggregation"));
     }
+    if (!any_type && !input(0).histograms().empty()) {
+      if (op_ == AggregateOp::kSum || op_ == AggregateOp::kAvg) {
+        FoldHistograms(ctx);
+      } else if (histograms_seen_) {
+        Info(1, annotations::HistogramIgnoredInAggregation(promql::AggregateOpText(op_)));
+      }
+    }
   }
 
  private:
+  // RETURNS: the presence of the input's floats alone.
+  const std::vector<uint8_t>& Floats() {
+    floats_ = input(0).present();
+    histograms_seen_ = false;
+    for (size_t i = 0; i < floats_.size(); ++i) {
+      if (floats_[i] && input(0).histogram(i)) {
+        floats_[i] = 0;
+        histograms_seen_ = true;
+      }
+    }
+    return floats_;
+  }
+
+  // A group's histograms while they are folded.
+  struct HistogramFold {
+    std::unique_ptr<FloatHistogram> sum;  // or, once that would overflow, the mean
+    FloatHistogram c;
+    double n = 0;
+    bool incremental = false;
+    bool incompatible = false;
+    bool reset_seen = false;
+    bool not_reset_seen = false;
+  };
+
+  // sum and avg of groups with histograms; a group that has floats too has no result.
+  void FoldHistograms(Context& ctx) {
+    std::unordered_map<uint32_t, HistogramFold> folds;
+    bool mixed = false;
+    for (uint32_t i = 0; i < input(0).histograms().size(); ++i) {
+      const HistogramRef& h = input(0).histogram(i);
+      if (!h || !input(0).present()[i]) {
+        continue;
+      }
+      const uint32_t g = group_of_[i];
+      if (present_[g]) {
+        mixed = true;
+        groups_mixed_.push_back(g);
+        continue;
+      }
+      HistogramFold& fold = folds[g];
+      if (!fold.incompatible) {
+        Add(*h, &fold, NameOf(ctx, input(0).labels(i)));
+      }
+    }
+    if (mixed) {
+      Warn(1, annotations::MixedFloatsHistogramsAgg());
+      for (uint32_t g : groups_mixed_) {
+        present_[g] = 0;
+      }
+      groups_mixed_.clear();
+    }
+    for (auto& [g, fold] : folds) {
+      if (fold.incompatible) {
+        continue;
+      }
+      if (op_ == AggregateOp::kAvg && !fold.incremental) {
+        fold.sum->Div(fold.n);
+        fold.c.Div(fold.n);
+      }
+      if (fold.n > 1) {
+        (void)fold.sum->Add(fold.c);
+      }
+      fold.sum->Compact(0);
+      if (fold.reset_seen && fold.not_reset_seen) {
+        Warn(1, annotations::ResetCollision("aggregation"));
+      }
+      SetHistogram(g, std::move(fold.sum));
+    }
+  }
+
+  void Add(const FloatHistogram& h, HistogramFold* fold, std::string_view name) {
+    fold->reset_seen = fold->reset_seen || h.hint == CounterResetHint::kReset;
+    fold->not_reset_seen = fold->not_reset_seen || h.hint == CounterResetHint::kNotReset;
+    fold->n += 1;
+    if (!fold->sum) {
+      fold->sum = std::make_unique<FloatHistogram>(h);
+      fold->c = h.MakeCompensation();
+      return;
+    }
+    const double n = fold->n;
+    const auto noted = [&](const Result<CombineInfo>& info) {
+      if (!info.ok()) {
+        Warn(1, annotations::MixedExponentialCustom(name));
+        fold->incompatible = true;
+        return false;
+      }
+      if (info->nhcb_bounds_reconciled) {
+        Info(1, annotations::MismatchedBounds("aggregation"));
+      }
+      return true;
+    };
+    if (op_ == AggregateOp::kSum) {
+      noted(fold->sum->KahanAdd(h, &fold->c));
+      return;
+    }
+    if (!fold->incremental) {
+      FloatHistogram sum = *fold->sum;
+      FloatHistogram c = fold->c;
+      if (!noted(sum.KahanAdd(h, &c))) {
+        return;
+      }
+      if (!sum.HasOverflow()) {
+        *fold->sum = std::move(sum);
+        fold->c = std::move(c);
+        return;
+      }
+      fold->incremental = true;
+      fold->sum->Div(n - 1);
+      fold->c.Div(n - 1);
+    }
+    const double q = (n - 1) / n;
+    fold->c.Mul(q);
+    FloatHistogram part = h;
+    part.Div(n);
+    fold->sum->Mul(q);
+    noted(fold->sum->KahanAdd(part, &fold->c));
+  }
+
   template <typename F>
   void ForEach(const std::vector<uint8_t>& in_present, F f) {
     for (size_t i = 0; i < in_present.size(); ++i) {
@@ -232,6 +362,9 @@ class FoldNode final : public GroupedNode {
   std::vector<double> n_;
   std::vector<uint8_t> incremental_;
   std::vector<std::vector<double>> members_;
+  std::vector<uint8_t> floats_;
+  std::vector<uint32_t> groups_mixed_;
+  bool histograms_seen_ = false;
 };
 
 // topk, bottomk, limitk, limit_ratio: some of the input's elements, as they are.
@@ -259,8 +392,7 @@ class SelectNode final : public GroupedNode {
   }
 
   void Compute(Context&) override {
-    values_ = input(0).values();
-    present_ = input(0).present();
+    TakeValues(input(0));
     const double param = input(1).scalar();
     if (op_ == AggregateOp::kLimitRatio) {
       Ratio(param);
@@ -283,10 +415,16 @@ class SelectNode final : public GroupedNode {
     for (auto& m : members_) {
       m.clear();
     }
+    bool ignored = false;
     for (uint32_t i = 0; i < present_.size(); ++i) {
-      if (present_[i]) {
+      if (present_[i] && histogram(i) && op_ != AggregateOp::kLimitk) {
+        ignored = true;
+      } else if (present_[i]) {
         members_[group_of_[i]].push_back(i);
       }
+    }
+    if (ignored) {
+      Info(0, annotations::HistogramIgnoredInAggregation(promql::AggregateOpText(op_)));
     }
     ClearPresent();
     order_.clear();
@@ -317,6 +455,9 @@ class SelectNode final : public GroupedNode {
     if (std::isnan(ratio)) {
       SetError(InvalidError("Ratio value is NaN"));
       return;
+    }
+    if (ratio < -1 || ratio > 1) {
+      Warn(2, annotations::InvalidRatio(ratio, ratio > 1 ? 1 : -1));
     }
     ratio = std::clamp(ratio, -1.0, 1.0);
     for (size_t i = 0; i < present_.size(); ++i) {
@@ -369,7 +510,7 @@ class CountValuesNode final : public GroupedNode {
         continue;
       }
       uint32_t g = group_of_[i];
-      std::string text = FormatFloat(in[i], 'f', -1);
+      std::string text = input(0).histogram(i) ? input(0).histogram(i)->ToString() : FormatFloat(in[i], 'f', -1);
       LabelSetId labels =
           grouped_away_ ? group_labels_[g] : ctx.labels().With(group_labels_[g], label, ctx.labels().Intern(text));
       auto [it, inserted] = slots_.try_emplace(labels, 0);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
 
 namespace weir::engine {
@@ -43,11 +44,74 @@ bool Element(BinaryOp op, double l, double r, double* out) {
     *out = l;
     return Compare(op, l, r);
   }
-  if (op == BinaryOp::kTrimUpper || op == BinaryOp::kTrimLower) {
-    return false;  // trims are for native histograms
-  }
   *out = ScalarBinary(op, l, r);
   return true;
+}
+
+bool IsTrim(BinaryOp op) { return op == BinaryOp::kTrimUpper || op == BinaryOp::kTrimLower; }
+
+struct Operand {
+  double v = 0;
+  const FloatHistogram* h = nullptr;
+};
+
+// What an operation with a histogram on a side gives (semantics 3.4).
+struct ElementResult {
+  bool compatible = false;  // else the pair is dropped
+  bool keep = false;
+  HistogramRef h;
+  std::string warning;
+  std::string info;
+};
+
+ElementResult HistogramElement(BinaryOp op, const Operand& l, const Operand& r) {
+  ElementResult out;
+  const auto incompatible = [&] {
+    out.info = annotations::IncompatibleTypes(l.h != nullptr ? "histogram" : "float", promql::BinaryOpText(op),
+                                              r.h != nullptr ? "histogram" : "float");
+    return out;
+  };
+  if (l.h != nullptr && r.h != nullptr && (op == BinaryOp::kEq || op == BinaryOp::kNe)) {
+    out.compatible = true;
+    out.keep = l.h->Equals(*r.h) == (op == BinaryOp::kEq);
+    return out;  // the caller keeps the left one
+  }
+  const bool sum = op == BinaryOp::kAdd || op == BinaryOp::kSub;
+  const bool scale = op == BinaryOp::kMul ? (l.h == nullptr || r.h == nullptr) : op == BinaryOp::kDiv && r.h == nullptr;
+  const bool trim = IsTrim(op) && l.h != nullptr && r.h == nullptr;
+  if (sum ? l.h == nullptr || r.h == nullptr : !scale && !trim) {
+    return incompatible();
+  }
+  auto result = std::make_shared<FloatHistogram>(l.h != nullptr ? *l.h : *r.h);
+  if (sum) {
+    const std::string_view operation = op == BinaryOp::kAdd ? "addition" : "subtraction";
+    Result<CombineInfo> info = op == BinaryOp::kAdd ? result->Add(*r.h) : result->Sub(*r.h);
+    if (!info.ok()) {
+      out.warning = annotations::IncompatibleBucketLayout(promql::BinaryOpText(op));
+      return out;
+    }
+    if (op == BinaryOp::kSub) {
+      result->hint = CounterResetHint::kGauge;
+    }
+    out.info = info->nhcb_bounds_reconciled ? annotations::MismatchedBounds(operation) : "";
+    if (info->counter_reset_collision) {
+      out.warning = annotations::ResetCollision(operation);
+      return out;  // a warning takes the element with it, as in Prometheus
+    }
+  } else if (trim) {
+    result->Trim(r.v, op == BinaryOp::kTrimUpper ? TrimSide::kKeepBelow : TrimSide::kKeepAbove);
+  } else if (op == BinaryOp::kMul) {
+    result->Mul(l.h != nullptr ? r.v : l.v);
+  } else {
+    result->Div(r.v);
+  }
+  if (!trim) {
+    result->Compact(0);
+  }
+  out.compatible = true;
+  out.keep = true;
+  out.h = std::move(result);
+  return out;
 }
 
 class ScalarBinaryNode final : public Node {
@@ -91,8 +155,14 @@ class VectorScalarNode final : public Node {
     const double scalar = input(1).scalar();
     present_ = input(0).present();
     values_.resize(labels_.size());
+    histograms_.clear();
+    last_info_.clear();
     for (size_t i = 0; i < values_.size(); ++i) {
       if (!present_[i]) {
+        continue;
+      }
+      if (input(0).histogram(i) || IsTrim(op_)) {
+        ComputeHistogram(i, scalar);
         continue;
       }
       const double l = scalar_left_ ? scalar : in[i];
@@ -107,15 +177,34 @@ class VectorScalarNode final : public Node {
       }
       present_[i] = keep ? 1 : 0;
     }
+    if (!last_info_.empty()) {
+      Info(0, last_info_);  // of many, Prometheus tells the last
+    }
     if (!one_name_ && (DropsName(op_) || return_bool_)) {
       CheckUnique(ctx);
     }
   }
 
  private:
+  void ComputeHistogram(size_t i, double scalar) {
+    Operand vector{input(0).values()[i], input(0).histogram(i).get()};
+    Operand other{scalar, nullptr};
+    ElementResult result = scalar_left_ ? HistogramElement(op_, other, vector) : HistogramElement(op_, vector, other);
+    present_[i] = 0;
+    if (!result.info.empty()) {
+      last_info_ = std::move(result.info);
+    }
+    if (result.compatible && return_bool_) {
+      SetFloat(i, result.keep ? 1 : 0);
+    } else if (result.keep) {
+      SetHistogram(i, std::move(result.h));
+    }
+  }
+
   BinaryOp op_;
   bool return_bool_;
   bool scalar_left_;
+  std::string last_info_;
 };
 
 // Join keys of one side: slot -> key number, numbers shared by both sides.
@@ -220,6 +309,7 @@ class VectorVectorNode final : public Node {
     const auto& fill_many = matching_.fill_left;
     const auto& fill_one = matching_.fill_right;
     ClearValues();
+    last_.text.clear();
     const bool any_many = AnyPresent(many());
     const bool any_one = AnyPresent(one());
     if ((!any_many && !any_one) || ((!any_many || !any_one) && !fill_many && !fill_one)) {
@@ -241,17 +331,20 @@ class VectorVectorNode final : public Node {
       if (partner == kNone && !fill_one) {
         continue;
       }
-      Emit(ctx, key, many().labels(i), many().drop_name(i), many().values()[i], partner,
-           partner == kNone ? *fill_one : one().values()[partner], &pair_[i], grouped);
+      Emit(ctx, key, many().labels(i), Side(many(), i), partner,
+           partner == kNone ? Filled(*fill_one) : Side(one(), partner), &pair_[i], grouped);
     }
     if (fill_many) {
       fill_pair_.resize(one().size());
       for (uint32_t i = 0; i < one().size() && error().ok(); ++i) {
         const uint32_t key = one().present()[i] ? keys_.right()[i] : kNone;
         if (key != kNone && !matched_[key]) {
-          Emit(ctx, key, keys_.labels(key), false, *fill_many, i, one().values()[i], &fill_pair_[i], grouped);
+          Emit(ctx, key, keys_.labels(key), Filled(*fill_many), i, Side(one(), i), &fill_pair_[i], grouped);
         }
       }
+    }
+    if (!last_.text.empty()) {
+      Annotate(last_);  // of many, Prometheus tells the last
     }
     CheckUnique(ctx);
   }
@@ -290,20 +383,41 @@ class VectorVectorNode final : public Node {
     return true;
   }
 
-  void Emit(Context& ctx, uint32_t key, LabelSetId many_labels, bool many_drop, double many_value, uint32_t partner,
-            double one_value, Pair* pair, bool grouped) {
-    double l = swapped_ ? one_value : many_value;
-    double r = swapped_ ? many_value : one_value;
+  struct Element {
+    double v;
+    HistogramRef h;
+  };
+  static Element Side(const Node& node, uint32_t slot) { return {node.values()[slot], node.histogram(slot)}; }
+  static Element Filled(double v) { return {v, nullptr}; }
+
+  void Emit(Context& ctx, uint32_t key, LabelSetId many_labels, const Element& of_many, uint32_t partner,
+            const Element& of_one, Pair* pair, bool grouped) {
+    const Element& l = swapped_ ? of_one : of_many;
+    const Element& r = swapped_ ? of_many : of_one;
     double value = 0;
-    bool keep = Element(op_, l, r, &value);
+    HistogramRef histogram;
+    bool keep = false;
+    if (l.h || r.h || IsTrim(op_)) {
+      ElementResult result = HistogramElement(op_, {l.v, l.h.get()}, {r.v, r.h.get()});
+      if (!result.warning.empty() || !result.info.empty()) {
+        const bool info = result.warning.empty();
+        last_ = {this, info, 0, info ? std::move(result.info) : std::move(result.warning), {}};
+      }
+      if (!result.compatible) {
+        return;
+      }
+      keep = result.keep;
+      histogram = IsComparison(op_) ? l.h : std::move(result.h);
+    } else {
+      keep = engine::Element(op_, l.v, r.v, &value);
+    }
     if (return_bool_) {
       value = keep ? 1 : 0;
+      histogram = nullptr;
       keep = true;
-    } else if (op_ == BinaryOp::kTrimUpper || op_ == BinaryOp::kTrimLower) {
-      return;
     }
     if (pair->partner != partner || pair->slot == kNone) {
-      *pair = {partner, SlotOf(ctx, key, many_labels, many_drop, partner)};
+      *pair = {partner, SlotOf(ctx, key, many_labels, partner)};
     }
     const uint32_t slot = pair->slot;
     if (grouped ? touched_[slot] != 0 : matched_[key] != 0) {
@@ -314,12 +428,16 @@ class VectorVectorNode final : public Node {
     }
     touched_[slot] = 1;
     matched_[key] = 1;
+    if (histogram && keep) {
+      SetHistogram(slot, std::move(histogram));
+      return;
+    }
     values_[slot] = value;
     present_[slot] = keep ? 1 : 0;
   }
 
   // RETURNS: the result slot of a pair, made on first sight. `partner` kNone: the filled-in side.
-  uint32_t SlotOf(Context& ctx, uint32_t key, LabelSetId labels, bool, uint32_t partner) {
+  uint32_t SlotOf(Context& ctx, uint32_t key, LabelSetId labels, uint32_t partner) {
     LabelSetTable& table = ctx.labels();
     if (DropsName(op_)) {
       labels = ctx.DropName(labels);
@@ -361,6 +479,7 @@ class VectorVectorNode final : public Node {
   std::vector<Pair> pair_;                        // slot of the "many" side -> its last partner and their result
   std::vector<Pair> fill_pair_;                   // slot of the "one" side without partner -> result
   std::unordered_map<uint64_t, uint32_t> slots_;  // key and labels -> result slot
+  Annotation last_;
 };
 
 class SetOperatorNode final : public Node {
@@ -412,6 +531,9 @@ class SetOperatorNode final : public Node {
         present_[i] = (held_[keys_.left()[slot]] != 0) == (op_ == BinaryOp::kAnd) ? 1 : 0;
       }
       values_[i] = input(side).values()[slot];
+      if (present_[i] && input(side).histogram(slot)) {
+        SetHistogram(i, input(side).histogram(slot));
+      }
     }
     if (op_ == BinaryOp::kOr) {
       CheckUnique(ctx);

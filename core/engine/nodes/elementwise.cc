@@ -136,16 +136,24 @@ class MapNode : public Node {
   void Map(Context& ctx, F f) {
     present_ = input(0).present();
     values_.resize(labels_.size());
+    histograms_.clear();
     const auto& in = input(0).values();
     for (size_t i = 0; i < values_.size(); ++i) {
       if (present_[i]) {
         values_[i] = f(in[i]);
       }
     }
+    for (size_t i = 0; i < input(0).histograms().size(); ++i) {
+      if (present_[i] && input(0).histogram(i)) {
+        MapHistogram(i, input(0).histogram(i));
+      }
+    }
     if (!one_name_) {
       CheckUnique(ctx);
     }
   }
+  // What becomes of a histogram: nothing, the function is one of floats.
+  virtual void MapHistogram(size_t slot, const HistogramRef&) { present_[slot] = 0; }
 };
 
 class ElementwiseNode final : public MapNode {
@@ -183,6 +191,11 @@ class NegateNode final : public MapNode {
   void Compute(Context& ctx) override {
     Map(ctx, [](double v) { return -v; });
   }
+  void MapHistogram(size_t slot, const HistogramRef& h) override {
+    auto negated = std::make_shared<FloatHistogram>(*h);
+    negated->Mul(-1);
+    SetHistogram(slot, std::move(negated));
+  }
 };
 
 class NegateScalarNode final : public Node {
@@ -208,9 +221,11 @@ class OrderNode : public Node {
     }
   }
   template <typename Less>
-  void Order(Less less) {
-    values_ = input(0).values();
-    present_ = input(0).present();
+  void Order(bool floats_only, Less less) {
+    TakeValues(input(0));
+    for (size_t i = 0; floats_only && i < histograms_.size(); ++i) {
+      present_[i] = histograms_[i] ? 0 : present_[i];
+    }
     order_.clear();
     for (uint32_t i = 0; i < present_.size(); ++i) {
       if (present_[i]) {
@@ -228,7 +243,7 @@ class SortNode final : public OrderNode {
 
  protected:
   void Compute(Context&) override {
-    Order([this](uint32_t a, uint32_t b) {
+    Order(true, [this](uint32_t a, uint32_t b) {
       double x = values_[a];
       double y = values_[b];
       if (std::isnan(x) || std::isnan(y)) {
@@ -291,7 +306,7 @@ class SortByLabelNode final : public OrderNode {
  protected:
   void Compute(Context& ctx) override {
     LabelSetTable& table = ctx.labels();
-    Order([&](uint32_t a, uint32_t b) {
+    Order(false, [&](uint32_t a, uint32_t b) {
       if (descending_) {
         std::swap(a, b);
       }

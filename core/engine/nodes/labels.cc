@@ -41,8 +41,7 @@ class RelabelNode : public Node {
       SetError(static_error_);
       return;
     }
-    values_ = input(0).values();
-    present_ = input(0).present();
+    TakeValues(input(0));
     CheckUnique(ctx, true);
   }
 

@@ -11,15 +11,18 @@
 #include "core/engine/node.h"
 #include "core/promql/ast.h"
 #include "core/promql/functions.h"
-#include "core/window/kernels.h"
+#include "core/window/rich_kernels.h"
 
 namespace weir::engine {
 
 // --- selectors.cc ---
+enum class SampleField : unsigned char { kValue, kTime, kStartTime };
+
 struct InstantSpec {
   std::shared_ptr<SeriesSet> set;
   int64_t offset_ms = 0;
-  bool timestamps = false;  // timestamp(selector): the samples' times instead of their values
+  SampleField what = SampleField::kValue;  // timestamp(selector), start_timestamp(selector): times in seconds
+  bool smoothed = false;                   // the value between the samples around the time
 };
 NodePtr MakeInstantSelector(InstantSpec spec);
 
@@ -30,12 +33,15 @@ struct RangeSpec {
   std::shared_ptr<SubqueryProducer> producer;  // null: samples of a selector
   std::string function;
   window::Kernel kernel = nullptr;
+  window::RangeFunction rich = window::RangeFunction::kFloatsOnly;  // the same for histograms and start timestamps
   int64_t range_ms = 0;
   int64_t offset_ms = 0;
   bool anchored = false;
   bool smoothed = false;
   bool keeps_name = false;
-  bool needs_all = false;  // samples from before the series was kept whole do not count
+  bool needs_all = false;    // samples from before the series was kept whole do not count
+  bool is_quantile = false;  // the parameter is one: outside [0, 1] it deserves a warning
+  uint8_t part = 1;          // which argument the range is, for annotations
   // Checks the scalar parameters at each tick; null: none.
   Status (*check)(const double* params) = nullptr;
 };
@@ -53,6 +59,8 @@ NodePtr MakeString(std::string text);
 NodePtr MakeTime();  // seconds
 NodePtr MakeScalarOf(NodePtr vector);
 NodePtr MakeVectorOf(NodePtr scalar);
+NodePtr MakeNothing(NodePtr vector);    // an empty vector; the input is still evaluated, for its errors
+NodePtr MakeTimestamp(NodePtr vector);  // the evaluation time of each element
 NodePtr MakeScalarFunction(std::string name, double (*f)(double, double), NodePtr a, NodePtr b);
 
 // --- elementwise.cc ---
@@ -72,8 +80,8 @@ NodePtr MakeLabelJoin(NodePtr vector, const std::string& destination, const std:
 NodePtr MakeHistogramQuantile(NodePtr q, NodePtr vector);
 NodePtr MakeHistogramQuantiles(NodePtr vector, const std::string& label, std::vector<NodePtr> quantiles);
 NodePtr MakeHistogramFraction(NodePtr lower, NodePtr upper, NodePtr vector);
-// histogram_count and its kind: floats have none, the result is empty.
-NodePtr MakeNativeOnly(NodePtr vector, std::string name);
+// histogram_count and its kind: `f` of each native histogram; floats have none.
+NodePtr MakeNativeStatistic(NodePtr vector, std::string name, double (*f)(const FloatHistogram&));
 
 // --- aggregate.cc ---
 NodePtr MakeAggregate(const promql::AggregateExpr& expr, NodePtr vector, NodePtr param);

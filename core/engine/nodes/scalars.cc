@@ -39,7 +39,7 @@ class ScalarOfNode final : public Node {
     scalar_ = NormalNaN();
     size_t found = 0;
     for (size_t i = 0; i < input(0).size() && found < 2; ++i) {
-      if (input(0).present()[i]) {
+      if (input(0).present()[i] && !input(0).histogram(i)) {
         scalar_ = input(0).values()[i];
         ++found;
       }
@@ -68,6 +68,43 @@ class VectorOfNode final : public Node {
   }
 };
 
+// timestamp() of anything but a selector: the evaluation time of each element.
+class TimestampNode final : public Node {
+ public:
+  explicit TimestampNode(NodePtr vector) : Node(ValueType::kVector, {std::move(vector)}) {
+    one_name_ = inputs_[0]->one_name();
+  }
+  std::string Describe() const override { return "timestamp()"; }
+
+ protected:
+  bool TimeDependent() const override { return true; }
+  void Extend(Context& ctx) override {
+    for (size_t i = labels_.size(); i < input(0).size(); ++i) {
+      AddSlotDroppingName(ctx, input(0).labels(i));
+    }
+  }
+  void Compute(Context& ctx) override {
+    ClearValues();
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      if (input(0).present()[i]) {
+        SetFloat(i, static_cast<double>(ctx.t_ms) / 1000);
+      }
+    }
+    if (!one_name_) {
+      CheckUnique(ctx);
+    }
+  }
+};
+
+class NothingNode final : public Node {
+ public:
+  explicit NothingNode(NodePtr vector) : Node(ValueType::kVector, {std::move(vector)}) { one_name_ = true; }
+  std::string Describe() const override { return "nothing"; }
+
+ protected:
+  void Compute(Context&) override {}
+};
+
 class ScalarFunctionNode final : public Node {
  public:
   ScalarFunctionNode(std::string name, double (*f)(double, double), NodePtr a, NodePtr b)
@@ -88,6 +125,8 @@ NodePtr MakeNumber(double value) { return std::make_shared<ConstantNode>(value);
 NodePtr MakeString(std::string text) { return std::make_shared<ConstantNode>(std::move(text)); }
 NodePtr MakeTime() { return std::make_shared<TimeNode>(); }
 NodePtr MakeScalarOf(NodePtr vector) { return std::make_shared<ScalarOfNode>(std::move(vector)); }
+NodePtr MakeNothing(NodePtr vector) { return std::make_shared<NothingNode>(std::move(vector)); }
+NodePtr MakeTimestamp(NodePtr vector) { return std::make_shared<TimestampNode>(std::move(vector)); }
 NodePtr MakeVectorOf(NodePtr scalar) { return std::make_shared<VectorOfNode>(std::move(scalar)); }
 NodePtr MakeScalarFunction(std::string name, double (*f)(double, double), NodePtr a, NodePtr b) {
   return std::make_shared<ScalarFunctionNode>(std::move(name), f, std::move(a), std::move(b));

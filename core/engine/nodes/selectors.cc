@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
+#include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/engine/subquery.h"
 
@@ -13,13 +15,48 @@ namespace {
 using promql::ValueType;
 using window::RecordKind;
 
+// What a window's notes say, in words.
+template <typename Annotate>
+void AnnotateNotes(const Node* origin, uint32_t notes, uint8_t part, std::string_view name, Annotate annotate) {
+  const auto tell = [&](uint32_t note, bool info, std::string text) {
+    if ((notes & note) != 0) {
+      annotate({origin, info, part, std::move(text), {}});
+    }
+  };
+  tell(window::kMixedFloatsHistograms, false, annotations::MixedFloatsHistograms(name));
+  tell(window::kMixedExponentialCustom, false, annotations::MixedExponentialCustom(name));
+  tell(window::kNotCounter, false, annotations::NotCounter(name));
+  tell(window::kNotGauge, false, annotations::NotGauge(name));
+  tell(window::kMismatchedBoundsAdd, true, annotations::MismatchedBounds("addition"));
+  tell(window::kMismatchedBoundsSub, true, annotations::MismatchedBounds("subtraction"));
+  tell(window::kMismatchedBoundsAgg, true, annotations::MismatchedBounds("aggregation"));
+  tell(window::kResetCollisionAgg, false, annotations::ResetCollision("aggregation"));
+  tell(window::kHistogramsIgnored, true, annotations::HistogramIgnoredInMixedRange(name));
+  tell(window::kStartOverlap, false, annotations::StartTimeOverlap(name));
+}
+
+// Whether rate() of a metric with this name deserves a doubt.
+bool LooksLikeCounter(std::string_view name) {
+  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_bucket");
+}
+
 // The newest sample at or before T − offset, unless it is stale or older than the lookback (semantics 1.2).
 class InstantSelectorNode final : public Node {
  public:
   explicit InstantSelectorNode(InstantSpec spec) : Node(ValueType::kVector, {}), spec_(std::move(spec)) {
     one_name_ = spec_.set->one_name;
   }
-  std::string Describe() const override { return spec_.timestamps ? "timestamp(selector)" : "selector"; }
+  std::string Describe() const override {
+    switch (spec_.what) {
+      case SampleField::kTime:
+        return "timestamp(selector)";
+      case SampleField::kStartTime:
+        return "start_timestamp(selector)";
+      case SampleField::kValue:
+        break;
+    }
+    return spec_.smoothed ? "selector smoothed" : "selector";
+  }
 
  protected:
   uint64_t SourceVersion(Context&) override { return spec_.set->Version() + spec_.set->members.size(); }
@@ -30,7 +67,7 @@ class InstantSelectorNode final : public Node {
     const auto& members = spec_.set->members;
     for (size_t i = labels_.size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
-      if (spec_.timestamps) {
+      if (spec_.what != SampleField::kValue) {
         AddSlotDroppingName(ctx, labels);
       } else {
         AddSlot(labels, false);
@@ -41,31 +78,77 @@ class InstantSelectorNode final : public Node {
   void Compute(Context& ctx) override {
     ClearValues();
     const int64_t end = ctx.t_ms - spec_.offset_ms;
+    if (spec_.smoothed) {
+      ComputeSmoothed(ctx, end);
+      return;
+    }
     const int64_t oldest = end - ctx.options.lookback_ms;
     for (size_t i = 0; i < labels_.size(); ++i) {
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       int64_t t = series.last_t_ms();
       double v = series.last_v();
+      const HistogramRef* h = series.rich() == nullptr ? nullptr : series.last_histogram();
+      int64_t index = -1;
       if (t > end) {
-        int64_t index = series.ring().LastAtOrBefore(end);
+        index = series.ring().LastAtOrBefore(end);
         if (index < 0) {
           continue;
         }
+        const window::Record& record = series.ring().At(static_cast<uint32_t>(index));
         t = series.ring().Time(static_cast<uint32_t>(index));
-        v = series.ring().Value(static_cast<uint32_t>(index));
+        v = record.v;
+        h = record.kind() == RecordKind::kHistogram ? &series.HistogramOf(record) : nullptr;
       }
-      if (t <= oldest || IsStaleNaN(v)) {
+      if (t <= oldest || (h == nullptr && IsStaleNaN(v))) {
         continue;
       }
-      values_[i] = spec_.timestamps ? static_cast<double>(t) / 1000 : v;
-      present_[i] = 1;
+      switch (spec_.what) {
+        case SampleField::kTime:
+          SetFloat(i, static_cast<double>(t) / 1000);
+          break;
+        case SampleField::kStartTime:
+          SetFloat(i, static_cast<double>(index < 0 ? series.last_start_ms()
+                                                    : series.StartOf(static_cast<uint32_t>(index))) /
+                          1000);
+          break;
+        case SampleField::kValue:
+          if (h != nullptr) {
+            SetHistogram(i, *h);
+          } else {
+            SetFloat(i, v);
+          }
+      }
     }
-    if (spec_.timestamps && !one_name_) {
+    if (spec_.what != SampleField::kValue && !one_name_) {
       CheckUnique(ctx);
     }
   }
 
  private:
+  void ComputeSmoothed(Context& ctx, int64_t end) {
+    const int64_t lookback = ctx.options.lookback_ms;
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
+      window::Window w;
+      uint32_t cursor = 0;
+      if (!window::FindWindow(series, end - lookback, end + lookback, &cursor, &w)) {
+        continue;
+      }
+      window::RichResult result;
+      uint32_t notes = 0;
+      if (window::SmoothedInstant(window::PointsOf(w), end, &result, &notes)) {
+        if (result.h) {
+          SetHistogram(i, std::move(result.h));
+        } else {
+          SetFloat(i, result.v);
+        }
+      }
+      if (notes != 0) {
+        AnnotateNotes(this, notes, 0, NameOf(ctx, labels_[i]), [this](Annotation a) { Annotate(std::move(a)); });
+      }
+    }
+  }
+
   InstantSpec spec_;
 };
 
@@ -87,7 +170,11 @@ class RangeNode final : public Node {
   }
   uint64_t SourceGeneration() const override { return spec_.set->generation; }
   bool TimeDependent() const override { return true; }
-  void Reset() override { cursors_.clear(); }
+  void Reset() override {
+    cursors_.clear();
+    doubtful_.clear();
+    doubtful_known_ = 0;
+  }
 
   void Extend(Context& ctx) override {
     const auto& members = spec_.set->members;
@@ -100,6 +187,9 @@ class RangeNode final : public Node {
       }
     }
     cursors_.resize(members.size());
+    if (IsCounterFunction()) {
+      FindDoubtful(ctx);
+    }
   }
 
   void Compute(Context& ctx) override {
@@ -108,6 +198,7 @@ class RangeNode final : public Node {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       w.param[i] = input(i).scalar();
     }
+    bool any = false;
     bool checked = spec_.check == nullptr;  // parameters are looked at with the first window: no samples, no error
     const int64_t end = ctx.t_ms - spec_.offset_ms;
     const int64_t start = end - spec_.range_ms;
@@ -117,6 +208,7 @@ class RangeNode final : public Node {
         SetError(std::move(status));
         return;
       }
+      spec_.producer->AnnotationsIn(start, end, [this](const Annotation& a) { Annotate(a); });
     }
     const int64_t from = spec_.anchored || spec_.smoothed ? start - ctx.options.lookback_ms : start;
     const int64_t until = spec_.smoothed ? end + ctx.options.lookback_ms : end;
@@ -150,14 +242,80 @@ class RangeNode final : public Node {
       w.changes_list = counts_changes && series.window.thinned();
       w.start_ms = start;
       w.end_ms = end;
+      any = true;
+      if (series.window.rich() != nullptr && window::IsRich(w, spec_.rich, ctx.options.use_start_timestamps)) {
+        ComputeRich(ctx, w, i);
+        continue;
+      }
       present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
     }
+    if (spec_.is_quantile && any && !(w.param[0] >= 0 && w.param[0] <= 1)) {
+      Warn(1, annotations::InvalidQuantile(w.param[0]));
+    }
+    TellDoubtful(ctx);
     if (!spec_.keeps_name && !one_name_) {
       CheckUnique(ctx);
     }
   }
 
  private:
+  void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
+    window::RichResult result;
+    uint32_t notes = 0;
+    const bool found =
+        spec_.anchored || spec_.smoothed
+            ? window::EvaluateRichExtended(w, spec_.rich, spec_.kernel, spec_.smoothed, &result, &notes)
+            : window::EvaluateRich(w, spec_.rich, spec_.kernel, ctx.options.use_start_timestamps, &result, &notes);
+    if (found && result.h) {
+      SetHistogram(slot, std::move(result.h));
+    } else if (found) {
+      SetFloat(slot, result.v);
+    }
+    if (notes != 0) {
+      AnnotateNotes(this, notes, spec_.part, Name(ctx, slot), [this](Annotation a) { Annotate(std::move(a)); });
+    }
+  }
+  std::string_view Name(Context& ctx, size_t slot) const {
+    return NameOf(ctx, ctx.store.at(spec_.set->members[slot]).labels);
+  }
+  std::string_view Type(Context& ctx, size_t slot) const {
+    const LabelSetId labels = ctx.store.at(spec_.set->members[slot]).labels;
+    return ctx.labels().Text(ctx.labels().Value(labels, ctx.type_symbol));
+  }
+  bool IsCounterFunction() const {
+    return spec_.rich == window::RangeFunction::kRate || spec_.rich == window::RangeFunction::kIncrease;
+  }
+  // Slots whose name does not end as counters' do; all of them or none when there is one name.
+  void FindDoubtful(Context& ctx) {
+    for (size_t i = std::exchange(doubtful_known_, labels_.size()); i < labels_.size(); ++i) {
+      if (spec_.set->one_name && i > 0 && !ctx.options.type_and_unit_labels) {
+        if (!doubtful_.empty()) {
+          doubtful_.push_back(static_cast<uint32_t>(i));
+        }
+        continue;
+      }
+      const std::string_view name = Name(ctx, i);
+      const std::string_view type = Type(ctx, i);
+      const bool counter =
+          ctx.options.type_and_unit_labels ? type == "counter" || type == "histogram" : LooksLikeCounter(name);
+      if (!name.empty() && !counter) {
+        doubtful_.push_back(static_cast<uint32_t>(i));
+      }
+    }
+  }
+  void TellDoubtful(Context& ctx) {
+    for (uint32_t slot : doubtful_) {
+      if (present_[slot] && !histogram(slot)) {
+        Info(spec_.part, ctx.options.type_and_unit_labels
+                             ? annotations::PossibleNonCounterLabel(Name(ctx, slot), Type(ctx, slot))
+                             : annotations::PossibleNonCounter(Name(ctx, slot)));
+        if (spec_.set->one_name && !ctx.options.type_and_unit_labels) {
+          return;
+        }
+      }
+    }
+  }
+
   // A slot's series and the two ends of its ring lie anywhere in memory: ask for them some slots ahead.
   void Prefetch(Context& ctx, size_t slot) const {
     const auto& members = spec_.set->members;
@@ -173,6 +331,8 @@ class RangeNode final : public Node {
 
   RangeSpec spec_;
   std::vector<uint32_t> cursors_;
+  std::vector<uint32_t> doubtful_;
+  size_t doubtful_known_ = 0;
 };
 
 class AtNode final : public Node {
@@ -194,6 +354,7 @@ class AtNode final : public Node {
   void Compute(Context& ctx) override {
     if (frozen_) {
       SetError(frozen_error_);
+      annotations_ = told_;
       return;
     }
     int64_t tick = ctx.t_ms;
@@ -207,8 +368,10 @@ class AtNode final : public Node {
     for (size_t i = labels_.size(); i < child_->size(); ++i) {
       AddSlot(child_->labels(i), child_->drop_name(i));
     }
-    values_ = child_->values();
-    present_ = child_->present();
+    TakeValues(*child_);
+    told_.clear();
+    CollectAnnotations(*child_, &told_);
+    annotations_ = told_;
     frozen_ = tick >= ready_ms_;
     frozen_error_ = child_->error();
     SetError(child_->error());
@@ -221,6 +384,7 @@ class AtNode final : public Node {
   uint64_t generation_of_child_ = 0;
   bool frozen_ = false;
   Status frozen_error_;
+  std::vector<Annotation> told_;  // annotations of everything below
 };
 
 class AbsentNode final : public Node {
@@ -264,8 +428,7 @@ class CleanupNode final : public Node {
     }
   }
   void Compute(Context& ctx) override {
-    values_ = input(0).values();
-    present_ = input(0).present();
+    TakeValues(input(0));
     order_ = input(0).order();
     CheckUnique(ctx, true);
   }
