@@ -230,6 +230,91 @@ void AppendAbsentLabels(const Expr& expr, std::string* out) {
   }
 }
 
+// The time that info() reads info series at: that of the selectors in its first argument, when they all have the same and nothing
+// in it goes by the evaluation time; else the evaluation time.
+class InfoReference {
+ public:
+  promql::TimeModifiers Of(const Expr& expr) {
+    const bool found = Inspect(expr, {});
+    return found && uniform_ && !reference_free_ ? first_ : promql::TimeModifiers{};
+  }
+
+ private:
+  static bool Same(const promql::TimeModifiers& a, const promql::TimeModifiers& b) {
+    if (a.at != AtKind::kTime || b.at != AtKind::kTime) {
+      return a.at == b.at && a.offset_ms == b.offset_ms;
+    }
+    return a.at_ms - a.offset_ms == b.at_ms - b.offset_ms;
+  }
+  // RETURNS: whether there is a selector in the expression.
+  bool Inspect(const Expr& expr, std::vector<const promql::SubqueryExpr*> around) {
+    if (expr.type != ValueType::kVector && expr.type != ValueType::kMatrix) {
+      return false;
+    }
+    bool found = false;
+    switch (expr.kind) {
+      case ExprKind::kVectorSelector: {
+        promql::TimeModifiers time;
+        time.at = As<promql::VectorSelector>(expr).time.at;
+        time.at_ms = As<promql::VectorSelector>(expr).time.at_ms;
+        time.offset_ms = As<promql::VectorSelector>(expr).time.offset_ms;
+        for (auto it = around.rbegin(); it != around.rend() && time.at == AtKind::kNone; ++it) {
+          time.offset_ms += (*it)->time.offset_ms;
+          time.at = (*it)->time.at;
+          time.at_ms = (*it)->time.at_ms;
+        }
+        if (!found_) {
+          found_ = true;
+          first_ = time;
+        }
+        uniform_ = uniform_ && Same(first_, time);
+        return true;
+      }
+      case ExprKind::kMatrixSelector:
+        return Inspect(*As<promql::MatrixSelector>(expr).selector, std::move(around));
+      case ExprKind::kSubquery:
+        around.push_back(&As<promql::SubqueryExpr>(expr));
+        found = Inspect(*As<promql::SubqueryExpr>(expr).expr, around);
+        break;
+      case ExprKind::kCall: {
+        const auto& call = As<promql::Call>(expr);
+        if (call.function->id == FunctionId::kInfo) {
+          return Inspect(*call.args[0], std::move(around));
+        }
+        for (const auto& arg : call.args) {
+          found = Inspect(*arg, around) || found;
+        }
+        break;
+      }
+      case ExprKind::kAggregate:
+        found = Inspect(*As<promql::AggregateExpr>(expr).expr, around);
+        if (As<promql::AggregateExpr>(expr).param) {
+          found = Inspect(*As<promql::AggregateExpr>(expr).param, around) || found;
+        }
+        break;
+      case ExprKind::kBinary:
+        found = Inspect(*As<promql::BinaryExpr>(expr).lhs, around);
+        found = Inspect(*As<promql::BinaryExpr>(expr).rhs, around) || found;
+        break;
+      case ExprKind::kUnary:
+        found = Inspect(*As<promql::UnaryExpr>(expr).expr, around);
+        break;
+      case ExprKind::kParen:
+        found = Inspect(*As<promql::ParenExpr>(expr).expr, around);
+        break;
+      default:
+        break;
+    }
+    reference_free_ = reference_free_ || !found;
+    return found;
+  }
+
+  bool found_ = false;
+  bool uniform_ = true;
+  bool reference_free_ = false;
+  promql::TimeModifiers first_;
+};
+
 // Where the parts of an expression stand: the whole, then its arguments.
 std::vector<uint32_t> OffsetsOf(const Expr& expr) {
   std::vector<uint32_t> offsets;
@@ -492,7 +577,7 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
     case FunctionId::kAbsentOverTime:
       return PlanAbsent(call, times);
     case FunctionId::kInfo:
-      return Fail(call, Code::kUnsupported, std::string(call.function->name) + "() is not evaluated yet");
+      return PlanInfo(call, times);
     case FunctionId::kLabelReplace:
     case FunctionId::kLabelJoin:
     case FunctionId::kSortByLabel:
@@ -703,6 +788,45 @@ NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {
   }
   return Shared("absence " + promql::Print(call),
                 [&] { return MakeAbsent(child, ctx_.labels().InternSet(AbsentLabels(*call.args[0]))); });
+}
+
+NodePtr Planner::PlanInfo(const promql::Call& call, const Times& times) {
+  InfoSpec spec;
+  promql::VectorSelector selector;
+  if (call.args.size() > 1) {
+    for (const Matcher& m : As<promql::VectorSelector>(*call.args[1]).matchers) {
+      (m.name() == kMetricName ? spec.name_matchers : spec.data_matchers).push_back(m);
+    }
+  }
+  const bool positive = std::any_of(spec.name_matchers.begin(), spec.name_matchers.end(), [](const Matcher& m) {
+    return m.type() == MatchType::kEqual || m.type() == MatchType::kRegex;
+  });
+  if (spec.name_matchers.empty()) {
+    spec.name_matchers.push_back(*Matcher::Create(MatchType::kEqual, std::string(kMetricName), "target_info"));
+  } else if (!positive) {
+    spec.name_matchers.insert(spec.name_matchers.begin(),
+                              *Matcher::Create(MatchType::kRegex, std::string(kMetricName), ".+_info"));
+  }
+  selector.matchers = spec.data_matchers;
+  selector.matchers.insert(selector.matchers.end(), spec.name_matchers.begin(), spec.name_matchers.end());
+  selector.time = InfoReference().Of(*call.args[0]);
+  selector.pos = call.pos;
+  NodePtr base = Plan(*call.args[0], times);
+  Times at;
+  if (!base || !TimesOf(selector, selector.time, times, &at)) {
+    return nullptr;
+  }
+  auto set = SetOf(selector);
+  const std::string text = promql::Print(selector);
+  Declare(set, Demand{at, selector.time.offset_ms, 0, ctx_.options.lookback_ms}, text);
+  const std::string key = "info series " + text;
+  NodePtr info = Shared(key + (selector.time.at == AtKind::kTime ? " inner" : ""), [&] {
+    InstantSpec instant{set, selector.time.offset_ms, SampleField::kTime};
+    instant.of_info = true;
+    return MakeInstantSelector(std::move(instant));
+  });
+  info = At(info, selector, selector.time, key);
+  return Shared(promql::Print(call), [&] { return MakeInfo(std::move(spec), base, info); });
 }
 
 NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times) {

@@ -60,6 +60,7 @@ class Planner {
   NodePtr PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
                                 std::vector<NodePtr> params, const Times& times);
   NodePtr PlanAbsent(const promql::Call& call, const Times& times);
+  NodePtr PlanInfo(const promql::Call& call, const Times& times);
   NodePtr PlanLabelFunction(const promql::Call& call, const Times& times);
   NodePtr PlanAggregate(const promql::AggregateExpr& expr, const Times& times);
   NodePtr PlanBinary(const promql::BinaryExpr& expr, const Times& times);

@@ -261,18 +261,6 @@ class JoinKeys {
   std::vector<uint32_t> right_;
 };
 
-// Labels as Go prints a set: the name is a label like the others.
-std::string SetText(const Labels& labels) {
-  std::string out = "{";
-  for (const Label& l : labels) {
-    if (out.size() > 1) {
-      out += ", ";
-    }
-    out += (IsLegacyLabelName(l.name) ? l.name : GoQuote(l.name)) + "=" + GoQuote(l.value);
-  }
-  return out + "}";
-}
-
 bool AnyPresent(const Node& node) {
   return std::any_of(node.present().begin(), node.present().end(), [](uint8_t p) { return p != 0; });
 }
@@ -557,6 +545,17 @@ class SetOperatorNode final : public Node {
 };
 
 }  // namespace
+
+std::string SetText(const Labels& labels) {
+  std::string out = "{";
+  for (const Label& l : labels) {
+    if (out.size() > 1) {
+      out += ", ";
+    }
+    out += (IsLegacyLabelName(l.name) ? l.name : GoQuote(l.name)) + "=" + GoQuote(l.value);
+  }
+  return out + "}";
+}
 
 double ScalarBinary(BinaryOp op, double l, double r) {
   switch (op) {

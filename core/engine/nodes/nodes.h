@@ -23,6 +23,7 @@ struct InstantSpec {
   int64_t offset_ms = 0;
   SampleField what = SampleField::kValue;  // timestamp(selector), start_timestamp(selector): times in seconds
   bool smoothed = false;                   // the value between the samples around the time
+  bool of_info = false;                    // kTime: names stay, and a histogram is an error
 };
 NodePtr MakeInstantSelector(InstantSpec spec);
 
@@ -83,10 +84,20 @@ NodePtr MakeHistogramFraction(NodePtr lower, NodePtr upper, NodePtr vector);
 // histogram_count and its kind: `f` of each native histogram; floats have none.
 NodePtr MakeNativeStatistic(NodePtr vector, std::string name, double (*f)(const FloatHistogram&));
 
+// --- info.cc ---
+struct InfoSpec {
+  std::vector<Matcher> name_matchers;  // of info metrics; an element whose own name matches passes as it is
+  std::vector<Matcher> data_matchers;  // of labels to copy; empty: all
+};
+// `info`: the info series with their samples' times as values (InstantSpec::of_info).
+NodePtr MakeInfo(InfoSpec spec, NodePtr base, NodePtr info);
+
 // --- aggregate.cc ---
 NodePtr MakeAggregate(const promql::AggregateExpr& expr, NodePtr vector, NodePtr param);
 
 // --- binary.cc ---
+// Labels as Go prints a set, the name being a label like the others.
+std::string SetText(const Labels& labels);
 double ScalarBinary(promql::BinaryOp op, double l, double r);
 NodePtr MakeScalarBinary(promql::BinaryOp op, NodePtr l, NodePtr r);
 NodePtr MakeVectorScalar(promql::BinaryOp op, bool return_bool, NodePtr vector, NodePtr scalar, bool scalar_left);

@@ -67,7 +67,7 @@ class InstantSelectorNode final : public Node {
     const auto& members = spec_.set->members;
     for (size_t i = labels_.size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
-      if (spec_.what != SampleField::kValue) {
+      if (spec_.what != SampleField::kValue && !spec_.of_info) {
         AddSlotDroppingName(ctx, labels);
       } else {
         AddSlot(labels, false);
@@ -104,6 +104,10 @@ class InstantSelectorNode final : public Node {
       }
       switch (spec_.what) {
         case SampleField::kTime:
+          if (spec_.of_info && h != nullptr) {
+            SetError(InvalidError("info sample should be float"));
+            return;
+          }
           SetFloat(i, static_cast<double>(t) / 1000);
           break;
         case SampleField::kStartTime:
@@ -119,7 +123,7 @@ class InstantSelectorNode final : public Node {
           }
       }
     }
-    if (spec_.what != SampleField::kValue && !one_name_) {
+    if (spec_.what != SampleField::kValue && !spec_.of_info && !one_name_) {
       CheckUnique(ctx);
     }
   }
