@@ -276,6 +276,9 @@ constexpr double kBoundFractions[kFractions] = {
 }  // namespace
 
 double ExponentialBound(int64_t index, int32_t schema) {
+  if (schema < kSchemaMin || schema > kSchemaMax) {
+    return std::exp2(std::ldexp(static_cast<double>(index), schema > 0 ? -std::min(schema, 4096) : 4096));
+  }
   // Beyond any double; keeps the exponent in the range of int.
   constexpr int64_t kExponentMax = 5000;
   // The last bucket of finite values would end at 2^1024, which no double is. Observations of ±Inf have the bucket after it.

@@ -24,7 +24,7 @@ struct Bucket {
 };
 
 // RETURNS: the upper bound, in absolute terms, of exponential bucket `index`; of the last bucket the largest double, of the one
-// after it +Inf. REQUIRES: kSchemaMin ≤ schema ≤ kSchemaMax.
+// after it +Inf.
 double ExponentialBound(int64_t index, int32_t schema);
 
 // Walks the bucket positions that spans stand for, in order of index.

@@ -71,7 +71,7 @@ void AddTo(double count, double compensation, double* sum, double* c) {
 }
 
 bool SwallowedByZeroBucket(int64_t index, int32_t schema, double threshold) {
-  return schema != kCustomBucketsSchema && ExponentialBound(index, schema) <= threshold;
+  return schema >= kSchemaMin && schema <= kSchemaMax && ExponentialBound(index, schema) <= threshold;
 }
 
 // Both sides have the same layout, the case of one series over time or of instances of one program.
@@ -230,7 +230,8 @@ void MapBuckets(double sign, SideView in, std::span<const double> bounds, std::s
   size_t target = 0;
   for (SpanCursor cursor(in.spans, in.counts.size()); cursor.Next();) {
     const bool last = cursor.index() >= static_cast<int64_t>(bounds.size());
-    while (target < common.size() && (last || common[target] < bounds[static_cast<size_t>(cursor.index())])) {
+    while (target < common.size() &&
+           (last || (cursor.index() >= 0 && common[target] < bounds[static_cast<size_t>(cursor.index())]))) {
       ++target;
     }
     KahanAdd(sign * in.counts[cursor.position()], &(*counts)[target], &(*compensations)[target]);

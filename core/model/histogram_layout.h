@@ -2,6 +2,7 @@
 // Operations on one sign's spans and counts, under the arithmetic of histograms; private to this room. A side may carry
 // compensations, one a bucket, which then move along with the counts.
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -29,7 +30,10 @@ SideRef PositiveSide(FloatHistogram* h, FloatHistogram* c);
 SideRef NegativeSide(FloatHistogram* h, FloatHistogram* c);
 
 // RETURNS: the index in schema `to` of bucket `index` of schema `from`. REQUIRES: to ≤ from.
-inline int64_t IndexAtSchema(int64_t index, int32_t from, int32_t to) { return ((index - 1) >> (from - to)) + 1; }
+inline int64_t IndexAtSchema(int64_t index, int32_t from, int32_t to) {
+  // Schemas are not validated where they come from test notation.
+  return ((index - 1) >> std::min<int64_t>(int64_t{from} - to, 63)) + 1;
+}
 
 // Merges the side's buckets from schema `from` to `to`. REQUIRES: to ≤ from.
 void ReduceSide(int32_t from, int32_t to, SideRef side);

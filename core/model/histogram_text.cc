@@ -1,13 +1,14 @@
 // Native histograms as text.
 
-#include <limits>
-
 #include "core/model/duration.h"
 #include "core/model/histogram.h"
 #include "core/model/histogram_buckets.h"
 
 namespace weir {
 namespace {
+
+// The most empty buckets written out between two populated ones; more are not worth the memory, nor readable.
+constexpr size_t kFilledMax = 1000000;
 
 std::string General(double v) { return FormatFloat(v, 'g'); }
 
@@ -67,7 +68,7 @@ std::string FloatHistogram::ToString() const {
 
 std::string FloatHistogram::ToTestExpression() const {
   FloatHistogram h = *this;
-  h.Compact(std::numeric_limits<int64_t>::max());  // one span a side
+  h.Compact(kFilledMax);  // one span a side
   std::string out = "{{";
   AppendNumber("schema", h.schema, &out);
   AppendNumber("count", h.count, &out);

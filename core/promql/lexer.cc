@@ -59,6 +59,30 @@ constexpr Word kWords[] = {
 };
 constexpr size_t kLongestWord = 12;
 
+// Words inside `{{…}}`. They have no names in error messages: upstream prints the numbers of its tokens.
+struct HistogramWord {
+  std::string_view text;
+  TokenKind kind;
+  int upstream_number;
+};
+constexpr HistogramWord kHistogramWords[] = {
+    {"sum", TokenKind::kHistogramKey, 57370},
+    {"count", TokenKind::kHistogramKey, 57371},
+    {"schema", TokenKind::kHistogramKey, 57372},
+    {"offset", TokenKind::kHistogramKey, 57373},
+    {"n_offset", TokenKind::kHistogramKey, 57374},
+    {"buckets", TokenKind::kHistogramKey, 57375},
+    {"n_buckets", TokenKind::kHistogramKey, 57376},
+    {"z_bucket", TokenKind::kHistogramKey, 57377},
+    {"z_bucket_w", TokenKind::kHistogramKey, 57378},
+    {"custom_values", TokenKind::kHistogramKey, 57379},
+    {"counter_reset_hint", TokenKind::kHistogramKey, 57380},
+    {"unknown", TokenKind::kResetHint, 57445},
+    {"reset", TokenKind::kResetHint, 57446},
+    {"not_reset", TokenKind::kResetHint, 57447},
+    {"gauge", TokenKind::kResetHint, 57448},
+};
+
 std::string Lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
@@ -74,6 +98,14 @@ TokenKind Keyword(std::string_view word) {
   const auto* found =
       std::find_if(std::begin(kWords), std::end(kWords), [&](const Word& w) { return w.text == lower; });
   return found == std::end(kWords) ? TokenKind::kIdentifier : found->kind;
+}
+
+// RETURNS: the word's row, null for any other word.
+const HistogramWord* FindHistogramWord(std::string_view word) {
+  const std::string lower = Lower(word);
+  const auto* found = std::find_if(std::begin(kHistogramWords), std::end(kHistogramWords),
+                                   [&](const HistogramWord& w) { return w.text == lower; });
+  return found == std::end(kHistogramWords) ? nullptr : found;
 }
 
 bool IsSpace(int32_t c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -190,8 +222,10 @@ std::string DescribeToken(const Token& token) {
       return "duration " + QuoteShort(token.text);
     case TokenKind::kString:
       return "string " + QuoteShort(token.text);
-    case TokenKind::kHistogram:
-      return "\"{{\"";
+    case TokenKind::kHistogramKey:
+    case TokenKind::kResetHint:
+      return "\"<Item " + std::to_string(FindHistogramWord(token.text)->upstream_number) + ">\" " +
+             QuoteShort(token.text);
     default:
       return token.error;
   }
@@ -262,6 +296,13 @@ Token Lexer::Next() {
       return LexDuration();
     case State::kValues:
       return LexValues();
+    case State::kHistogram:
+      return LexHistogram();
+    case State::kBuckets:
+      return LexBuckets();
+    case State::kBucketsNumber:
+      state_ = State::kBuckets;
+      return LexNumber();
     case State::kDone:
       break;
   }
@@ -500,8 +541,7 @@ Token Lexer::LexValues() {
   }
   if (IsDigit(c) || (c == '.' && IsDigit(Peek()))) {
     Back();
-    return ScanNumber() ? Make(TokenKind::kNumber)
-                        : Fail("bad number syntax: " + GoQuote(text_.substr(start_, at_ - start_)));
+    return LexNumber();
   }
   switch (c) {
     case kEndOfText:
@@ -517,7 +557,9 @@ Token Lexer::LexValues() {
       return Make(TokenKind::kBlank);
     case '{':
       if (Peek() == '{') {
-        return LexHistogram();
+        Read();
+        state_ = State::kHistogram;
+        return Make(TokenKind::kOpenHistogram);
       }
       break;
     default:
@@ -530,14 +572,88 @@ Token Lexer::LexValues() {
   return Fail("unexpected character in series sequence: " + QuoteRune(c));
 }
 
-// `{{…}}` is one token; what stands inside is read by whoever builds histograms.
+Token Lexer::LexNumber() {
+  return ScanNumber() ? Make(TokenKind::kNumber)
+                      : Fail("bad number syntax: " + GoQuote(text_.substr(start_, at_ - start_)));
+}
+
 Token Lexer::LexHistogram() {
-  const size_t end = text_.find("}}", at_);
-  if (end == std::string_view::npos) {
-    return Fail("unterminated histogram description, expected \"}}\"");
+  const int32_t c = Read();
+  if (IsSpace(c)) {
+    Token space = Make(TokenKind::kSpace);
+    SkipSpaces();
+    return space;
   }
-  at_ = end + 2;
-  return Make(TokenKind::kHistogram);
+  if (IsAlpha(c)) {
+    return LexHistogramWord();
+  }
+  if (IsDigit(c)) {
+    Back();
+    return LexNumber();
+  }
+  switch (c) {
+    case ':':
+      return Make(TokenKind::kColon);
+    case '-':
+      return Make(TokenKind::kSub);
+    case '[':
+      state_ = State::kBuckets;
+      return Make(TokenKind::kLeftBracket);
+    case '}':
+      if (Peek() == '}') {
+        Read();
+        state_ = State::kValues;
+        return Make(TokenKind::kCloseHistogram);
+      }
+      break;
+    default:
+      break;
+  }
+  return Fail("histogram description incomplete unexpected: " + QuoteRune(c));
+}
+
+Token Lexer::LexHistogramWord() {
+  while (IsAlpha(Peek())) {
+    Read();
+  }
+  const std::string_view word = text_.substr(start_, at_ - start_);
+  const HistogramWord* known = FindHistogramWord(word);
+  if (known != nullptr) {
+    return known->kind == TokenKind::kHistogramKey && Peek() != ':' ? Fail("missing `:` for histogram descriptor")
+                                                                    : Make(known->kind);
+  }
+  return Keyword(word) == TokenKind::kNumber ? Make(TokenKind::kNumber)
+                                             : Fail("bad histogram descriptor found: " + GoQuote(word));
+}
+
+// As upstream, letters that are no number are dragged along into the next token.
+Token Lexer::LexBuckets() {
+  while (true) {
+    const int32_t c = Read();
+    if (IsSpace(c)) {
+      Token space = Make(TokenKind::kSpace);
+      SkipSpaces();
+      return space;
+    }
+    if (IsDigit(c)) {
+      Back();
+      return LexNumber();
+    }
+    if (c == '-') {
+      state_ = State::kBucketsNumber;
+      return Make(TokenKind::kSub);
+    }
+    if (c == ']') {
+      state_ = State::kHistogram;
+      return Make(TokenKind::kRightBracket);
+    }
+    if (!IsAlpha(c)) {
+      return Fail("invalid character in buckets description: " + QuoteRune(c));
+    }
+    if (Keyword(text_.substr(start_, at_ - start_)) == TokenKind::kNumber) {
+      return Make(TokenKind::kNumber);
+    }
+  }
 }
 
 Token Lexer::LexNumberOrDuration() {

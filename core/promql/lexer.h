@@ -29,9 +29,12 @@ enum class TokenKind : unsigned char {
   kColon,
   kEqual,
   kBlank,
+  kOpenHistogram,
+  kCloseHistogram,
   kTimes,
   kSpace,
-  kHistogram,
+  kHistogramKey,  // `sum`, `n_buckets`, …
+  kResetHint,     // `gauge`, …
   // operators, in the order of BinaryOp as far as they are binary
   kAdd,
   kSub,
@@ -115,7 +118,16 @@ class Lexer {
   std::string_view text() const { return text_; }
 
  private:
-  enum class State : unsigned char { kStatement, kBraces, kDuration, kValues, kDone };
+  enum class State : unsigned char {
+    kStatement,
+    kBraces,
+    kDuration,
+    kValues,
+    kHistogram,      // in `{{…}}`
+    kBuckets,        // in its `[…]`
+    kBucketsNumber,  // after a minus there
+    kDone,
+  };
 
   int32_t Peek() const;  // the next code point, kEndOfText or kBadRune
   int32_t Read();
@@ -133,7 +145,10 @@ class Lexer {
   Token LexBraces();
   Token LexDuration();
   Token LexValues();
+  Token LexNumber();
   Token LexHistogram();
+  Token LexHistogramWord();
+  Token LexBuckets();
   Token LexNumberOrDuration();
   Token LexString(int32_t quote);
   bool LexEscape(int32_t quote, std::string* error);

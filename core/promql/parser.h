@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/model/histogram.h"
 #include "core/model/labels.h"
 #include "core/model/sample.h"
 #include "core/promql/ast.h"
@@ -53,9 +54,8 @@ inline constexpr size_t kSeriesValuesMax = 1000000;
 struct SequenceValue {
   bool omitted = false;
   double value = 0;
-  // `{{…}}` as written when the value is a native histogram, else "". The n-th value of `{{a}}+{{b}}xN` (or `-`) is
-  // written `{{a}}+{{b}}xn`: n increments; the first is `{{a}}`.
-  std::string histogram;
+  HistogramRef histogram;   // null unless the value is one; not validated
+  bool hint_named = false;  // `counter_reset_hint` was written: comparisons look at the hint only then
 };
 struct SeriesDescription {
   Labels labels;

@@ -5,98 +5,19 @@
 #include <limits>
 
 #include "core/promql/expression_parser.h"
-#include "core/promql/label_reader.h"
+#include "core/promql/histogram_reader.h"
 #include "core/promql/literals.h"
 #include "core/promql/parser.h"
 
 namespace weir::promql {
 namespace {
 
-// --- what may stand in `{{…}}` ---
-
 constexpr std::string_view kSpace = " \t\r\n";
+constexpr ParseContext kInSeries = {"series values", ""};
 
-bool IsNumber(std::string_view text) {
-  text.remove_prefix(text.starts_with('-') || text.starts_with('+') ? 1 : 0);
-  return !text.empty() && ParseNumber(text).ok();
-}
-
-bool IsInteger(std::string_view text) {
-  text.remove_prefix(text.starts_with('-') ? 1 : 0);
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-bool IsNumberList(std::string_view text) {
-  if (text.size() < 2 || text.front() != '[' || text.back() != ']') {
-    return false;
-  }
-  text = text.substr(1, text.size() - 2);
-  size_t numbers = 0;
-  for (size_t at = text.find_first_not_of(kSpace); at != std::string_view::npos;
-       at = text.find_first_not_of(kSpace, at)) {
-    const size_t end = std::min(text.find_first_of(kSpace, at), text.size());
-    if (!IsNumber(text.substr(at, end - at))) {
-      return false;
-    }
-    ++numbers;
-    at = end;
-  }
-  return numbers > 0;
-}
-
-bool IsResetHint(std::string_view text) {
-  return text == "unknown" || text == "reset" || text == "not_reset" || text == "gauge";
-}
-
-// RETURNS: the check for the value of a key, null for an unknown key.
-bool (*ValueCheck(std::string_view key))(std::string_view) {
-  if (key == "schema" || key == "offset" || key == "n_offset") {
-    return IsInteger;
-  }
-  if (key == "sum" || key == "count" || key == "z_bucket" || key == "z_bucket_w") {
-    return IsNumber;
-  }
-  if (key == "buckets" || key == "n_buckets" || key == "custom_values") {
-    return IsNumberList;
-  }
-  return key == "counter_reset_hint" ? IsResetHint : nullptr;
-}
-
-// Checks `{{key:value key:[value value]}}`.
-Status CheckHistogram(std::string_view text) {
-  std::string_view rest = text.substr(2, text.size() - 4);
-  std::vector<std::string_view> seen;
-  while (true) {
-    rest.remove_prefix(std::min(rest.find_first_not_of(kSpace), rest.size()));
-    if (rest.empty()) {
-      return Status();
-    }
-    const size_t colon = rest.find(':');
-    const std::string_view key = rest.substr(0, std::min({colon, rest.find_first_of(kSpace), rest.size()}));
-    const auto check = ValueCheck(key);
-    if (check == nullptr || key.size() != colon) {
-      return InvalidError(check == nullptr ? "bad histogram descriptor found: " + GoQuote(key)
-                                           : "missing `:` for histogram descriptor");
-    }
-    if (std::find(seen.begin(), seen.end(), key) != seen.end()) {
-      return InvalidError("duplicate key " + GoQuote(key) + " in histogram");
-    }
-    seen.push_back(key);
-    rest.remove_prefix(colon + 1);
-    const bool list = rest.starts_with('[');
-    const size_t end = list ? rest.find(']') : rest.find_first_of(kSpace);
-    const std::string_view value =
-        rest.substr(0, std::min(list && end != std::string_view::npos ? end + 1 : end, rest.size()));
-    if (!check(value)) {
-      return InvalidError("error parsing " + std::string(key) + ": " + GoQuote(value));
-    }
-    rest.remove_prefix(value.size());
-  }
-}
-
-class SeriesParser : public LabelReader {
+class SeriesParser : public HistogramReader {
  public:
-  using LabelReader::LabelReader;
+  using HistogramReader::HistogramReader;
 
   // RETURNS: false after an error, like every function here.
   bool ParseWholeMetric(Labels* labels) { return ReadMetric(labels) && Expect(TokenKind::kEnd); }
@@ -106,7 +27,7 @@ class SeriesParser : public LabelReader {
       return false;
     }
     if (!At(TokenKind::kSpace) && !At(TokenKind::kEnd)) {
-      return FailIn({"series values", ""});
+      return FailIn(kInSeries);
     }
     while (Accept(TokenKind::kSpace)) {
       if (!At(TokenKind::kSpace) && !At(TokenKind::kEnd) && !ReadItem(&series->values)) {
@@ -140,7 +61,7 @@ class SeriesParser : public LabelReader {
       uint64_t count = 1;
       return (!Accept(TokenKind::kTimes) || ReadCount(&count)) && Append(value, count, values);
     }
-    if (At(TokenKind::kHistogram)) {
+    if (At(TokenKind::kOpenHistogram)) {
       return ReadHistograms(values);
     }
     if (At(TokenKind::kIdentifier)) {
@@ -159,7 +80,7 @@ class SeriesParser : public LabelReader {
     }
     uint64_t repeats = 0;
     if (!Accept(TokenKind::kTimes)) {
-      return stepped ? Fail() : Append(value, 1, values);
+      return stepped ? FailIn(kInSeries) : Append(value, 1, values);
     }
     if (!ReadCount(&repeats)) {
       return false;
@@ -175,85 +96,81 @@ class SeriesParser : public LabelReader {
     return true;
   }
 
-  bool ReadHistogram(std::string* text) {
-    const Token token = Take();
-    *text = token.text;
-    const Status status = CheckHistogram(token.text);
-    if (!status.ok()) {
-      Error(token.range(), std::string(status.message()));
-    }
-    return status.ok();
-  }
-
   bool ReadHistograms(std::vector<SequenceValue>* values) {
-    SequenceValue value;
-    if (!ReadHistogram(&value.histogram)) {
+    NotedHistogram base;
+    if (!ReadHistogram(&base)) {
       return false;
     }
-    const bool stepped = At(TokenKind::kAdd) || At(TokenKind::kSub);
-    std::string step;
+    SequenceValue value;
+    value.histogram = std::make_shared<FloatHistogram>(base.histogram);
+    value.hint_named = base.hint_named;
+    const bool added = At(TokenKind::kAdd);
+    const bool stepped = added || At(TokenKind::kSub);
+    NotedHistogram step;
     if (stepped) {
-      step = Take().kind == TokenKind::kAdd ? "+" : "-";
-      if (!At(TokenKind::kHistogram)) {
-        return Fail();
+      Take();
+      if (!At(TokenKind::kOpenHistogram)) {
+        return FailIn(kInSeries);
       }
-      std::string increment;
-      if (!ReadHistogram(&increment)) {
+      if (!ReadHistogram(&step)) {
         return false;
       }
-      step.append(increment).append("x");
+      value.hint_named = step.hint_named;  // for all of them, the base included, as upstream
     }
-    uint64_t repeats = 0;
     if (!Accept(TokenKind::kTimes)) {
-      return stepped ? Fail() : Append(value, 1, values);
+      return stepped ? FailIn(kInSeries) : Append(value, 1, values);
     }
+    const PositionRange count_range = Peek().range();
+    uint64_t repeats = 0;
     if (!ReadCount(&repeats)) {
       return false;
     }
-    if (!HasRoom(repeats, *values)) {
-      return false;
+    if (!stepped) {
+      return HasRoom(repeats, *values) && Append(value, repeats + 1, values);
     }
-    const std::string base = value.histogram;
-    for (uint64_t i = 0; i <= repeats; ++i) {
-      value.histogram = stepped && i > 0 ? base + step + std::to_string(i) : base;
+    // Every sum is a histogram of its own.
+    const size_t buckets = base.histogram.positive_buckets.size() + base.histogram.negative_buckets.size() +
+                           step.histogram.positive_buckets.size() + step.histogram.negative_buckets.size();
+    return HasRoom(std::max(repeats, repeats * std::min<uint64_t>(buckets, kSeriesValuesMax)), *values) &&
+           AppendSteps(value, step.histogram, added, repeats, count_range, values);
+  }
+
+  // Appends the base and its sums with 1 to `repeats` steps.
+  bool AppendSteps(SequenceValue value, const FloatHistogram& step, bool added, uint64_t repeats, PositionRange at,
+                   std::vector<SequenceValue>* values) {
+    values->push_back(value);
+    for (uint64_t i = 0; i < repeats; ++i) {
+      auto next = std::make_shared<FloatHistogram>(*value.histogram);
+      if (next->schema > step.schema) {
+        Error(at, "error combining histograms: cannot merge from schema " + std::to_string(step.schema) + " to " +
+                      std::to_string(next->schema));
+        return false;
+      }
+      const Result<CombineInfo> combined = added ? next->Add(step) : next->Sub(step);
+      if (!combined.ok()) {
+        Error(at, std::string(combined.status().message()));
+        return false;
+      }
+      value.histogram = std::move(next);
       values->push_back(value);
     }
     return true;
   }
 
   bool ReadSignedNumber(double* value) {
-    double sign = 1;
-    if (At(TokenKind::kAdd) || At(TokenKind::kSub)) {
-      sign = Take().kind == TokenKind::kSub ? -1 : 1;
-    }
+    const bool has_sign = At(TokenKind::kAdd) || At(TokenKind::kSub);
+    const double sign = has_sign && Take().kind == TokenKind::kSub ? -1 : 1;
     if (!At(TokenKind::kNumber)) {
-      return Fail();
+      return has_sign ? FailIn(kInSeries) : Fail();
     }
-    const Token token = Take();
-    const Result<double> number = ParseNumber(token.text);
-    if (!number.ok()) {
-      Error(token.range(), std::string(number.status().message()));
+    if (!ReadNumber(value)) {
       return false;
     }
-    *value = sign < 0 ? -*number : *number;
+    *value = sign < 0 ? -*value : *value;
     return true;
   }
 
-  bool ReadCount(uint64_t* count) {
-    if (!At(TokenKind::kNumber)) {
-      return Fail();
-    }
-    const Token token = Take();
-    const char* end = token.text.data() + token.text.size();
-    const auto parsed = std::from_chars(token.text.data(), end, *count);
-    if (parsed.ec == std::errc() && parsed.ptr == end) {
-      return true;
-    }
-    const char* why = parsed.ec == std::errc::result_out_of_range ? "value out of range" : "invalid syntax";
-    Error(token.range(),
-          "invalid repetition in series values: strconv.ParseUint: parsing " + GoQuote(token.text) + ": " + why);
-    return false;
-  }
+  bool ReadCount(uint64_t* count) { return At(TokenKind::kNumber) ? ReadWhole(count) : FailIn(kInSeries); }
 
   bool HasRoom(uint64_t count, const std::vector<SequenceValue>& values) {
     const bool room = count < kSeriesValuesMax && values.size() + count < kSeriesValuesMax;

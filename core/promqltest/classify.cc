@@ -126,7 +126,7 @@ std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Sto
       return;
     }
     for (const auto& [labels, series] : storage) {
-      bool histograms = !series.histogram_times.empty();
+      bool histograms = !series.histograms.empty();
       bool starts = series.has_start_times && uses_start_times && !start_times;
       if ((histograms || starts) && Matches(labels, As<promql::VectorSelector>(e).matchers)) {
         why = histograms ? "native histograms" : "start timestamps";

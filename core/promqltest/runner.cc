@@ -35,7 +35,7 @@ std::string ExpectedText(const EvalCase& eval) {
   for (size_t i = 0; i < eval.series.size() && i < kListedMax; ++i) {
     out += "\n      " + eval.series[i].labels.ToString();
     for (const promql::SequenceValue& v : eval.series[i].values) {
-      out += " " + (v.omitted ? "_" : v.histogram.empty() ? ValueText(v.value) : v.histogram);
+      out += " " + (v.omitted ? "_" : v.histogram ? v.histogram->ToTestExpression() : ValueText(v.value));
     }
   }
   return out.empty() ? "nothing" : out;
@@ -130,7 +130,7 @@ bool SameValues(const std::vector<promql::SequenceValue>& want, const std::vecto
     if (want_some != got_some) {
       return false;
     }
-    if (want_some && (!want[i].histogram.empty() || !AlmostEqual(want[i].value, got[i].value, epsilon))) {
+    if (want_some && (want[i].histogram || !AlmostEqual(want[i].value, got[i].value, epsilon))) {
       return false;
     }
   }
@@ -205,14 +205,14 @@ bool MessageMatches(const std::string& got, const std::string& message, const st
   return regex.empty() || re2::RE2::PartialMatch(got, regex);
 }
 
-// Puts the histogram-free part of a load into the storage; a later sample never replaces an earlier one.
+// Puts a load into the storage; a later sample never replaces an earlier one.
 void Merge(const std::vector<LoadedSeries>& load, Storage* storage) {
   for (const LoadedSeries& in : load) {
     LoadedSeries& out = (*storage)[in.labels];
     out.labels = in.labels;
     out.has_start_times = out.has_start_times || in.has_start_times;
     out.samples.insert(out.samples.end(), in.samples.begin(), in.samples.end());
-    out.histogram_times.insert(out.histogram_times.end(), in.histogram_times.begin(), in.histogram_times.end());
+    out.histograms.insert(out.histograms.end(), in.histograms.begin(), in.histograms.end());
     std::stable_sort(out.samples.begin(), out.samples.end(),
                      [](const LoadedSample& a, const LoadedSample& b) { return a.t < b.t; });
     out.samples.erase(std::unique(out.samples.begin(), out.samples.end(),

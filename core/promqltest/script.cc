@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <set>
 
 #include "core/model/duration.h"
 #include "core/model/sample.h"
+#include "core/promqltest/custom_buckets.h"
 
 namespace weir::promqltest {
 
@@ -160,7 +160,8 @@ class Reader {
       }
     }
     if (with_nhcb) {
-      AddCustomBucketSeries(out);
+      const Status status = AddCustomBucketSeries(out);
+      return status.ok() ? status : Error(status);
     }
     return {};
   }
@@ -174,10 +175,10 @@ class Reader {
       if (value.omitted) {
         continue;
       }
-      if (value.histogram.empty()) {
-        series.samples.push_back({t, value.value, 0});
+      if (value.histogram) {
+        series.histograms.push_back({t, value.histogram});
       } else {
-        series.histogram_times.push_back(t);
+        series.samples.push_back({t, value.value, 0});
       }
     }
     return series;
@@ -199,31 +200,6 @@ class Reader {
       return {};
     }
     return Error("start times for a series that the block does not load: " + d.labels.ToString());
-  }
-
-  // load_with_nhcb also makes, of every classic histogram, a native one with custom buckets.
-  static void AddCustomBucketSeries(std::vector<LoadedSeries>* out) {
-    std::set<Labels> made;
-    std::vector<LoadedSeries> added;
-    for (const LoadedSeries& series : *out) {
-      std::string name(series.labels.Get(kMetricName));
-      constexpr std::string_view kSuffix = "_bucket";
-      if (!series.labels.Has(kBucketLabel) || name.size() <= kSuffix.size() ||
-          name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0) {
-        continue;
-      }
-      LoadedSeries native;
-      native.labels = series.labels;
-      native.labels.Remove(kBucketLabel);
-      native.labels.Set(kMetricName, name.substr(0, name.size() - kSuffix.size()));
-      for (const LoadedSample& s : series.samples) {
-        native.histogram_times.push_back(s.t);
-      }
-      if (made.insert(native.labels).second) {
-        added.push_back(std::move(native));
-      }
-    }
-    out->insert(out->end(), added.begin(), added.end());
   }
 
   Status ReadEval(std::string_view word, std::string_view rest, EvalCase* eval) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/model/histogram.h"
 #include "core/model/labels.h"
 #include "core/promql/parser.h"
 
@@ -21,10 +22,16 @@ struct LoadedSample {
   int64_t start = 0;  // start timestamp, 0 = unset
 };
 
+// One native histogram of a load. UNITS: milliseconds since the epoch.
+struct LoadedHistogram {
+  int64_t t = 0;
+  HistogramRef histogram;
+};
+
 struct LoadedSeries {
   Labels labels;
-  std::vector<LoadedSample> samples;     // floats only, stale markers included
-  std::vector<int64_t> histogram_times;  // where native histograms stand, whose values are not kept
+  std::vector<LoadedSample> samples;  // floats only, stale markers included
+  std::vector<LoadedHistogram> histograms;
   bool has_start_times = false;
 };
 

@@ -27,19 +27,31 @@ TEST(ParseScript, ReadsLoadsWithGapsAndStaleMarkers) {
   EXPECT_EQ(s.samples[5].t, 60000);
 }
 
-TEST(ParseScript, KeepsTheTimesOfHistogramsButNotTheirValues) {
+TEST(ParseScript, KeepsHistogramsApartFromFloats) {
   Script script = MustParse("load 1m\n  h 1 {{schema:0 sum:1 count:1}} 3\n");
   const LoadedSeries& s = script.commands[0].load[0];
   EXPECT_EQ(s.samples.size(), 2u);
-  EXPECT_EQ(s.histogram_times, std::vector<int64_t>{60000});
+  ASSERT_EQ(s.histograms.size(), 1u);
+  EXPECT_EQ(s.histograms[0].t, 60000);
+  EXPECT_EQ(s.histograms[0].histogram->ToTestExpression(), "{{count:1 sum:1}}");
 }
 
 TEST(ParseScript, CustomBucketLoadsAddTheNativeSeries) {
-  Script script =
-      MustParse("load_with_nhcb 1m\n  h_bucket{le=\"1\",x=\"y\"} 1 2\n  h_bucket{le=\"+Inf\",x=\"y\"} 1 2\n");
-  ASSERT_EQ(script.commands[0].load.size(), 3u);
-  EXPECT_EQ(script.commands[0].load[2].labels, Labels({{"__name__", "h"}, {"x", "y"}}));
-  EXPECT_EQ(script.commands[0].load[2].histogram_times.size(), 2u);
+  Script script = MustParse(
+      "load_with_nhcb 1m\n  h_bucket{le=\"1\",x=\"y\"} 1 2\n  h_bucket{le=\"+Inf\",x=\"y\"} 1 5\n"
+      "  h_sum{x=\"y\"} 3 8.5\n  h_bucket{le=\"no number\",x=\"z\"} 1\n  requests_count 7\n");
+  const std::vector<LoadedSeries>& load = script.commands[0].load;
+  ASSERT_EQ(load.size(), 7u);
+  EXPECT_EQ(load[5].labels, Labels({{"__name__", "h"}, {"x", "y"}}));
+  ASSERT_EQ(load[5].histograms.size(), 2u);
+  EXPECT_EQ(load[5].histograms[1].t, 60000);
+  EXPECT_EQ(load[5].histograms[1].histogram->ToTestExpression(),
+            "{{schema:-53 count:5 sum:8.5 custom_values:[1] buckets:[2 3]}}");
+  EXPECT_EQ(load[6].histograms[0].histogram->ToTestExpression(), "{{schema:-53 count:7 custom_values:[] buckets:[7]}}");
+  EXPECT_EQ(ParseScript("load_with_nhcb 1m\n  h_bucket{le=\"1\"} 2\n  h_bucket{le=\"+Inf\"} 1\n", "s.test")
+                .status()
+                .message(),
+            "s.test:3: count is not cumulative: 1 < 2");
 }
 
 TEST(ParseScript, StartTimesAreRelativeToTheirSample) {
