@@ -196,7 +196,7 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
       times.points.push_back(t - grid.query_offset_ms);
     }
   }
-  Planner planner(impl_->ctx, impl_->graph, nullptr);
+  Planner planner(impl_->ctx, impl_->graph, nullptr, grid.bounds);
   auto root = planner.PlanRoot(expr, times);
   if (!root.ok()) {
     impl_->Sweep();
@@ -332,7 +332,7 @@ void Engine::Release(int64_t t_ms) {
 Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
   impl_->Settle();
   AdvanceTo(t_ms);
-  Planner planner(impl_->ctx, impl_->graph, &t_ms);
+  Planner planner(impl_->ctx, impl_->graph, &t_ms, std::nullopt);
   auto root = planner.PlanRoot(expr, Times{0, 0, {t_ms}});
   if (!root.ok()) {
     Evaluation out;

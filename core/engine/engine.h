@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,12 +24,20 @@
 
 namespace weir::engine {
 
+// The range query that a plan stands for, as start(), end(), step() and range() tell it. UNITS: milliseconds.
+struct QueryBounds {
+  int64_t start_ms = 0;
+  int64_t end_ms = 0;
+  int64_t step_ms = 0;
+};
+
 // When a plan will be evaluated: either every k·interval + phase, or at the listed times. UNITS: milliseconds.
 struct Grid {
   int64_t interval_ms = 0;
   int64_t phase_ms = 0;
   std::vector<int64_t> times;   // sorted; used when interval_ms is 0
   int64_t query_offset_ms = 0;  // evaluations are at tick − query_offset
+  std::optional<QueryBounds> bounds;  // none: a rule, each of whose evaluations is a query of its own
 };
 
 struct Options {

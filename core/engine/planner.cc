@@ -351,7 +351,11 @@ Result<NodePtr> Planner::PlanRoot(const Expr& expr, const Times& times) {
     Fail(expr, Code::kInvalid, "rule result is not a vector or scalar: the expression is a range vector");
     return status_;
   }
-  AppendAbsentLabels(expr, &absent_labels_);
+  AppendAbsentLabels(expr, &key_suffix_);
+  if (bounds_) {
+    key_suffix_ += " in " + std::to_string(bounds_->start_ms) + ".." + std::to_string(bounds_->end_ms) + " by " +
+                   std::to_string(bounds_->step_ms);
+  }
   NodePtr root = Plan(expr, times);
   if (root && status_.ok() && root->type() == ValueType::kVector && ctx_.options.delayed_name_removal) {
     root = Shared("names of " + promql::Print(expr), [&] { return MakeCleanup(root); });
@@ -370,7 +374,7 @@ NodePtr Planner::Shared(const std::string& key, Make make) {
   if (once_t_ms_ != nullptr || !ctx_.options.share) {
     return make();
   }
-  auto& entry = graph_.nodes[absent_labels_.empty() ? key : key + " " + absent_labels_];
+  auto& entry = graph_.nodes[key_suffix_.empty() ? key : key + " " + key_suffix_];
   NodePtr node = entry.lock();
   if (!node) {
     node = make();
@@ -425,6 +429,14 @@ NodePtr Planner::PlanPart(const Expr& expr, const Times& times) {
       break;
   }
   return Fail(expr, Code::kUnsupported, "a range vector outside a function is not evaluated");
+}
+
+promql::TimeModifiers Planner::Resolved(promql::TimeModifiers time) const {
+  if (bounds_ && (time.at == AtKind::kStart || time.at == AtKind::kEnd)) {
+    time.at_ms = time.at == AtKind::kStart ? bounds_->start_ms : bounds_->end_ms;
+    time.at = AtKind::kTime;
+  }
+  return time;
 }
 
 bool Planner::TimesOf(const Expr& expr, const promql::TimeModifiers& time, const Times& times, Times* out) {
@@ -504,15 +516,16 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand) {
 }
 
 NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Times& times, SampleField what) {
+  const promql::TimeModifiers time = Resolved(selector.time);
   Times at;
-  if (!TimesOf(selector, selector.time, times, &at)) {
+  if (!TimesOf(selector, time, times, &at)) {
     return nullptr;
   }
   reach_.reads_series = true;
   auto set = SetOf(selector);
   std::string text = promql::Print(selector);
   const int64_t lookback_ms = ctx_.options.lookback_ms;
-  Demand demand{at, selector.time.offset_ms, 0, lookback_ms};
+  Demand demand{at, time.offset_ms, 0, lookback_ms};
   if (selector.smoothed) {  // reads every sample from a lookback before to a lookback behind
     demand.offset_ms -= lookback_ms;
     demand.range_ms = 2 * lookback_ms;
@@ -522,10 +535,10 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   Declare(set, demand, text);
   static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
   std::string key = kPrefix[static_cast<size_t>(what)] + text;
-  NodePtr node = Shared(key + (selector.time.at == AtKind::kTime ? " inner" : ""), [&] {
-    return MakeInstantSelector({set, selector.time.offset_ms, what, selector.smoothed});
+  NodePtr node = Shared(key + (time.at == AtKind::kTime ? " inner" : ""), [&] {
+    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed});
   });
-  return At(node, selector, selector.time, key);
+  return At(node, selector, time, key);
 }
 
 const std::string* Planner::StringArg(const Expr& expr) {
@@ -542,14 +555,18 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
       return MakeNumber(M_PI);
     case FunctionId::kStart:
     case FunctionId::kEnd:
+      if (bounds_) {
+        return MakeNumber(static_cast<double>(id == FunctionId::kStart ? bounds_->start_ms : bounds_->end_ms) / 1000);
+      }
       if (in_subquery_ > 0) {
         return Fail(call, Code::kUnsupported,
                     std::string(call.function->name) + "() inside a subquery is not evaluated by streaming");
       }
       return Shared("time()", [] { return MakeTime(); });
     case FunctionId::kStep:
+      return MakeNumber(bounds_ ? static_cast<double>(bounds_->step_ms) / 1000 : 0);
     case FunctionId::kRange:
-      return MakeNumber(0);
+      return MakeNumber(bounds_ ? static_cast<double>(bounds_->end_ms - bounds_->start_ms) / 1000 : 0);
     case FunctionId::kMinOf:
     case FunctionId::kMaxOf: {
       NodePtr a = Plan(*call.args[0], times);
@@ -685,7 +702,7 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
 
 NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
                                        Demand demand, std::vector<NodePtr> params, const Times& times) {
-  const promql::TimeModifiers& time = matrix.selector->time;
+  const promql::TimeModifiers time = Resolved(matrix.selector->time);
   if (time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
     return Fail(call, Code::kUnsupported, "predict_linear() with @ is not evaluated yet");
   }
@@ -715,11 +732,12 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
 
 NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
                                        std::vector<NodePtr> params, const Times& times) {
-  if (subquery.time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
+  const promql::TimeModifiers time = Resolved(subquery.time);
+  if (time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
     return Fail(call, Code::kUnsupported, "predict_linear() with @ is not evaluated yet");
   }
   Times outer;
-  if (!TimesOf(subquery, subquery.time, times, &outer)) {
+  if (!TimesOf(subquery, time, times, &outer)) {
     return nullptr;
   }
   const int64_t step = subquery.step_ms > 0 ? subquery.step_ms : ctx_.options.default_step_ms;
@@ -737,7 +755,7 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
       inner = Times{step, 0, {}};
     }
     for (int64_t point : outer.points) {
-      auto steps = SubquerySteps(point - subquery.time.offset_ms, subquery.range_ms, step);
+      auto steps = SubquerySteps(point - time.offset_ms, subquery.range_ms, step);
       inner.points.insert(inner.points.end(), steps.begin(), steps.end());
     }
     std::sort(inner.points.begin(), inner.points.end());
@@ -750,7 +768,7 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
     if (!child) {
       return nullptr;
     }
-    key += absent_labels_;
+    key += key_suffix_;
     auto& entry = graph_.producers[key];
     producer = ctx_.options.share ? entry.lock() : nullptr;
     if (!producer) {
@@ -763,22 +781,22 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
     reach_.depth = std::max(before.depth, reach_.depth + 1);
     reach_.latest_at_ms = std::max(before.latest_at_ms, reach_.latest_at_ms);
     reach_.reads_series = reach_.reads_series || before.reads_series;
-    producer->AddTimes(outer, subquery.time.offset_ms, subquery.range_ms);
+    producer->AddTimes(outer, time.offset_ms, subquery.range_ms);
   }
   spec.producer = producer;
   spec.set = std::shared_ptr<SeriesSet>(producer, &producer->out());
   spec.range_ms = subquery.range_ms;
-  spec.offset_ms = subquery.time.offset_ms;
+  spec.offset_ms = time.offset_ms;
   Demand demand;
   demand.times = outer;
-  demand.offset_ms = subquery.time.offset_ms;
+  demand.offset_ms = time.offset_ms;
   demand.range_ms = subquery.range_ms;
   demand.thinning = Thinning::kNever;
   Declare(spec.set, demand, promql::Print(subquery));
   std::string text = promql::Print(call);
-  NodePtr node = Shared(text + (subquery.time.at == AtKind::kTime ? " inner" : ""),
+  NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),
                         [&] { return MakeRange(std::move(spec), std::move(params)); });
-  return At(node, call, subquery.time, text);
+  return At(node, call, time, text);
 }
 
 NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {
@@ -809,7 +827,7 @@ NodePtr Planner::PlanInfo(const promql::Call& call, const Times& times) {
   }
   selector.matchers = spec.data_matchers;
   selector.matchers.insert(selector.matchers.end(), spec.name_matchers.begin(), spec.name_matchers.end());
-  selector.time = InfoReference().Of(*call.args[0]);
+  selector.time = Resolved(InfoReference().Of(*call.args[0]));
   selector.pos = call.pos;
   NodePtr base = Plan(*call.args[0], times);
   Times at;

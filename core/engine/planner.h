@@ -41,8 +41,9 @@ struct Site {
 
 class Planner {
  public:
-  // `once_t_ms`: set for a one-off evaluation at that time.
-  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms) : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms) {}
+  // `once_t_ms`: set for a one-off evaluation at that time. `bounds`: of the range query, if it is one.
+  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms, std::optional<QueryBounds> bounds)
+      : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms), bounds_(bounds) {}
 
   // RETURNS: the root; ERRORS as Engine::AddPlan.
   Result<NodePtr> PlanRoot(const promql::Expr& expr, const Times& times);
@@ -69,6 +70,8 @@ class Planner {
   template <typename Make>
   NodePtr Shared(const std::string& key, Make make);
   NodePtr At(NodePtr child, const promql::Expr& expr, const promql::TimeModifiers& time, const std::string& key);
+  // The modifiers with the bounds of the query put in.
+  promql::TimeModifiers Resolved(promql::TimeModifiers time) const;
   // Times at which a part with these modifiers is evaluated.
   bool TimesOf(const promql::Expr& expr, const promql::TimeModifiers& time, const Times& times, Times* out);
   std::shared_ptr<SeriesSet> SetOf(const promql::VectorSelector& selector);
@@ -80,8 +83,9 @@ class Planner {
   Context& ctx_;
   Graph& graph_;
   const int64_t* once_t_ms_;
+  std::optional<QueryBounds> bounds_;
   Status status_;
-  std::string absent_labels_;  // part of every key: see AppendAbsentLabels
+  std::string key_suffix_;  // part of every key: labels of absent() (AppendAbsentLabels) and the query's bounds
   int in_subquery_ = 0;
   // Of the part just planned: nesting of producers, the latest `@` inside, and whether it reads any series.
   struct Reach {

@@ -146,9 +146,6 @@ std::optional<std::string> ReadsAhead(const EvalRequest& request) {
 }
 
 std::optional<std::string> UsesQueryBounds(const EvalRequest& request) {
-  if (!request.eval->range) {
-    return std::nullopt;
-  }
   std::optional<std::string> what;
   Walk(*request.expr, [&](const Expr& e) {
     if (e.kind == ExprKind::kCall) {

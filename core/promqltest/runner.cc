@@ -8,6 +8,7 @@
 
 #include "core/model/duration.h"
 #include "core/model/sample.h"
+#include "core/promqltest/histogram_match.h"
 
 namespace weir::promqltest {
 
@@ -19,6 +20,10 @@ constexpr double kSensitiveEpsilon = 1e-3;
 constexpr size_t kListedMax = 12;  // series printed of one side of a mismatch
 
 std::string ValueText(double v) { return IsStaleNaN(v) ? "stale" : FormatFloat(v, 'g'); }
+
+std::string SequenceText(const promql::SequenceValue& v) {
+  return v.omitted ? "_" : v.histogram ? v.histogram->ToTestExpression() : ValueText(v.value);
+}
 
 std::string ExpectedText(const EvalCase& eval) {
   if (eval.fail) {
@@ -35,7 +40,7 @@ std::string ExpectedText(const EvalCase& eval) {
   for (size_t i = 0; i < eval.series.size() && i < kListedMax; ++i) {
     out += "\n      " + eval.series[i].labels.ToString();
     for (const promql::SequenceValue& v : eval.series[i].values) {
-      out += " " + (v.omitted ? "_" : v.histogram ? v.histogram->ToTestExpression() : ValueText(v.value));
+      out += " " + SequenceText(v);
     }
   }
   return out.empty() ? "nothing" : out;
@@ -47,9 +52,10 @@ struct Table {
   std::map<Labels, std::vector<promql::SequenceValue>> rows;
 };
 
-promql::SequenceValue Given(double v) {
+promql::SequenceValue Given(double v, HistogramRef h) {
   promql::SequenceValue out;
   out.value = v;
+  out.histogram = std::move(h);
   return out;
 }
 
@@ -61,7 +67,7 @@ promql::SequenceValue Omitted() {
 
 // ERRORS: two results with the same labels at one time.
 Status Tabulate(const std::vector<TickResult>& ticks, Table* table) {
-  auto put = [&](const Labels& labels, size_t tick, double v) -> Status {
+  auto put = [&](const Labels& labels, size_t tick, double v, const HistogramRef& h) -> Status {
     auto [it, added] = table->rows.try_emplace(labels);
     if (added) {
       it->second.assign(ticks.size(), Omitted());
@@ -70,15 +76,15 @@ Status Tabulate(const std::vector<TickResult>& ticks, Table* table) {
     if (!it->second[tick].omitted) {
       return InvalidError("two results with the labels " + labels.ToString());
     }
-    it->second[tick] = Given(v);
+    it->second[tick] = Given(v, h);
     return {};
   };
   for (size_t i = 0; i < ticks.size(); ++i) {
     if (ticks[i].type == promql::ValueType::kScalar) {
-      WEIR_RETURN_IF_ERROR(put(Labels(), i, ticks[i].scalar));
+      WEIR_RETURN_IF_ERROR(put(Labels(), i, ticks[i].scalar, nullptr));
     }
     for (const ResultSample& s : ticks[i].vector) {
-      WEIR_RETURN_IF_ERROR(put(s.labels, i, s.v));
+      WEIR_RETURN_IF_ERROR(put(s.labels, i, s.v, s.h));
     }
   }
   return {};
@@ -116,7 +122,7 @@ std::string GotText(const Outcome& outcome) {
   for (size_t i = 0; i < table.order.size() && i < kListedMax; ++i) {
     out += "\n      " + table.order[i].ToString();
     for (const promql::SequenceValue& v : table.rows[table.order[i]]) {
-      out += v.omitted ? " _" : " " + ValueText(v.value);
+      out += " " + SequenceText(v);
     }
   }
   return out.empty() ? "nothing" : out;
@@ -130,7 +136,14 @@ bool SameValues(const std::vector<promql::SequenceValue>& want, const std::vecto
     if (want_some != got_some) {
       return false;
     }
-    if (want_some && (want[i].histogram || !AlmostEqual(want[i].value, got[i].value, epsilon))) {
+    if (!want_some) {
+      continue;
+    }
+    if ((want[i].histogram == nullptr) != (got[i].histogram == nullptr)) {
+      return false;
+    }
+    if (want[i].histogram ? !SameHistogram(*want[i].histogram, want[i].hint_named, *got[i].histogram, epsilon)
+                          : !AlmostEqual(want[i].value, got[i].value, epsilon)) {
       return false;
     }
   }
@@ -215,6 +228,8 @@ void Merge(const std::vector<LoadedSeries>& load, Storage* storage) {
     out.histograms.insert(out.histograms.end(), in.histograms.begin(), in.histograms.end());
     std::stable_sort(out.samples.begin(), out.samples.end(),
                      [](const LoadedSample& a, const LoadedSample& b) { return a.t < b.t; });
+    std::stable_sort(out.histograms.begin(), out.histograms.end(),
+                     [](const LoadedHistogram& a, const LoadedHistogram& b) { return a.t < b.t; });
     out.samples.erase(std::unique(out.samples.begin(), out.samples.end(),
                                   [](const LoadedSample& a, const LoadedSample& b) { return a.t == b.t; }),
                       out.samples.end());

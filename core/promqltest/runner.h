@@ -27,6 +27,7 @@ struct EvalRequest {
 struct ResultSample {
   Labels labels;
   double v = 0;
+  HistogramRef h;  // null: a float
 };
 
 struct ResultSeries {

@@ -191,12 +191,16 @@ class Reader {
         continue;
       }
       series.has_start_times = true;
-      for (LoadedSample& sample : series.samples) {
-        size_t i = static_cast<size_t>(sample.t / step);
-        if (i < d.values.size() && !d.values[i].omitted) {
-          sample.start = sample.t + static_cast<int64_t>(std::llround(d.values[i].value));
+      const auto apply = [&](auto* samples) {
+        for (auto& sample : *samples) {
+          size_t i = static_cast<size_t>(sample.t / step);
+          if (i < d.values.size() && !d.values[i].omitted) {
+            sample.start = sample.t + static_cast<int64_t>(std::llround(d.values[i].value));
+          }
         }
-      }
+      };
+      apply(&series.samples);
+      apply(&series.histograms);
       return {};
     }
     return Error("start times for a series that the block does not load: " + d.labels.ToString());

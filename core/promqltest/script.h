@@ -26,6 +26,7 @@ struct LoadedSample {
 struct LoadedHistogram {
   int64_t t = 0;
   HistogramRef histogram;
+  int64_t start = 0;  // start timestamp, 0 = unset
 };
 
 struct LoadedSeries {

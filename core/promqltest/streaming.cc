@@ -14,6 +14,8 @@ struct Feed {
   int64_t t;
   engine::SeriesId series;
   double v;
+  HistogramRef h;  // null: a float
+  int64_t start;
 };
 
 TickResult ToTick(const engine::Evaluation& evaluation, const LabelSetTable& labels) {
@@ -32,7 +34,7 @@ TickResult ToTick(const engine::Evaluation& evaluation, const LabelSetTable& lab
     }
   }
   for (uint32_t slot : slots) {
-    tick.vector.push_back({labels.ToLabels(view.labels(slot)), view.value(slot)});
+    tick.vector.push_back({labels.ToLabels(view.labels(slot)), view.value(slot), view.histogram(slot)});
   }
   return tick;
 }
@@ -51,6 +53,9 @@ class Stream {
   void Plan(const EvalRequest& request, Outcome* outcome) {
     engine::Grid grid;
     grid.times = request.eval->Times();
+    if (UsesQueryBounds(request)) {
+      grid.bounds = engine::QueryBounds{request.eval->start_ms, request.eval->end_ms, request.eval->step_ms};
+    }
     Result<engine::PlanId> plan = engine_.AddPlan(*request.expr, grid);
     if (!plan.ok()) {
       bool unsupported = plan.status().code() == Code::kUnsupported;
@@ -68,7 +73,10 @@ class Stream {
     for (const auto& [labels, series] : storage_) {
       engine::SeriesId id = engine_.Intern(engine_.labels().InternSet(labels));
       for (const LoadedSample& s : series.samples) {
-        feed_.push_back({s.t, id, s.v});
+        feed_.push_back({s.t, id, s.v, nullptr, s.start});
+      }
+      for (const LoadedHistogram& h : series.histograms) {
+        feed_.push_back({h.t, id, 0, h.histogram, h.start});
       }
     }
     std::stable_sort(feed_.begin(), feed_.end(), [](const Feed& a, const Feed& b) { return a.t < b.t; });
@@ -104,7 +112,12 @@ class Stream {
       if (next_ == 0 || feed_[next_ - 1].t != feed_[next_].t) {
         engine_.AdvanceTo(feed_[next_].t - 1);
       }
-      engine_.Append(feed_[next_].series, feed_[next_].t, feed_[next_].v);
+      const Feed& f = feed_[next_];
+      if (f.h) {
+        engine_.AppendHistogram(f.series, f.t, f.h, f.start);
+      } else {
+        engine_.Append(f.series, f.t, f.v, f.start);
+      }
     }
   }
 
@@ -130,12 +143,7 @@ class Stream {
 };
 
 // Settles what needs no engine. RETURNS: whether it did.
-bool Settle(const EvalRequest& request, const Storage& storage, Outcome* outcome) {
-  if (std::optional<std::string> why = ReadsUnheldData(request, storage, false)) {
-    outcome->kind = Outcome::Kind::kUnsupported;
-    outcome->message = *why;
-    return true;
-  }
+bool Settle(const EvalRequest& request, Outcome* outcome) {
   if (request.expr->type == promql::ValueType::kMatrix) {
     outcome->kind = Outcome::Kind::kUnsupported;
     outcome->message = "a range vector is no result of a rule";
@@ -144,11 +152,6 @@ bool Settle(const EvalRequest& request, const Storage& storage, Outcome* outcome
   if (std::optional<std::string> why = ReadsAhead(request)) {
     outcome->kind = Outcome::Kind::kUndecidable;
     outcome->message = *why;
-    return true;
-  }
-  if (std::optional<std::string> why = UsesQueryBounds(request)) {
-    outcome->kind = Outcome::Kind::kUnsupported;
-    outcome->message = *why + " of a range query";
     return true;
   }
   return false;
@@ -160,7 +163,7 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
   std::vector<Outcome> outcomes(requests.size());
   std::vector<size_t> open;
   for (size_t i = 0; i < requests.size(); ++i) {
-    if (!Settle(requests[i], storage, &outcomes[i])) {
+    if (!Settle(requests[i], &outcomes[i])) {
       open.push_back(i);
     }
   }
