@@ -35,8 +35,8 @@ struct QueryBounds {
 struct Grid {
   int64_t interval_ms = 0;
   int64_t phase_ms = 0;
-  std::vector<int64_t> times;   // sorted; used when interval_ms is 0
-  int64_t query_offset_ms = 0;  // evaluations are at tick − query_offset
+  std::vector<int64_t> times;         // sorted; used when interval_ms is 0
+  int64_t query_offset_ms = 0;        // evaluations are at tick − query_offset
   std::optional<QueryBounds> bounds;  // none: a rule, each of whose evaluations is a query of its own
 };
 

@@ -374,7 +374,7 @@ NodePtr Planner::Shared(const std::string& key, Make make) {
   if (once_t_ms_ != nullptr || !ctx_.options.share) {
     return make();
   }
-  auto& entry = graph_.nodes[key_suffix_.empty() ? key : key + " " + key_suffix_];
+  auto& entry = graph_.nodes[key + (StatsHints() ? " for count and sum " : " ") + key_suffix_];
   NodePtr node = entry.lock();
   if (!node) {
     node = make();
@@ -394,7 +394,24 @@ NodePtr Planner::Plan(const Expr& expr, const Times& times) {
   if (!status_.ok()) {
     return nullptr;
   }
+  const int statistics = statistics_;
+  const int whole_histograms = whole_histograms_;
+  if (expr.kind == ExprKind::kCall) {
+    const FunctionId id = As<promql::Call>(expr).function->id;
+    statistics_ +=
+        id == FunctionId::kHistogramCount || id == FunctionId::kHistogramSum || id == FunctionId::kHistogramAvg ? 1 : 0;
+    whole_histograms_ += id == FunctionId::kHistogramQuantile || id == FunctionId::kHistogramQuantiles ||
+                                 id == FunctionId::kHistogramFraction || id == FunctionId::kHistogramStddev ||
+                                 id == FunctionId::kHistogramStdvar
+                             ? 1
+                             : 0;
+  } else if (expr.kind == ExprKind::kBinary) {
+    const promql::BinaryOp op = As<promql::BinaryExpr>(expr).op;
+    whole_histograms_ += op == promql::BinaryOp::kTrimUpper || op == promql::BinaryOp::kTrimLower ? 1 : 0;
+  }
   NodePtr node = PlanPart(expr, times);
+  statistics_ = statistics;
+  whole_histograms_ = whole_histograms;
   if (node && status_.ok()) {
     sites_.push_back({node, OffsetsOf(expr)});
   }
@@ -536,7 +553,7 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
   std::string key = kPrefix[static_cast<size_t>(what)] + text;
   NodePtr node = Shared(key + (time.at == AtKind::kTime ? " inner" : ""), [&] {
-    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed});
+    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed, false, StatsHints()});
   });
   return At(node, selector, time, key);
 }
@@ -668,6 +685,7 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   spec.kernel = row->kernel;
   spec.keeps_name = row->keeps_name;
   spec.rich = row->rich;
+  spec.stats_hints = StatsHints();
   spec.is_quantile = row->id == FunctionId::kQuantileOverTime;
   spec.part = static_cast<uint8_t>(range_arg + 1);
   if (row->id == FunctionId::kDoubleExponentialSmoothing) {

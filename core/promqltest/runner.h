@@ -74,10 +74,8 @@ struct Counts {
   size_t failed = 0;
   size_t unsupported = 0;
   size_t undecidable = 0;
-  size_t annotations_checked = 0;
-  size_t annotations_not_checked = 0;  // expected, but the evaluator reports none of that kind
-  size_t sensitive_loose = 0;          // `# sensitive` evals that only met the loose tolerance
-  size_t sensitive_missed = 0;         // … and those that missed even that; see Judge
+  size_t sensitive_loose = 0;   // `# sensitive` evals that only met the loose tolerance
+  size_t sensitive_missed = 0;  // … and those that missed even that; see Judge
 };
 
 class ScriptRunner {
@@ -92,7 +90,7 @@ class ScriptRunner {
   const std::vector<Failure>& decided_by_rounding() const { return rounding_; }
   // Evals not run and why, `file:line: reason`.
   const std::vector<std::string>& skips() const { return skips_; }
-  // RETURNS: `passed N, failed N, unsupported N, undecidable N`, and a line on annotations.
+  // RETURNS: `passed N, failed N, unsupported N, undecidable N`, and a line on `# sensitive` evals.
   std::string Summary() const;
 
  private:

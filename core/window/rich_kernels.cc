@@ -48,6 +48,16 @@ class Resets {
   const Points& points_;
 };
 
+void TakeStatsHints(const Window& w, Points* points) {
+  const Resets resets(w, *points);
+  for (size_t i = 1; i < points->size(); ++i) {
+    Point& p = (*points)[i];
+    if (p.h != nullptr && p.hint == CounterResetHint::kUnknown && (*points)[i - 1].h != nullptr) {
+      p.hint = resets.At(i) ? CounterResetHint::kReset : CounterResetHint::kNotReset;
+    }
+  }
+}
+
 // Every reset of floats in the window adds the value before it; those between kept samples are in the side list alone.
 double FloatResets(const Window& w, const Points& points) {
   double sum = 0;
@@ -234,9 +244,9 @@ bool InstantValue(const Points& points, bool is_rate, bool start_timestamps, Ric
 // Which hints went into a sum.
 class HintsSeen {
  public:
-  void Add(const FloatHistogram& h) {
-    reset_ = reset_ || h.hint == CounterResetHint::kReset;
-    not_reset_ = not_reset_ || h.hint == CounterResetHint::kNotReset;
+  void Add(const Point& p) {
+    reset_ = reset_ || p.hint == CounterResetHint::kReset;
+    not_reset_ = not_reset_ || p.hint == CounterResetHint::kNotReset;
   }
   uint32_t Notes() const { return reset_ && not_reset_ ? kResetCollisionAgg : 0; }
 
@@ -248,10 +258,10 @@ class HintsSeen {
 bool SumHistograms(const Points& points, RichResult* out, uint32_t* notes) {
   FloatHistogram sum = *points[0].h;
   HintsSeen hints;
-  hints.Add(sum);
+  hints.Add(points[0]);
   FloatHistogram c = sum.MakeCompensation();
   for (size_t i = 1; i < points.size(); ++i) {
-    hints.Add(*points[i].h);
+    hints.Add(points[i]);
     if (!Noted(sum.KahanAdd(*points[i].h, &c), kMismatchedBoundsAgg, notes)) {
       *notes = kMixedExponentialCustom;
       return false;
@@ -268,13 +278,13 @@ bool SumHistograms(const Points& points, RichResult* out, uint32_t* notes) {
 bool AverageHistograms(const Points& points, RichResult* out, uint32_t* notes) {
   FloatHistogram sum = *points[0].h;
   HintsSeen hints;
-  hints.Add(sum);
+  hints.Add(points[0]);
   FloatHistogram c = sum.MakeCompensation();
   bool incremental = false;  // sum is the mean: the sum itself would overflow
   double n = 1;
   for (size_t i = 1; i < points.size(); ++i) {
     const FloatHistogram& h = *points[i].h;
-    hints.Add(h);
+    hints.Add(points[i]);
     n = static_cast<double>(i + 1);
     if (!incremental) {
       FloatHistogram next = sum;
@@ -422,6 +432,23 @@ bool CorrectForResets(const Points& h, size_t first_index, size_t last_index, co
 
 }  // namespace
 
+HistogramRef WithStatsHint(const SeriesWindow& series, uint32_t index, int64_t after_ms) {
+  const Ring& ring = series.ring();
+  const HistogramRef& h = series.HistogramOf(ring.At(index));
+  if (h->hint != CounterResetHint::kUnknown) {
+    return h;
+  }
+  for (uint32_t i = index; i-- > 0 && ring.Time(i) > after_ms;) {
+    if (ring.At(i).kind() == RecordKind::kHistogram) {
+      FloatHistogram told = *h;
+      told.hint =
+          h->DetectReset(*series.HistogramOf(ring.At(i))) ? CounterResetHint::kReset : CounterResetHint::kNotReset;
+      return Share(std::move(told));
+    }
+  }
+  return h;
+}
+
 std::vector<Point> PointsOf(const Window& w) {
   Points points;
   for (uint32_t i = w.first; i <= w.last; ++i) {
@@ -431,7 +458,8 @@ std::vector<Point> PointsOf(const Window& w) {
     }
     const bool histogram = record.kind() == RecordKind::kHistogram;
     points.push_back({w.ring().Time(i), histogram ? 0 : record.v,
-                      histogram ? w.series->HistogramOf(record).get() : nullptr, w.series->StartOf(i), i});
+                      histogram ? w.series->HistogramOf(record).get() : nullptr, w.series->StartOf(i), i,
+                      histogram ? w.series->HistogramOf(record)->hint : CounterResetHint::kUnknown});
   }
   return points;
 }
@@ -456,7 +484,10 @@ bool IsRich(const Window& w, RangeFunction function, bool start_timestamps) {
 
 bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool start_timestamps, RichResult* out,
                   uint32_t* notes) {
-  const Points points = PointsOf(w);
+  Points points = PointsOf(w);
+  if (w.stats_hints) {
+    TakeStatsHints(w, &points);
+  }
   const bool any_float = std::any_of(points.begin(), points.end(), [](const Point& p) { return p.h == nullptr; });
   const bool any_histogram = std::any_of(points.begin(), points.end(), [](const Point& p) { return p.h != nullptr; });
   const bool mixed = any_float && any_histogram;
@@ -484,7 +515,7 @@ bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool s
       const uint32_t at = function == RangeFunction::kFirst ? w.first : w.last;
       const Record& record = w.ring().At(at);
       if (record.kind() == RecordKind::kHistogram) {
-        out->h = w.series->HistogramOf(record);
+        out->h = w.stats_hints ? WithStatsHint(*w.series, at, w.start_ms) : w.series->HistogramOf(record);
       } else {
         out->v = record.v;
       }
