@@ -374,7 +374,7 @@ NodePtr Planner::Shared(const std::string& key, Make make) {
   if (once_t_ms_ != nullptr || !ctx_.options.share) {
     return make();
   }
-  auto& entry = graph_.nodes[key + (StatsHints() ? " for count and sum " : " ") + key_suffix_];
+  auto& entry = graph_.nodes[key + (Statistics() ? " for count and sum " : " ") + key_suffix_];
   NodePtr node = entry.lock();
   if (!node) {
     node = make();
@@ -553,7 +553,7 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
   std::string key = kPrefix[static_cast<size_t>(what)] + text;
   NodePtr node = Shared(key + (time.at == AtKind::kTime ? " inner" : ""), [&] {
-    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed, false, StatsHints()});
+    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed, false, Statistics()});
   });
   return At(node, selector, time, key);
 }
@@ -685,7 +685,7 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   spec.kernel = row->kernel;
   spec.keeps_name = row->keeps_name;
   spec.rich = row->rich;
-  spec.stats_hints = StatsHints();
+  spec.statistics = Statistics();
   spec.is_quantile = row->id == FunctionId::kQuantileOverTime;
   spec.part = static_cast<uint8_t>(range_arg + 1);
   if (row->id == FunctionId::kDoubleExponentialSmoothing) {

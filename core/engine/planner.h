@@ -88,10 +88,10 @@ class Planner {
   std::string key_suffix_;  // part of every key: labels of absent() (AppendAbsentLabels) and the query's bounds
   int in_subquery_ = 0;
   // Around the part being planned: functions that look at count and sum of histograms alone, and parts that need the buckets.
-  // Prometheus reads selectors that only the former are around with other counter reset hints (StatsHints).
+  // Prometheus reads selectors that only the former are around without buckets (Statistics).
   int statistics_ = 0;
   int whole_histograms_ = 0;
-  bool StatsHints() const { return statistics_ > 0 && whole_histograms_ == 0 && in_subquery_ == 0; }
+  bool Statistics() const { return statistics_ > 0 && whole_histograms_ == 0 && in_subquery_ == 0; }
   // Of the part just planned: nesting of producers, the latest `@` inside, and whether it reads any series.
   struct Reach {
     int depth = 0;

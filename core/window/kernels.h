@@ -22,7 +22,7 @@ struct Window {
   int64_t eval_ms = 0;        // the evaluation time, without offset (predict_linear)
   int64_t lookback_ms = 0;    // anchored, smoothed
   bool reset_list = false;    // resets come from the side list, else from the records
-  bool stats_hints = false;   // see WithStatsHint (rich_kernels.h)
+  bool statistics = false;    // see ReadStatistics (rich_kernels.h)
   bool changes_list = false;  // changes come from the prefix counts, else from the records
   double param[2] = {0, 0};
   std::vector<double>* scratch = nullptr;  // of the caller, reused

@@ -28,7 +28,7 @@ class Resets {
   bool At(size_t i) const {
     const Point& p = points_[i];
     const Point& before = points_[i - 1];
-    if (w_.reset_list) {
+    if (w_.reset_list && !w_.statistics) {
       const std::vector<Reset>* list = w_.series->resets();
       if (list == nullptr) {
         return false;
@@ -48,12 +48,13 @@ class Resets {
   const Points& points_;
 };
 
-void TakeStatsHints(const Window& w, Points* points) {
-  const Resets resets(w, *points);
-  for (size_t i = 1; i < points->size(); ++i) {
-    Point& p = (*points)[i];
-    if (p.h != nullptr && p.hint == CounterResetHint::kUnknown && (*points)[i - 1].h != nullptr) {
-      p.hint = resets.At(i) ? CounterResetHint::kReset : CounterResetHint::kNotReset;
+// Makes the histograms of the window what is read where only count and sum are looked at.
+void ReadPoints(const Window& w, Points* points, std::vector<FloatHistogram>* read) {
+  read->reserve(points->size());
+  for (Point& p : *points) {
+    if (p.h != nullptr) {
+      read->push_back(ReadStatistics(*w.series, p.index, points->front().t_ms - 1));
+      p.h = &read->back();
     }
   }
 }
@@ -244,9 +245,9 @@ bool InstantValue(const Points& points, bool is_rate, bool start_timestamps, Ric
 // Which hints went into a sum.
 class HintsSeen {
  public:
-  void Add(const Point& p) {
-    reset_ = reset_ || p.hint == CounterResetHint::kReset;
-    not_reset_ = not_reset_ || p.hint == CounterResetHint::kNotReset;
+  void Add(const FloatHistogram& h) {
+    reset_ = reset_ || h.hint == CounterResetHint::kReset;
+    not_reset_ = not_reset_ || h.hint == CounterResetHint::kNotReset;
   }
   uint32_t Notes() const { return reset_ && not_reset_ ? kResetCollisionAgg : 0; }
 
@@ -258,10 +259,10 @@ class HintsSeen {
 bool SumHistograms(const Points& points, RichResult* out, uint32_t* notes) {
   FloatHistogram sum = *points[0].h;
   HintsSeen hints;
-  hints.Add(points[0]);
+  hints.Add(sum);
   FloatHistogram c = sum.MakeCompensation();
   for (size_t i = 1; i < points.size(); ++i) {
-    hints.Add(points[i]);
+    hints.Add(*points[i].h);
     if (!Noted(sum.KahanAdd(*points[i].h, &c), kMismatchedBoundsAgg, notes)) {
       *notes = kMixedExponentialCustom;
       return false;
@@ -278,13 +279,13 @@ bool SumHistograms(const Points& points, RichResult* out, uint32_t* notes) {
 bool AverageHistograms(const Points& points, RichResult* out, uint32_t* notes) {
   FloatHistogram sum = *points[0].h;
   HintsSeen hints;
-  hints.Add(points[0]);
+  hints.Add(sum);
   FloatHistogram c = sum.MakeCompensation();
   bool incremental = false;  // sum is the mean: the sum itself would overflow
   double n = 1;
   for (size_t i = 1; i < points.size(); ++i) {
     const FloatHistogram& h = *points[i].h;
-    hints.Add(points[i]);
+    hints.Add(*points[i].h);
     n = static_cast<double>(i + 1);
     if (!incremental) {
       FloatHistogram next = sum;
@@ -348,7 +349,7 @@ bool OverFloats(const Window& w, const Points& points, Kernel kernel, RichResult
 
 uint64_t CountBetween(const Window& w, const Points& points, size_t from, bool changes) {
   uint64_t count = 0;
-  if (!changes && w.reset_list) {
+  if (!changes && w.reset_list && !w.statistics) {
     if (const std::vector<Reset>* list = w.series->resets()) {
       for (const Reset& r : *list) {
         count += r.t_ms > points[from].t_ms && r.t_ms <= points.back().t_ms ? 1 : 0;
@@ -432,21 +433,21 @@ bool CorrectForResets(const Points& h, size_t first_index, size_t last_index, co
 
 }  // namespace
 
-HistogramRef WithStatsHint(const SeriesWindow& series, uint32_t index, int64_t after_ms) {
+FloatHistogram ReadStatistics(const SeriesWindow& series, uint32_t index, int64_t after_ms) {
   const Ring& ring = series.ring();
-  const HistogramRef& h = series.HistogramOf(ring.At(index));
-  if (h->hint != CounterResetHint::kUnknown) {
-    return h;
-  }
-  for (uint32_t i = index; i-- > 0 && ring.Time(i) > after_ms;) {
+  const FloatHistogram& h = *series.HistogramOf(ring.At(index));
+  FloatHistogram read;
+  read.hint = h.hint;
+  read.schema = h.schema;
+  read.count = h.count;
+  read.sum = h.sum;
+  for (uint32_t i = index; read.hint == CounterResetHint::kUnknown && i-- > 0 && ring.Time(i) > after_ms;) {
     if (ring.At(i).kind() == RecordKind::kHistogram) {
-      FloatHistogram told = *h;
-      told.hint =
-          h->DetectReset(*series.HistogramOf(ring.At(i))) ? CounterResetHint::kReset : CounterResetHint::kNotReset;
-      return Share(std::move(told));
+      read.hint =
+          h.DetectReset(*series.HistogramOf(ring.At(i))) ? CounterResetHint::kReset : CounterResetHint::kNotReset;
     }
   }
-  return h;
+  return read;
 }
 
 std::vector<Point> PointsOf(const Window& w) {
@@ -458,8 +459,7 @@ std::vector<Point> PointsOf(const Window& w) {
     }
     const bool histogram = record.kind() == RecordKind::kHistogram;
     points.push_back({w.ring().Time(i), histogram ? 0 : record.v,
-                      histogram ? w.series->HistogramOf(record).get() : nullptr, w.series->StartOf(i), i,
-                      histogram ? w.series->HistogramOf(record)->hint : CounterResetHint::kUnknown});
+                      histogram ? w.series->HistogramOf(record).get() : nullptr, w.series->StartOf(i), i});
   }
   return points;
 }
@@ -485,8 +485,9 @@ bool IsRich(const Window& w, RangeFunction function, bool start_timestamps) {
 bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool start_timestamps, RichResult* out,
                   uint32_t* notes) {
   Points points = PointsOf(w);
-  if (w.stats_hints) {
-    TakeStatsHints(w, &points);
+  std::vector<FloatHistogram> statistics;
+  if (w.statistics) {
+    ReadPoints(w, &points, &statistics);
   }
   const bool any_float = std::any_of(points.begin(), points.end(), [](const Point& p) { return p.h == nullptr; });
   const bool any_histogram = std::any_of(points.begin(), points.end(), [](const Point& p) { return p.h != nullptr; });
@@ -515,7 +516,7 @@ bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool s
       const uint32_t at = function == RangeFunction::kFirst ? w.first : w.last;
       const Record& record = w.ring().At(at);
       if (record.kind() == RecordKind::kHistogram) {
-        out->h = w.stats_hints ? WithStatsHint(*w.series, at, w.start_ms) : w.series->HistogramOf(record);
+        out->h = w.statistics ? Share(ReadStatistics(*w.series, at, w.start_ms)) : w.series->HistogramOf(record);
       } else {
         out->v = record.v;
       }
@@ -544,7 +545,11 @@ bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool s
 
 bool EvaluateRichExtended(const Window& w, RangeFunction function, Kernel kernel, bool smoothed, RichResult* out,
                           uint32_t* notes) {
-  const Points points = PointsOf(w);
+  Points points = PointsOf(w);
+  std::vector<FloatHistogram> statistics;
+  if (w.statistics) {
+    ReadPoints(w, &points, &statistics);
+  }
   if (function == RangeFunction::kChanges || function == RangeFunction::kResets) {
     // The anchor is the newest sample at or before the start, of either type.
     size_t from = 0;

@@ -56,10 +56,10 @@ bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool s
 bool EvaluateRichExtended(const Window& w, RangeFunction function, Kernel kernel, bool smoothed, RichResult* out,
                           uint32_t* notes);
 
-// Where only count and sum of histograms are looked at, Prometheus reads them without buckets and finds resets itself: a sample
-// whose hint is unknown is told to be a reset, or none, by the sample before it, if that is after `after_ms`.
-// RETURNS: the histogram of the record with this ring index, with that hint.
-HistogramRef WithStatsHint(const SeriesWindow& series, uint32_t index, int64_t after_ms);
+// Where only count and sum of histograms are looked at, Prometheus reads them without their buckets, and finds the resets that
+// this hides itself: a sample whose hint is unknown is told to be a reset, or none, by the sample before it, if that is after
+// `after_ms`. RETURNS: the histogram of the record with this ring index, so read.
+FloatHistogram ReadStatistics(const SeriesWindow& series, uint32_t index, int64_t after_ms);
 
 // One sample of a rich window.
 struct Point {
@@ -68,7 +68,6 @@ struct Point {
   const FloatHistogram* h;  // null: a float
   int64_t start_ms;
   uint32_t index;  // in the ring
-  CounterResetHint hint;
 };
 // An instant `smoothed` selector: the value at t_ms between the samples of the window. RETURNS: whether there is one.
 bool SmoothedInstant(const std::vector<Point>& points, int64_t t_ms, RichResult* out, uint32_t* notes);

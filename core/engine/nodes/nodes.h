@@ -24,7 +24,7 @@ struct InstantSpec {
   SampleField what = SampleField::kValue;  // timestamp(selector), start_timestamp(selector): times in seconds
   bool smoothed = false;                   // the value between the samples around the time
   bool of_info = false;                    // kTime: names stay, and a histogram is an error
-  bool stats_hints = false;                // of histograms only count and sum will be looked at (window::StatsHint)
+  bool statistics = false;  // of histograms only count and sum will be looked at (window::ReadStatistics)
 };
 NodePtr MakeInstantSelector(InstantSpec spec);
 
@@ -43,7 +43,7 @@ struct RangeSpec {
   bool keeps_name = false;
   bool needs_all = false;    // samples from before the series was kept whole do not count
   bool is_quantile = false;  // the parameter is one: outside [0, 1] it deserves a warning
-  bool stats_hints = false;  // as InstantSpec's
+  bool statistics = false;   // as InstantSpec's
   uint8_t part = 1;          // which argument the range is, for annotations
   // Checks the scalar parameters at each tick; null: none.
   Status (*check)(const double* params) = nullptr;

@@ -116,9 +116,9 @@ class InstantSelectorNode final : public Node {
                           1000);
           break;
         case SampleField::kValue:
-          if (h != nullptr && spec_.stats_hints) {
-            SetHistogram(i, window::WithStatsHint(
-                                series, index < 0 ? series.ring().size() - 1 : static_cast<uint32_t>(index), oldest));
+          if (h != nullptr && spec_.statistics) {
+            const uint32_t at = index < 0 ? series.ring().size() - 1 : static_cast<uint32_t>(index);
+            SetHistogram(i, std::make_shared<FloatHistogram>(window::ReadStatistics(series, at, oldest)));
           } else if (h != nullptr) {
             SetHistogram(i, *h);
           } else {
@@ -223,7 +223,7 @@ class RangeNode final : public Node {
     w.scratch = &scratch;
     w.lookback_ms = ctx.options.lookback_ms;
     w.eval_ms = ctx.t_ms;
-    w.stats_hints = spec_.stats_hints;
+    w.statistics = spec_.statistics;
     uint32_t last_profile = std::numeric_limits<uint32_t>::max();
     bool counts_changes = false;
     for (size_t i = 0; i < labels_.size(); ++i) {
