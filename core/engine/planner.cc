@@ -721,9 +721,6 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
 NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
                                        Demand demand, std::vector<NodePtr> params, const Times& times) {
   const promql::TimeModifiers time = Resolved(matrix.selector->time);
-  if (time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
-    return Fail(call, Code::kUnsupported, "predict_linear() with @ is not evaluated yet");
-  }
   if (!TimesOf(matrix, time, times, &demand.times)) {
     return nullptr;
   }
@@ -741,19 +738,13 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
       return Fail(matrix, kept.code(), std::string(kept.message()));
     }
   }
-  std::string text = promql::Print(call);
   Declare(spec.set, demand, promql::Print(matrix));
-  NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),
-                        [&] { return MakeRange(std::move(spec), std::move(params)); });
-  return At(node, call, time, text);
+  return PlanWindow(call, std::move(spec), std::move(params), time);
 }
 
 NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
                                        std::vector<NodePtr> params, const Times& times) {
   const promql::TimeModifiers time = Resolved(subquery.time);
-  if (time.at == AtKind::kTime && call.function->id == FunctionId::kPredictLinear) {
-    return Fail(call, Code::kUnsupported, "predict_linear() with @ is not evaluated yet");
-  }
   Times outer;
   if (!TimesOf(subquery, time, times, &outer)) {
     return nullptr;
@@ -811,10 +802,28 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
   demand.range_ms = subquery.range_ms;
   demand.thinning = Thinning::kNever;
   Declare(spec.set, demand, promql::Print(subquery));
-  std::string text = promql::Print(call);
-  NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),
-                        [&] { return MakeRange(std::move(spec), std::move(params)); });
-  return At(node, call, time, text);
+  return PlanWindow(call, std::move(spec), std::move(params), time);
+}
+
+NodePtr Planner::PlanWindow(const promql::Call& call, RangeSpec spec, std::vector<NodePtr> params,
+                            const promql::TimeModifiers& time) {
+  const std::string text = promql::Print(call);
+  if (time.at != AtKind::kTime || call.function->id != FunctionId::kPredictLinear) {
+    NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),
+                          [&] { return MakeRange(std::move(spec), std::move(params)); });
+    return At(node, call, time, text);
+  }
+  // The line is fixed, but how far to follow it counts from the evaluation time.
+  if (in_subquery_ > 0) {
+    return Fail(call, Code::kUnsupported, "predict_linear() with @ inside a subquery is not evaluated by streaming");
+  }
+  RangeSpec slope = spec;
+  slope.kernel = window::Deriv;
+  NodePtr slope_node = Shared(text + " slope inner", [&] { return MakeRange(std::move(slope), {}); });
+  NodePtr value_node = Shared(text + " value inner", [&] { return MakeRange(std::move(spec), {MakeNumber(0)}); });
+  NodePtr at_slope = At(slope_node, call, time, text + " slope");
+  NodePtr at_value = At(value_node, call, time, text + " value");
+  return Shared(text, [&] { return MakeLine(at_slope, at_value, params[0], time.at_ms); });
 }
 
 NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {

@@ -60,6 +60,9 @@ class Planner {
                                 Demand demand, std::vector<NodePtr> params, const Times& times);
   NodePtr PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
                                 std::vector<NodePtr> params, const Times& times);
+  // The function over its window, frozen at the time of an `@`.
+  NodePtr PlanWindow(const promql::Call& call, RangeSpec spec, std::vector<NodePtr> params,
+                     const promql::TimeModifiers& time);
   NodePtr PlanAbsent(const promql::Call& call, const Times& times);
   NodePtr PlanInfo(const promql::Call& call, const Times& times);
   NodePtr PlanLabelFunction(const promql::Call& call, const Times& times);

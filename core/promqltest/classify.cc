@@ -136,6 +136,21 @@ std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Sto
   return why;
 }
 
+bool SeesChunks(const EvalRequest& request, const Storage& storage) {
+  bool changes = false;
+  bool histograms = false;
+  Walk(*request.expr, [&](const Expr& e) {
+    changes = changes || (e.kind == ExprKind::kCall && As<promql::Call>(e).function->name == "changes");
+    if (e.kind == ExprKind::kVectorSelector) {
+      histograms =
+          histograms || std::any_of(storage.begin(), storage.end(), [&](const auto& entry) {
+            return !entry.second.histograms.empty() && Matches(entry.first, As<promql::VectorSelector>(e).matchers);
+          });
+    }
+  });
+  return changes && histograms;
+}
+
 std::optional<std::string> ReadsAhead(const EvalRequest& request) {
   for (int64_t t : request.eval->Times()) {
     if (NewestRead(*request.expr, t, *request.eval) > t) {

@@ -14,6 +14,9 @@ namespace weir::promqltest {
 std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Storage& storage, bool start_times);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.
 std::optional<std::string> ReadsAhead(const EvalRequest& request);
+// RETURNS: whether the expression counts changes() of histograms. Prometheus's storage pads equal histograms with empty buckets,
+// each chunk in its own way, and changes() sees that: where a chunk ends by its size, so differs the count.
+bool SeesChunks(const EvalRequest& request, const Storage& storage);
 // RETURNS: what describes the range query around the expression rather than the data, as `step()`; a rule has no such.
 std::optional<std::string> UsesQueryBounds(const EvalRequest& request);
 

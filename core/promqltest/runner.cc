@@ -8,6 +8,7 @@
 
 #include "core/model/duration.h"
 #include "core/model/sample.h"
+#include "core/promqltest/classify.h"
 #include "core/promqltest/histogram_match.h"
 
 namespace weir::promqltest {
@@ -299,15 +300,17 @@ void ScriptRunner::RunGroup(const Storage& storage, const std::vector<const Eval
     outcomes[i].message = parsed.errors.empty() ? "does not parse" : parsed.errors[0].message;
   }
   std::vector<Outcome> answers = evaluator_->Evaluate(storage, requests);
+  std::vector<bool> sees_chunks(cases.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     outcomes[asked[i]] = std::move(answers[i]);
+    sees_chunks[asked[i]] = SeesChunks(requests[i], storage);
   }
   for (size_t i = 0; i < cases.size(); ++i) {
-    Judge(*cases[i], outcomes[i], file);
+    Judge(*cases[i], outcomes[i], sees_chunks[i], file);
   }
 }
 
-void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, const std::string& file) {
+void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool sees_chunks, const std::string& file) {
   std::string where = file + ":" + std::to_string(eval.line);
   if (outcome.kind == Outcome::Kind::kUnsupported || outcome.kind == Outcome::Kind::kUndecidable) {
     bool unsupported = outcome.kind == Outcome::Kind::kUnsupported;
@@ -348,9 +351,9 @@ void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, const std
     counts_.passed += 1;
     return;
   }
-  // A rounding decided the expected result (a comparison at its edge, a last digit that became a label value): listed, and a
-  // failure only when there are more of them than honest rounding makes.
-  if (eval.sensitive && ++counts_.sensitive_missed <= 1 + counts_.passed / 500) {
+  // A rounding decided the expected result (a comparison at its edge, a last digit that became a label value), or the layout of
+  // chunks did: listed, and a failure only when there are more of them than honest rounding makes.
+  if ((eval.sensitive || sees_chunks) && ++counts_.sensitive_missed <= 1 + counts_.passed / 500) {
     rounding_.push_back({file, eval.line, eval.expr, problem});
     return;
   }

@@ -95,7 +95,7 @@ class ScriptRunner {
 
  private:
   void RunGroup(const Storage& storage, const std::vector<const EvalCase*>& cases, const std::string& file);
-  void Judge(const EvalCase& eval, const Outcome& outcome, const std::string& file);
+  void Judge(const EvalCase& eval, const Outcome& outcome, bool sees_chunks, const std::string& file);
 
   Evaluator* const evaluator_;
   Counts counts_;

@@ -395,6 +395,35 @@ class AtNode final : public Node {
   std::vector<Annotation> told_;  // annotations of everything below
 };
 
+class LineNode final : public Node {
+ public:
+  LineNode(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms)
+      : Node(ValueType::kVector, {std::move(slope), std::move(value), std::move(ahead)}), at_ms_(at_ms) {
+    one_name_ = inputs_[0]->one_name();
+  }
+  std::string Describe() const override { return "predict_linear @"; }
+
+ protected:
+  bool TimeDependent() const override { return true; }
+  void Extend(Context&) override {
+    for (size_t i = labels_.size(); i < input(1).size(); ++i) {
+      AddSlot(input(1).labels(i), input(1).drop_name(i));
+    }
+  }
+  void Compute(Context& ctx) override {
+    ClearValues();
+    const double ahead = input(2).scalar() + static_cast<double>(ctx.t_ms - at_ms_) / 1000;
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      if (input(1).present()[i]) {
+        SetFloat(i, input(0).values()[i] * ahead + input(1).values()[i]);
+      }
+    }
+  }
+
+ private:
+  int64_t at_ms_;
+};
+
 class AbsentNode final : public Node {
  public:
   AbsentNode(NodePtr child, LabelSetId labels) : Node(ValueType::kVector, {std::move(child)}), set_(labels) {
@@ -450,6 +479,9 @@ NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params) {
 }
 NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms) {
   return std::make_shared<AtNode>(std::move(child), at_ms, ready_ms);
+}
+NodePtr MakeLine(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms) {
+  return std::make_shared<LineNode>(std::move(slope), std::move(value), std::move(ahead), at_ms);
 }
 NodePtr MakeAbsent(NodePtr child, LabelSetId labels) { return std::make_shared<AbsentNode>(std::move(child), labels); }
 NodePtr MakeCleanup(NodePtr child) { return std::make_shared<CleanupNode>(std::move(child)); }
