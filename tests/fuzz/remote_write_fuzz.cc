@@ -29,7 +29,7 @@ void CheckBatch(const weir::plugin::SampleBatch& batch) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view payload(reinterpret_cast<const char*>(data), size);
-  weir::remote_write::DecodeLimits limits;
+  weir::remote_write::DecodeOptions limits;
   limits.decoded_bytes_max = 1 << 20;
   limits.samples_max = 100000;
   weir::plugin::SampleBatch batch;
