@@ -35,7 +35,7 @@ std::shared_ptr<const SampleResults> Numbered(int first, int count) {
 // RETURNS: `m{i="1"} 1 @1001` for every sample of a request.
 std::vector<std::string> Decoded(const HttpRequest& request) {
   plugin::SampleBatch batch;
-  WEIR_ASSERT(DecodeSnappy(request.body, DecodeLimits{}, &batch).ok());
+  WEIR_ASSERT(DecodeSnappy(request.body, DecodeOptions{}, &batch).ok());
   std::vector<std::string> out;
   for (const auto& series : batch.series) {
     std::vector<std::pair<std::string_view, std::string_view>> views;
