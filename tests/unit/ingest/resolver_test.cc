@@ -363,6 +363,46 @@ TEST_F(ResolverTest, AliasesThatAreNotSeenAnyMoreAreForgotten) {
   EXPECT_EQ(Values(plan, now + 2).size(), 1000u);
 }
 
+// One series with two histograms, behind a float of its own.
+SampleBatch HistogramBatch(const std::vector<Label>& labels, std::vector<int64_t> times) {
+  BatchBuilder builder;
+  builder.Add(labels, {{times[0] - 1000, 1}});
+  SampleBatch batch = builder.Take();
+  for (const int64_t t : times) {
+    batch.histograms.push_back({t, 0, std::make_shared<const FloatHistogram>()});
+  }
+  batch.series[0].histogram_count = static_cast<uint32_t>(times.size());
+  return batch;
+}
+
+TEST_F(ResolverTest, HistogramsAreCountedApart) {
+  Plan("up");
+  IngestOutcome outcome = resolver_.Apply(HistogramBatch(Up(1), {kNow, kNow + 1000}), "s", kNow);
+  EXPECT_EQ(outcome.written, 3u);
+  EXPECT_EQ(outcome.histograms, 2u);
+  EXPECT_EQ(resolver_.newest_ms(), kNow + 1000);
+  // A series that no rule reads.
+  outcome = resolver_.Apply(HistogramBatch({{"__name__", "down"}}, {kNow}), "s", kNow);
+  EXPECT_EQ(outcome.written, 2u);
+  EXPECT_EQ(outcome.histograms, 1u);
+  EXPECT_EQ(resolver_.stats().ignored, 2u);
+  // Too far ahead.
+  outcome = resolver_.Apply(HistogramBatch(Up(1), {kNow + 3600000}), "s", kNow);
+  EXPECT_EQ(outcome.rejected, 2u);
+  EXPECT_EQ(outcome.histograms, 0u);
+}
+
+TEST_F(ResolverTest, TheFirstInvalidSeriesIsNamedEveryTime) {
+  Plan("up");
+  for (int i = 0; i < 2; ++i) {
+    builder_.Add({{"job", "a"}}, {{kNow, 1}}).Add({{"job", ""}}, {{kNow, 1}});
+    const IngestOutcome outcome = Apply(builder_);
+    EXPECT_EQ(outcome.invalid_series, 2u);
+    EXPECT_EQ(outcome.first_invalid, "no metric name: series {job=\"a\"}");
+  }
+  EXPECT_EQ(Invalid(InvalidReason::kNoMetricName), 2u);  // counted when parsed
+}
+
 // Whatever the order, repetition and churn, every sample reaches the series of its labels: compared to a plain map.
 TEST_F(ResolverTest, RandomStreamsAgreeWithAMap) {
   const engine::PlanId plan = Plan("up");
