@@ -9,11 +9,6 @@
 namespace weir::rules {
 namespace {
 
-// An alert and a template see a native histogram as the value 0, as in Prometheus.
-double ValueOf(const engine::VectorView& view, size_t slot) {
-  return view.histogram(slot) == nullptr ? view.value(slot) : 0;
-}
-
 constexpr std::string_view kAlertsName = "ALERTS";
 constexpr std::string_view kAlertsForStateName = "ALERTS_FOR_STATE";
 constexpr std::string_view kAlertStateLabel = "alertstate";
@@ -135,8 +130,8 @@ Result<std::vector<tmpl::QueryResult>> AlertingRule::ReadQuery(const engine::Eva
     case promql::ValueType::kVector:
       for (size_t slot = 0; slot < evaluation.vector.size(); ++slot) {
         if (evaluation.vector.present(slot)) {
-          results.push_back({environment_->engine->labels().ToLabels(evaluation.vector.labels(slot)),
-                             ValueOf(evaluation.vector, slot)});
+          results.push_back(
+              {environment_->engine->labels().ToLabels(evaluation.vector.labels(slot)), evaluation.vector.value(slot)});
         }
       }
       return results;
@@ -207,7 +202,7 @@ Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_m
           kept.identity = IdentityOf(kept.element, 0, slot_ms);
         }
       }
-      elements_.push_back({kept.identity, kept.element, ValueOf(view, slot)});
+      elements_.push_back({kept.identity, kept.element, view.value(slot)});
     }
   } else {
     return InvalidError("rule result is not a vector or scalar");
