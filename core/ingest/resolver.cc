@@ -338,7 +338,10 @@ struct Resolver::Impl {
     for (uint32_t i = series.first_histogram; i < series.first_histogram + series.histogram_count; ++i) {
       const HistogramSample& sample = batch.histograms[i];
       if (Admit(series, sample.t, outcome)) {
-        const AppendOutcome appended = engine.AppendHistogram(id, sample.t, sample.h, sample.start_ms);
+        // The engine knows one stale marker, a float's, for series of both kinds.
+        const AppendOutcome appended = IsStaleNaN(sample.h->sum)
+                                           ? engine.Append(id, sample.t, StaleNaN(), sample.start_ms)
+                                           : engine.AppendHistogram(id, sample.t, sample.h, sample.start_ms);
         outcome->histograms += appended == AppendOutcome::kOk || appended == AppendOutcome::kDuplicateSame ? 1 : 0;
         Note(series, sample.t, appended, outcome);
       }

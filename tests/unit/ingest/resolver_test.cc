@@ -392,6 +392,43 @@ TEST_F(ResolverTest, HistogramsAreCountedApart) {
   EXPECT_EQ(outcome.histograms, 0u);
 }
 
+TEST_F(ResolverTest, HistogramsAreEvaluatedUntilTheyAreStale) {
+  const engine::PlanId plan = Plan("up");
+  FloatHistogram h;
+  h.count = 3;
+  h.sum = 4;
+  SampleBatch batch = HistogramBatch(Up(1), {kNow, kNow + 15000});
+  batch.histograms[0].h = std::make_shared<const FloatHistogram>(h);
+  h.sum = StaleNaN();
+  h.count = 0;
+  batch.histograms[1].h = std::make_shared<const FloatHistogram>(h);
+  EXPECT_EQ(resolver_.Apply(batch, "s", kNow).histograms, 2u);
+  EXPECT_EQ(resolver_.Apply(batch, "s", kNow).rejected, 2u);  // the float and the histogram are out of order by now
+  const engine::VectorView view = engine_.Evaluate(plan, kNow).vector;
+  ASSERT_TRUE(view.size() == 1 && view.present(0));
+  ASSERT_NE(view.histogram(0), nullptr);
+  EXPECT_EQ(view.histogram(0)->count, 3);
+  const engine::VectorView stale = engine_.Evaluate(plan, kNow + 15000).vector;
+  EXPECT_FALSE(stale.size() == 1 && stale.present(0));
+}
+
+TEST_F(ResolverTest, StartTimesReachTheirSamples) {
+  engine::Engine engine(engine::Options{.use_start_timestamps = true});
+  const promql::ParseOutcome parsed = promql::ParseExpr("resets(up[1m])");
+  engine::Grid grid;
+  grid.interval_ms = 15000;
+  const Result<engine::PlanId> plan = engine.AddPlan(*parsed.expr, grid);
+  ASSERT_TRUE(plan.ok());
+  Resolver resolver(&engine);
+  builder_.Add(Up(1), {{kNow - 15000, 1}, {kNow, 2}});  // the second began anew, though it is larger
+  SampleBatch batch = builder_.Take();
+  batch.start_times = {0, kNow - 5000};
+  resolver.Apply(batch, "s", kNow);
+  const engine::VectorView view = engine.Evaluate(*plan, kNow).vector;
+  ASSERT_TRUE(view.size() == 1 && view.present(0));
+  EXPECT_EQ(view.value(0), 1);
+}
+
 TEST_F(ResolverTest, TheFirstInvalidSeriesIsNamedEveryTime) {
   Plan("up");
   for (int i = 0; i < 2; ++i) {
