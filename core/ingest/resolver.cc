@@ -335,6 +335,14 @@ struct Resolver::Impl {
         Note(series, sample.t, engine.Append(id, sample.t, sample.v, starts == nullptr ? 0 : starts[i]), outcome);
       }
     }
+    if (series.histogram_count > 0) {
+      AppendHistograms(batch, series, id, outcome);
+    }
+  }
+
+  // Out of the way of floats.
+  [[gnu::noinline]] void AppendHistograms(const SampleBatch& batch, const SampleBatch::Series& series, SeriesId id,
+                                          IngestOutcome* outcome) {
     for (uint32_t i = series.first_histogram; i < series.first_histogram + series.histogram_count; ++i) {
       const HistogramSample& sample = batch.histograms[i];
       if (Admit(series, sample.t, outcome)) {
@@ -391,6 +399,13 @@ struct Resolver::Impl {
     for (uint32_t i = series.first; i < series.first + series.count; ++i) {
       PassOne(series, batch.samples[i].t, mark, outcome);
     }
+    if (series.histogram_count > 0) {
+      PassHistograms(batch, series, mark, outcome);
+    }
+  }
+
+  [[gnu::noinline]] void PassHistograms(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark,
+                                        IngestOutcome* outcome) {
     for (uint32_t i = series.first_histogram; i < series.first_histogram + series.histogram_count; ++i) {
       outcome->histograms += mark == kLimited ? 0 : 1;
       PassOne(series, batch.histograms[i].t, mark, outcome);

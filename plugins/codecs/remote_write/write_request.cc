@@ -3,6 +3,7 @@
 #include <snappy.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "plugins/codecs/remote_write/histogram_message.h"
 #include "plugins/codecs/remote_write/request_v2.h"
@@ -168,7 +169,8 @@ class Skimmer {
     return end;
   }
 
-  const char* OneHistogram(const char* p, const char* const end) {
+  // Out of the way of samples, which are what most requests hold.
+  [[gnu::noinline]] const char* OneHistogram(const char* p, const char* const end) {
     plugin::HistogramSample sample;
     if (!histogram_reader_.Read(p, end, &sample, &invalid_)) {
       return nullptr;
@@ -186,21 +188,19 @@ class Skimmer {
   struct Mark {
     size_t samples = 0;
     size_t histograms = 0;
-    uint64_t histogram_bytes = 0;
   };
-  Mark Begin() {
-    refused_ = 0;
-    return {batch_.samples.size(), batch_.histograms.size(), batch_.histogram_bytes};
-  }
+  Mark Begin() const { return {batch_.samples.size(), batch_.histograms.size()}; }
   void Back(const Mark& mark) {
     batch_.samples.resize(mark.samples);
-    batch_.histograms.resize(mark.histograms);
-    batch_.histogram_bytes = mark.histogram_bytes;
+    for (; batch_.histograms.size() > mark.histograms; batch_.histograms.pop_back()) {
+      batch_.histogram_bytes -= HistogramBytes(*batch_.histograms.back().h);
+    }
+    refused_ = 0;
   }
 
   void Add(std::string_view labels, const Mark& mark) {
     if (refused_ > 0) {
-      NoteBadHistograms(labels, refused_, first_refused_, &batch_);
+      NoteBadHistograms(labels, std::exchange(refused_, 0), first_refused_, &batch_);
     }
     const size_t count = batch_.samples.size() - mark.samples;
     const size_t histogram_count = batch_.histograms.size() - mark.histograms;
