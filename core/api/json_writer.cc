@@ -1,6 +1,7 @@
 #include "core/api/json_writer.h"
 
 #include "core/model/duration.h"
+#include "core/model/histogram_buckets.h"
 
 #include <cmath>
 #include <cstdio>
@@ -130,6 +131,32 @@ JsonWriter& JsonWriter::Object(const Labels& labels) {
   BeginObject();
   for (const Label& label : labels) {
     Field(label.name, label.value);
+  }
+  return EndObject();
+}
+
+JsonWriter& JsonWriter::Histogram(const FloatHistogram& h) {
+  BeginObject();
+  Field("count", FormatSampleValue(h.count));
+  Field("sum", FormatSampleValue(h.sum));
+  bool any = false;
+  for (BucketIterator it(h, BucketOrder::kAscending); it.Next();) {
+    const Bucket& bucket = it.bucket();
+    if (bucket.count == 0) {
+      continue;
+    }
+    if (!any) {
+      any = true;
+      Key("buckets").BeginArray();
+    }
+    BeginArray().Integer(BoundsCode(bucket));
+    for (const double v : {bucket.lower, bucket.upper, bucket.count}) {
+      String(FormatSampleValue(v));
+    }
+    EndArray();
+  }
+  if (any) {
+    EndArray();
   }
   return EndObject();
 }

@@ -2,6 +2,7 @@
 // Writes JSON into a string, in the order it is called. Commas and quotes are its business; nesting is the caller's.
 // Numbers are written as Prometheus writes them.
 
+#include "core/model/histogram.h"
 #include "core/model/labels.h"
 
 #include <cstdint>
@@ -25,6 +26,8 @@ class JsonWriter {
   JsonWriter& Timestamp(int64_t ms);
   // {"name":"value",…}
   JsonWriter& Object(const Labels& labels);
+  // {"count":"5","sum":"7.5","buckets":[[0,"1","2","5"]]}, populated buckets in ascending order; without the key if there is none.
+  JsonWriter& Histogram(const FloatHistogram& h);
 
   JsonWriter& Field(std::string_view key, std::string_view text) { return Key(key).String(text); }
 

@@ -58,8 +58,12 @@ bool WriteVector(JsonWriter& json, const engine::Evaluation& evaluation, const L
       truncated = true;
       return;
     }
-    json.BeginObject().Key("metric").Object(labels.ToLabels(evaluation.vector.labels(slot))).Key("value");
-    WriteSample(json, t_ms, evaluation.vector.value(slot));
+    json.BeginObject().Key("metric").Object(labels.ToLabels(evaluation.vector.labels(slot)));
+    if (const HistogramRef h = evaluation.vector.histogram(slot); h != nullptr) {
+      json.Key("histogram").BeginArray().Timestamp(t_ms).Histogram(*h).EndArray();
+    } else {
+      WriteSample(json.Key("value"), t_ms, evaluation.vector.value(slot));
+    }
     json.EndObject();
     ++written;
   };

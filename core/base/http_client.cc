@@ -19,6 +19,7 @@ namespace {
 constexpr int kPollMs = 1000;
 constexpr int64_t kConnectTimeoutMsMax = 10000;
 constexpr uint64_t kSecretBytesMax = 1 << 20;
+constexpr size_t kHeadersMax = 64;
 
 struct Exchange {
   const HttpClientRequest* request = nullptr;
@@ -38,18 +39,23 @@ size_t OnBody(char* data, size_t size, size_t count, void* user) {
 }
 
 size_t OnHeader(char* data, size_t size, size_t count, void* user) {
-  auto* exchange = static_cast<Exchange*>(user);
+  HttpClientResponse& response = *static_cast<Exchange*>(user)->response;
   const std::string_view line(data, size * count);
-  static constexpr std::string_view kName = "retry-after:";
-  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
-  if (line.size() > kName.size() &&
-      std::equal(kName.begin(), kName.end(), line.begin(), [&](char b, char a) { return same(a, b); })) {
-    std::string_view value = line.substr(kName.size());
-    const size_t first = value.find_first_not_of(" \t");
+  const size_t colon = line.find(':');
+  if (line.substr(0, 5) == "HTTP/") {  // an answer begins; what came before was an interim one
+    response.headers.clear();
+  } else if (colon != std::string_view::npos && response.headers.size() < kHeadersMax) {
+    std::string name(line.substr(0, colon));
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string_view value = line.substr(colon + 1);
+    const size_t first = value.find_first_not_of(" \t\r\n");
     const size_t last = value.find_last_not_of(" \t\r\n");
-    exchange->response->retry_after = first == std::string_view::npos || last == std::string_view::npos
-                                          ? std::string()
-                                          : std::string(value.substr(first, last - first + 1));
+    response.headers.emplace_back(std::move(name),
+                                  first == std::string_view::npos ? "" : value.substr(first, last - first + 1));
+    if (response.headers.back().first == "retry-after") {
+      response.retry_after = response.headers.back().second;
+    }
   }
   return size * count;
 }
@@ -216,6 +222,12 @@ struct HttpClient::Impl {
   CURLM* multi = nullptr;  // its connection cache keeps connections alive between requests
   std::atomic<bool> cancelled{false};
 };
+
+std::string_view HttpClientResponse::Header(std::string_view lower_case_name) const {
+  const auto found =
+      std::find_if(headers.begin(), headers.end(), [&](const auto& header) { return header.first == lower_case_name; });
+  return found == headers.end() ? std::string_view() : std::string_view(found->second);
+}
 
 HttpClient::HttpClient(HttpClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 HttpClient::~HttpClient() = default;

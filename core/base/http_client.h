@@ -36,6 +36,9 @@ struct HttpClientResponse {
   std::string body;
   std::string error;  // "connection refused", without secrets
   std::string retry_after;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case; as many as are worth keeping
+
+  std::string_view Header(std::string_view lower_case_name) const;  // "" when absent
 };
 
 class HttpClient {

@@ -207,6 +207,8 @@ class ConfigReader {
     }
     made.name = values.options.String("name");
     made.timeout_ms = values.options.Int("remote_timeout");
+    made.protobuf_message = values.options.String("protobuf_message");
+    made.send_native_histograms = values.options.Bool("send_native_histograms");
     for (const auto& [name, value] : values.options.Map("headers")) {
       CheckHeader(values, node, name);
       made.headers.emplace_back(name, value);
@@ -299,6 +301,7 @@ class ConfigReader {
     config_.parser.binop_fill_modifiers = on("promql-binop-fill-modifiers");
     config_.delayed_name_removal = on("promql-delayed-name-removal");
     config_.use_start_timestamps = on("use-start-timestamps");
+    config_.type_and_unit_labels = on("type-and-unit-labels");
   }
 
   void ReadEvaluation(const Node& node) {

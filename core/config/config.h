@@ -48,6 +48,8 @@ struct RemoteWrite {
   std::vector<std::pair<std::string, std::string>> headers;
   HttpAccess access;
   Relabeler relabel;
+  std::string protobuf_message = "prometheus.WriteRequest";
+  bool send_native_histograms = false;
   // queue_config
   int64_t capacity = 10000;  // UNITS: samples held
   int64_t samples_per_send = 2000;
@@ -120,6 +122,7 @@ struct Config {
   promql::ParserOptions parser;       // what the features mean to the parser
   bool delayed_name_removal = false;
   bool use_start_timestamps = false;
+  bool type_and_unit_labels = false;
   std::vector<PluginInstance> sources;  // without the key: the remote_write receiver
   std::vector<PluginInstance> sinks;
   std::string state_dir;  // resolved; "" = nothing is kept on disk

@@ -143,6 +143,15 @@ constexpr OptionRow kRemoteWriteRows[] = {
     {.name = "headers", .type = kMap, .help = "Headers added to every request."},
     {.name = "bearer_token", .type = kSecret, .help = "Sent as `Authorization: Bearer`."},
     {.name = "bearer_token_file", .type = kString, .help = "File that holds the bearer token."},
+    {.name = "protobuf_message",
+     .type = kEnum,
+     .fallback = "prometheus.WriteRequest",
+     .help = "The message that is sent: that of remote write 1.0 or of 2.0.",
+     .choices = "prometheus.WriteRequest|io.prometheus.write.v2.Request"},
+    {.name = "send_native_histograms",
+     .type = kBool,
+     .fallback = "false",
+     .help = "Whether recorded native histograms are sent; otherwise only floats are."},
 };
 constexpr NestedRow kRemoteWriteNested[] = {
     {"write_relabel_configs", "list of relabel rules for the samples"},
@@ -151,9 +160,7 @@ constexpr NestedRow kRemoteWriteNested[] = {
     {"authorization", "value of the Authorization header"},
     {"tls_config", "certificates"},
 };
-constexpr std::string_view kRemoteWriteNotApplied[] = {"protobuf_message",
-                                                       "send_exemplars",
-                                                       "send_native_histograms",
+constexpr std::string_view kRemoteWriteNotApplied[] = {"send_exemplars",
                                                        "round_robin_dns",
                                                        "metadata_config",
                                                        "oauth2",
@@ -311,7 +318,7 @@ constexpr FeatureRow kFeatures[] = {
     {"promql-delayed-name-removal", true, "metric names are dropped at the end of an expression"},
     {"use-start-timestamps", true, "rates use start timestamps"},
     {"concurrent-rule-eval", false, "results do not depend on it"},
-    {"type-and-unit-labels", false, "needs metadata that does not reach weir"},
+    {"type-and-unit-labels", true, "series of remote write 2.0 get the labels `__type__` and `__unit__`"},
     {"auto-gomaxprocs", false, ""},
     {"auto-gomemlimit", false, ""},
     {"auto-reload-config", false, ""},
@@ -350,7 +357,8 @@ constexpr Section kAlertmanagerSection = {
     kAlertmanagerRows, kAlertmanagerNested, kAlertmanagerNotApplied};
 constexpr Section kStaticConfigSection = {
     "static_configs", "Targets of an Alertmanager configuration.", kStaticConfigRows, kStaticConfigNested, {}};
-constexpr Section kRemoteWriteSection = {"remote_write", "Recorded series and ALERTS go out by remote write 1.0.",
+constexpr Section kRemoteWriteSection = {"remote_write",
+                                         "Recorded series and ALERTS go out by remote write 1.0 or 2.0.",
                                          kRemoteWriteRows, kRemoteWriteNested, kRemoteWriteNotApplied};
 constexpr Section kQueueSection = {"queue_config", "Of a remote_write.", kQueueRows, {}, kQueueNotApplied};
 constexpr Section kRelabelSection = {

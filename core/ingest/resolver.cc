@@ -14,6 +14,7 @@ namespace {
 
 using engine::AppendOutcome;
 using engine::SeriesId;
+using plugin::HistogramSample;
 using plugin::IngestOutcome;
 using plugin::SampleBatch;
 
@@ -143,15 +144,6 @@ class AliasTable {
 };
 
 using LabelViews = std::vector<std::pair<std::string_view, std::string_view>>;
-
-std::string TextOf(const LabelViews& labels) {
-  static constexpr size_t kTextBytesMax = 200;  // of a value; enough to recognise it
-  std::vector<Label> owned;
-  for (const auto& [name, value] : labels) {
-    owned.push_back({std::string(name.substr(0, kTextBytesMax)), std::string(value.substr(0, kTextBytesMax))});
-  }
-  return Labels(std::move(owned)).ToString();
-}
 
 }  // namespace
 
@@ -329,38 +321,68 @@ struct Resolver::Impl {
     if (now_ms - last_log_ms >= kLogEveryMs || last_log_ms > now_ms) {
       last_log_ms = now_ms;
       LogWarn("series skipped: bad labels",
-              {{"reason", std::string(InvalidReasonText(reason))}, {"series", TextOf(views)}});
+              {{"reason", std::string(InvalidReasonText(reason))}, {"series", plugin::LabelsText(views)}});
     }
   }
 
   // --- samples ---
 
   void Append(const SampleBatch& batch, const SampleBatch::Series& series, SeriesId id, IngestOutcome* outcome) {
+    const int64_t* const starts = batch.start_times.empty() ? nullptr : batch.start_times.data();
     for (uint32_t i = series.first; i < series.first + series.count; ++i) {
       const Sample& sample = batch.samples[i];
-      if (sample.t > latest_allowed_ms || sample.t < -kTimeMsMax) {
-        ++stats.too_far_ahead;
-        Reject(series.labels, sample.t, sample.t > 0 ? "sample too far in the future" : "sample time out of range",
-               outcome);
-        continue;
+      if (Admit(series, sample.t, outcome)) {
+        Note(series, sample.t, engine.Append(id, sample.t, sample.v, starts == nullptr ? 0 : starts[i]), outcome);
       }
-      newest_ms = std::max(newest_ms, sample.t);
-      switch (engine.Append(id, sample.t, sample.v)) {
-        case AppendOutcome::kOk:
-          ++outcome->written;
-          break;
-        case AppendOutcome::kDuplicateSame:
-          ++outcome->duplicates;
-          break;
-        case AppendOutcome::kDuplicateConflict:
-          ++stats.conflicts;
-          Reject(series.labels, sample.t, "duplicate sample with another value", outcome);
-          break;
-        case AppendOutcome::kOutOfOrder:
-          ++stats.out_of_order;
-          Reject(series.labels, sample.t, "out of order sample", outcome);
-          break;
+    }
+    if (series.histogram_count > 0) {
+      AppendHistograms(batch, series, id, outcome);
+    }
+  }
+
+  // Out of the way of floats.
+  [[gnu::noinline]] void AppendHistograms(const SampleBatch& batch, const SampleBatch::Series& series, SeriesId id,
+                                          IngestOutcome* outcome) {
+    for (uint32_t i = series.first_histogram; i < series.first_histogram + series.histogram_count; ++i) {
+      const HistogramSample& sample = batch.histograms[i];
+      if (Admit(series, sample.t, outcome)) {
+        // The engine knows one stale marker, a float's, for series of both kinds.
+        const AppendOutcome appended = IsStaleNaN(sample.h->sum)
+                                           ? engine.Append(id, sample.t, StaleNaN(), sample.start_ms)
+                                           : engine.AppendHistogram(id, sample.t, sample.h, sample.start_ms);
+        outcome->histograms += appended == AppendOutcome::kOk || appended == AppendOutcome::kDuplicateSame ? 1 : 0;
+        Note(series, sample.t, appended, outcome);
       }
+    }
+  }
+
+  // RETURNS: whether the time can be taken at all.
+  bool Admit(const SampleBatch::Series& series, int64_t t, IngestOutcome* outcome) {
+    if (t > latest_allowed_ms || t < -kTimeMsMax) {
+      ++stats.too_far_ahead;
+      Reject(series.labels, t, t > 0 ? "sample too far in the future" : "sample time out of range", outcome);
+      return false;
+    }
+    newest_ms = std::max(newest_ms, t);
+    return true;
+  }
+
+  void Note(const SampleBatch::Series& series, int64_t t, AppendOutcome appended, IngestOutcome* outcome) {
+    switch (appended) {
+      case AppendOutcome::kOk:
+        ++outcome->written;
+        break;
+      case AppendOutcome::kDuplicateSame:
+        ++outcome->duplicates;
+        break;
+      case AppendOutcome::kDuplicateConflict:
+        ++stats.conflicts;
+        Reject(series.labels, t, "duplicate sample with another value", outcome);
+        break;
+      case AppendOutcome::kOutOfOrder:
+        ++stats.out_of_order;
+        Reject(series.labels, t, "out of order sample", outcome);
+        break;
     }
   }
 
@@ -368,28 +390,54 @@ struct Resolver::Impl {
   void Pass(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark, IngestOutcome* outcome) {
     if (mark == kInvalid) {
       ++outcome->invalid_series;
-      stats.of_invalid_series += series.count;
+      stats.of_invalid_series += series.count + series.histogram_count;
+      if (outcome->first_invalid.empty()) {
+        outcome->first_invalid = InvalidText(series.labels);
+      }
       return;
     }
     for (uint32_t i = series.first; i < series.first + series.count; ++i) {
-      const int64_t t = batch.samples[i].t;
-      if (t <= latest_allowed_ms && t >= -kTimeMsMax) {
-        newest_ms = std::max(newest_ms, t);
-      }
-      if (mark == kLimited) {
-        ++stats.over_series_limit;
-        Reject(series.labels, t, "series limit reached", outcome);
-      } else {
-        ++stats.ignored;
-        ++outcome->written;
-      }
+      PassOne(series, batch.samples[i].t, mark, outcome);
     }
+    if (series.histogram_count > 0) {
+      PassHistograms(batch, series, mark, outcome);
+    }
+  }
+
+  [[gnu::noinline]] void PassHistograms(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark,
+                                        IngestOutcome* outcome) {
+    for (uint32_t i = series.first_histogram; i < series.first_histogram + series.histogram_count; ++i) {
+      outcome->histograms += mark == kLimited ? 0 : 1;
+      PassOne(series, batch.histograms[i].t, mark, outcome);
+    }
+  }
+
+  void PassOne(const SampleBatch::Series& series, int64_t t, uint32_t mark, IngestOutcome* outcome) {
+    if (t <= latest_allowed_ms && t >= -kTimeMsMax) {
+      newest_ms = std::max(newest_ms, t);
+    }
+    if (mark == kLimited) {
+      ++stats.over_series_limit;
+      Reject(series.labels, t, "series limit reached", outcome);
+    } else {
+      ++stats.ignored;
+      ++outcome->written;
+    }
+  }
+
+  // RETURNS: `no metric name: series {…}`. An alias does not remember its reason.
+  std::string InvalidText(std::string_view block) {
+    InvalidReason reason{};
+    const uint64_t unsorted = stats.unsorted_series;
+    Check(block, &reason);
+    stats.unsorted_series = unsorted;
+    return std::string(InvalidReasonText(reason)) + ": series " + plugin::LabelsText(views);
   }
 
   void Reject(std::string_view block, int64_t t, std::string_view why, IngestOutcome* outcome) {
     ++outcome->rejected;
     if (outcome->first_error.empty() && plugin::DecodeLabels(block, &views).ok()) {
-      outcome->first_error = std::string(why) + ": series " + TextOf(views) + ", t " + std::to_string(t);
+      outcome->first_error = std::string(why) + ": series " + plugin::LabelsText(views) + ", t " + std::to_string(t);
     }
   }
 

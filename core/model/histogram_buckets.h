@@ -23,6 +23,14 @@ struct Bucket {
   double FractionBelow(double v, bool linear) const;
 };
 
+// RETURNS: how Prometheus's JSON says which bounds belong to the bucket: 0 the upper, 1 the lower, 2 none, 3 both.
+inline int BoundsCode(const Bucket& bucket) {
+  if (bucket.lower_inclusive) {
+    return bucket.upper_inclusive ? 3 : 1;
+  }
+  return bucket.upper_inclusive ? 0 : 2;
+}
+
 // RETURNS: the upper bound, in absolute terms, of exponential bucket `index`; of the last bucket the largest double, of the one
 // after it +Inf.
 double ExponentialBound(int64_t index, int32_t schema);

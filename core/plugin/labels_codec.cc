@@ -126,7 +126,9 @@ void SampleBatch::Clear() {
   arena.clear();
   series.clear();
   samples.clear();
-  histograms = 0;
+  start_times.clear();
+  histograms.clear();
+  histogram_bytes = 0;
   bad_records = 0;
   first_error.clear();
 }
@@ -168,6 +170,24 @@ Status DecodeLabels(std::string_view encoded, std::vector<std::pair<std::string_
     }
   }
   return Status();
+}
+
+std::string LabelsText(std::span<const std::pair<std::string_view, std::string_view>> labels) {
+  static constexpr size_t kTextBytesMax = 200;  // of a value; enough to recognise it
+  std::vector<Label> owned;
+  owned.reserve(labels.size());
+  for (const auto& [name, value] : labels) {
+    owned.push_back({std::string(name.substr(0, kTextBytesMax)), std::string(value.substr(0, kTextBytesMax))});
+  }
+  return Labels(std::move(owned)).ToString();
+}
+
+std::string LabelsText(std::string_view encoded) {
+  std::vector<std::pair<std::string_view, std::string_view>> labels;
+  if (!DecodeLabels(encoded, &labels).ok()) {
+    labels.pop_back();
+  }
+  return LabelsText(labels);
 }
 
 }  // namespace weir::plugin

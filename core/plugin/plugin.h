@@ -16,6 +16,7 @@
 #include "core/base/http_server.h"
 #include "core/base/metrics.h"
 #include "core/base/status.h"
+#include "core/model/histogram.h"
 #include "core/model/labels.h"
 #include "core/model/sample.h"
 #include "core/plugin/options.h"
@@ -23,6 +24,14 @@
 namespace weir::plugin {
 
 // --- samples in -------------------------------------------------------------------------------------------------
+
+// One native histogram at a time. UNITS: milliseconds. `h` is never null and valid (model/histogram.h); a stale marker is a
+// histogram whose sum is StaleNaN().
+struct HistogramSample {
+  int64_t t = 0;
+  int64_t start_ms = 0;  // when its counts began; 0: unknown
+  HistogramRef h;
+};
 
 // What a codec makes of one payload. Label sets stay encoded: `labels` is a run of protobuf fields
 // `0x0a len {0x0a len name 0x12 len value}` (prompb.Label as repeated field 1), the form in which remote write 1.0
@@ -34,15 +43,19 @@ struct SampleBatch {
     uint64_t hash[2] = {0, 0};  // HashLabels(labels)
     uint32_t first = 0;         // index into samples
     uint32_t count = 0;
+    uint32_t first_histogram = 0;  // index into histograms
+    uint32_t histogram_count = 0;
   };
   // Owns the bytes that `labels` points into; never reallocated after the first view is taken. Reserve kArenaBytesMin first:
   // a short string keeps its bytes inside itself, and views into it would not survive a move of the batch.
   std::string arena;
   std::vector<Series> series;
   std::vector<Sample> samples;
-  uint32_t histograms = 0;   // native-histogram samples that were left out: not evaluated by this release
-  uint32_t bad_records = 0;  // parts of the payload that were skipped as malformed
-  std::string first_error;   // of those
+  std::vector<int64_t> start_times;  // of samples, by the same index; 0: unknown; empty when none is known
+  std::vector<HistogramSample> histograms;
+  uint64_t histogram_bytes = 0;  // heap that the histograms hold, about
+  uint32_t bad_records = 0;      // parts of the payload that were skipped as malformed
+  std::string first_error;       // of those
 
   void Clear();
 };
@@ -53,12 +66,18 @@ void HashLabels(std::string_view encoded, uint64_t out[2]);
 void EncodeLabels(std::span<const Label> labels, std::string* out);
 // Decodes a block. ERRORS: kCorrupt; the label rules themselves (sorted, unique, named) are the resolver's to check.
 Status DecodeLabels(std::string_view encoded, std::vector<std::pair<std::string_view, std::string_view>>* out);
+// RETURNS: `name{a="b"}` for messages to people; long names and values are cut.
+std::string LabelsText(std::span<const std::pair<std::string_view, std::string_view>> labels);
+// The same for a block; what cannot be decoded is left out.
+std::string LabelsText(std::string_view encoded);
 
 struct IngestOutcome {
-  uint32_t written = 0;
+  uint32_t written = 0;         // samples, of floats and of histograms
   uint32_t duplicates = 0;      // same time and value: fine
+  uint32_t histograms = 0;      // how many of `written` and `duplicates` are native histograms
   uint32_t rejected = 0;        // out of order, conflicting duplicate, too far in the future, limits
   uint32_t invalid_series = 0;  // bad label sets: skipped
+  std::string first_invalid;    // of those, `no metric name: series {…}`
   bool overloaded = false;      // not looked at: a limit held it back, ask the sender to retry
   std::string first_error;      // of the rejected, `out of order sample: series foo{…}, t …`
 };
@@ -69,6 +88,8 @@ class SourceHost {
   virtual ~SourceHost() = default;
   virtual const Clock& clock() const = 0;
   virtual MetricRegistry& metrics() = 0;
+  // RETURNS: whether series get the labels __type__ and __unit__ where a source knows them (feature type-and-unit-labels).
+  virtual bool type_and_unit_labels() const { return false; }
   // Queues one batch. `stream` names the ordered stream it belongs to (a sender, a partition): watermarks and arrival-order
   // prediction are kept per stream. `done` is called once on the engine's thread and must not block.
   // RETURNS: false when the queue is full: the batch was not taken, back off (HTTP: 429/503; Kafka: pause).
@@ -114,7 +135,9 @@ class Codec {
 struct ResultSample {
   std::shared_ptr<const Labels> labels;  // shared: the same slot sends the same labels every tick
   int64_t t = 0;
-  double v = 0;  // may be a stale marker
+  double v = 0;          // may be a stale marker, also of a series of histograms
+  HistogramRef h;        // null: the sample is the float `v`
+  int64_t start_ms = 0;  // when its counts began; 0: unknown
 };
 
 // The recorded samples (and ALERTS series) of one group's tick, external labels not yet added.

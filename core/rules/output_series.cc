@@ -69,13 +69,13 @@ OutputSeries::Index OutputSeries::Find(Labels labels) {
   return index;
 }
 
-bool OutputSeries::Add(Index index, double v) {
+bool OutputSeries::Add(Index index, double v, HistogramRef h) {
   Entry& entry = entries_[index];
   if (entry.added == epoch_) {
     return false;
   }
   entry.added = epoch_;
-  pending_.push_back({index, v});
+  pending_.push_back({index, v, std::move(h)});
   return true;
 }
 
@@ -98,14 +98,15 @@ void OutputSeries::WriteStale(Entry& entry, int64_t t_ms, std::vector<plugin::Re
 Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emitted) {
   Status refused;
   returned_.clear();
-  for (const Pending& sample : pending_) {
+  for (Pending& sample : pending_) {
     Entry& entry = entries_[sample.index];
     const engine::SeriesId series = SeriesOf(entry);
     if (series == engine::kNoSeries) {
       refused = LimitError("the limit of series is reached: " + entry.labels->ToString());
       continue;
     }
-    const engine::AppendOutcome outcome = engine_->Append(series, t_ms, sample.v);
+    const engine::AppendOutcome outcome = sample.h == nullptr ? engine_->Append(series, t_ms, sample.v)
+                                                              : engine_->AppendHistogram(series, t_ms, sample.h);
     if (Status status = RefusalStatus(outcome); !status.ok()) {
       refused = std::move(status);
       continue;
@@ -113,7 +114,7 @@ Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emi
     entry.returned = epoch_;
     returned_.push_back(sample.index);
     if (emitted != nullptr && outcome == engine::AppendOutcome::kOk) {
-      emitted->push_back({entry.labels, t_ms, sample.v});
+      emitted->push_back({entry.labels, t_ms, sample.v, std::move(sample.h)});
     }
   }
   for (const Index index : previous_) {

@@ -6,6 +6,7 @@
 
 #include "core/base/status.h"
 #include "core/engine/engine.h"
+#include "core/model/histogram.h"
 #include "core/model/labels.h"
 #include "core/plugin/plugin.h"
 
@@ -28,8 +29,9 @@ class OutputSeries {
   uint64_t generation() const { return generation_; }
   // RETURNS: the index of the series with these labels, made if new.
   Index Find(Labels labels);
-  // Gathers a sample. RETURNS: false when this evaluation has a sample for the series already.
-  bool Add(Index index, double v);
+  // Gathers a sample: the histogram when there is one, else the float. RETURNS: false when this evaluation has a sample for the
+  // series already.
+  bool Add(Index index, double v, HistogramRef h = nullptr);
   size_t added() const { return pending_.size(); }
   // Appends what was gathered at `t_ms`, then stale markers for what has vanished. What was stored is added to
   // `emitted` (if not null). RETURNS: the last refusal of a sample; the others are stored all the same.
@@ -50,6 +52,7 @@ class OutputSeries {
   struct Pending {
     Index index;
     double v;
+    HistogramRef h;
   };
 
   engine::SeriesId SeriesOf(Entry& entry);

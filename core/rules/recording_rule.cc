@@ -35,7 +35,7 @@ Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
       if (slots_[slot] == OutputSeries::kNoIndex) {
         slots_[slot] = OutputOf(environment_->engine->labels().ToLabels(view.labels(slot)));
       }
-      if (!outputs_.Add(slots_[slot], view.value(slot))) {
+      if (!outputs_.Add(slots_[slot], view.value(slot), view.histogram(slot))) {
         return InvalidError("vector contains metrics with the same labelset after applying rule labels");
       }
     }

@@ -7,7 +7,8 @@ namespace weir::runtime {
 
 size_t BatchBytes(const plugin::SampleBatch& batch) {
   return batch.arena.capacity() + batch.series.capacity() * sizeof(plugin::SampleBatch::Series) +
-         batch.samples.capacity() * sizeof(Sample);
+         batch.samples.capacity() * sizeof(Sample) + batch.start_times.capacity() * sizeof(int64_t) +
+         batch.histograms.capacity() * sizeof(plugin::HistogramSample) + batch.histogram_bytes;
 }
 
 bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms,

@@ -195,11 +195,17 @@ plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_vi
   uint64_t late = 0;
   uint64_t ahead = 0;
   const int64_t ahead_ms = past ? INT64_MAX : arrived_ms + options_.watermarks.ahead_max_ms;
+  const auto look = [&](int64_t t) {
+    oldest = std::min(oldest, t);
+    newest = std::max(newest, t);
+    late += t <= last_tick_ms_ ? 1 : 0;
+    ahead += t > ahead_ms ? 1 : 0;
+  };
   for (const Sample& sample : batch.samples) {
-    oldest = std::min(oldest, sample.t);
-    newest = std::max(newest, sample.t);
-    late += sample.t <= last_tick_ms_ ? 1 : 0;
-    ahead += sample.t > ahead_ms ? 1 : 0;
+    look(sample.t);
+  }
+  for (const plugin::HistogramSample& sample : batch.histograms) {
+    look(sample.t);
   }
   if (late > 0) {
     metrics_->late.Add(late);

@@ -61,7 +61,7 @@ void SinkInstance::OnSamples(const std::shared_ptr<const plugin::SampleResults>&
   changed->samples.reserve(results->samples.size());
   for (const plugin::ResultSample& sample : results->samples) {
     if (std::shared_ptr<const Labels> labels = Relabel(sample.labels); labels != nullptr) {
-      changed->samples.push_back({std::move(labels), sample.t, sample.v});
+      changed->samples.push_back({std::move(labels), sample.t, sample.v, sample.h, sample.start_ms});
     }
   }
   if (!changed->samples.empty()) {
@@ -98,6 +98,7 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
       queue_(settings_.queue),
       http_(std::make_unique<HttpServer>(
           HttpServerOptions{.listen = settings_.listen, .body_bytes_max = settings_.body_bytes_max})),
+      type_and_unit_labels_(settings_.type_and_unit_labels),
       steps_back_(registry.GetCounter("weir_clock_steps_back_total",
                                       "Times the wall clock stepped back; time went on regardless.")),
       refused_batches_(

@@ -109,6 +109,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
 
  private:
   // SourceHost
+  bool type_and_unit_labels() const override { return type_and_unit_labels_; }
   bool Submit(plugin::SampleBatch&& batch, std::string_view stream,
               std::function<void(const plugin::IngestOutcome&)> done) override;
   void AdvanceStream(std::string_view stream, int64_t t_ms) override;
@@ -149,6 +150,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   std::atomic<bool> catching_up_{false};
   std::atomic<int64_t> history_ms_{0};
   bool started_ = false;
+  const bool type_and_unit_labels_;
   int64_t start_ms_ = 0;
 
   // the wall clock made monotonic; engine's thread

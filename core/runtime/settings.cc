@@ -86,6 +86,8 @@ Result<SinkSpec> RemoteWriteSink(const config::RemoteWrite& remote) {
   options.SetAccess(remote.access, remote.headers);
   options.Set("queue_samples_max", std::to_string(remote.capacity * kShardsMax));
   options.Set("max_samples_per_send", std::to_string(remote.samples_per_send));
+  options.Set("protobuf_message", remote.protobuf_message);
+  options.Set("send_native_histograms", remote.send_native_histograms ? "true" : "false");
   options.SetMs("min_backoff", remote.min_backoff_ms);
   options.SetMs("max_backoff", remote.max_backoff_ms);
   SinkSpec spec;
@@ -213,7 +215,8 @@ std::string FixedKey(const Settings& settings) {
   std::string key = settings.listen + '\0' + std::to_string(settings.body_bytes_max) + '\0' +
                     std::to_string(settings.queue.batches) + '\0' +
                     std::to_string(settings.pipeline.engine.series_max) + '\0' +
-                    std::to_string(settings.pipeline.engine.lookback_ms);
+                    std::to_string(settings.pipeline.engine.lookback_ms) + '\0' +
+                    (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
   for (const SourceSpec& source : settings.sources) {
     key += '\0' + source.name + '\0' + KeyOf(source.options);
   }
@@ -253,6 +256,7 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
       settings.rules.groups.push_back(DefineGroup(group, config));
     }
   }
+  settings.type_and_unit_labels = config.type_and_unit_labels;
   settings.listen = overrides.listen.empty() ? config.listen : overrides.listen;
   settings.rules.external_labels = config.external_labels;
   settings.rules.external_url = config.external_url.empty() ? "http://" + settings.listen : config.external_url;

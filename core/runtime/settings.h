@@ -36,6 +36,7 @@ struct Settings {
   Relabeler alert_relabel;  // of every alert, after external labels
   std::vector<SourceSpec> sources;
   std::vector<SinkSpec> sinks;
+  bool type_and_unit_labels = false;  // see SourceHost
   QueueLimits queue;
   std::string listen = "127.0.0.1:9797";
   uint64_t body_bytes_max = 32ULL << 20;

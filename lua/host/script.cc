@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/model/histogram_buckets.h"
 #include "core/plugin/options.h"
 #include "lua/host/api.h"
 #include "lua/host/state.h"
@@ -210,7 +211,28 @@ void PushAlert(lua_State* lua, const plugin::Alert& alert, const Delivery& deliv
   SetText(lua, "fingerprint", fingerprint);
 }
 
-// {group, tick, id, attempt, [1] = {name, labels, t, value, stale}, …}
+// {count, sum, buckets = {{lower, upper, count}, …}}, populated buckets in ascending order
+void PushHistogram(lua_State* lua, const FloatHistogram& h) {
+  lua_createtable(lua, 0, 3);
+  SetNumber(lua, "count", h.count);
+  SetNumber(lua, "sum", h.sum);
+  lua_newtable(lua);
+  int n = 0;
+  for (BucketIterator it(h, BucketOrder::kAscending); it.Next();) {
+    const Bucket& bucket = it.bucket();
+    if (bucket.count == 0) {
+      continue;
+    }
+    lua_createtable(lua, 0, 3);
+    SetNumber(lua, "lower", bucket.lower);
+    SetNumber(lua, "upper", bucket.upper);
+    SetNumber(lua, "count", bucket.count);
+    lua_rawseti(lua, -2, ++n);
+  }
+  lua_setfield(lua, -2, "buckets");
+}
+
+// {group, tick, id, attempt, [1] = {name, labels, t, value or histogram, stale}, …}
 void PushSamples(lua_State* lua, const plugin::SampleResults& results, size_t first, size_t count,
                  const Delivery& delivery) {
   lua_createtable(lua, static_cast<int>(count), 4);
@@ -225,8 +247,13 @@ void PushSamples(lua_State* lua, const plugin::SampleResults& results, size_t fi
     PushLabels(lua, *sample.labels);
     lua_setfield(lua, -2, "labels");
     SetNumber(lua, "t", static_cast<double>(sample.t) / 1000);
-    const bool stale = IsStaleNaN(sample.v);
-    SetNumber(lua, "value", stale ? NormalNaN() : sample.v);
+    const bool stale = sample.h == nullptr && IsStaleNaN(sample.v);
+    if (sample.h != nullptr) {
+      PushHistogram(lua, *sample.h);
+      lua_setfield(lua, -2, "histogram");
+    } else {
+      SetNumber(lua, "value", stale ? NormalNaN() : sample.v);
+    }
     lua_pushboolean(lua, stale ? 1 : 0);
     lua_setfield(lua, -2, "stale");
     lua_rawseti(lua, -2, static_cast<int>(i + 1));

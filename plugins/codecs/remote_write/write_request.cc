@@ -3,12 +3,19 @@
 #include <snappy.h>
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
+
+#include "plugins/codecs/remote_write/histogram_message.h"
+#include "plugins/codecs/remote_write/request_v2.h"
+#include "plugins/codecs/remote_write/wire.h"
 
 namespace weir::remote_write {
 namespace {
 
 using plugin::SampleBatch;
+using wire::ReadLength;
+using wire::ReadTag;
+using wire::SkipValue;
 
 // Tags of prompb: field number << 3 | wire type.
 constexpr unsigned char kTimeSeriesTag = 0x0a;  // WriteRequest.timeseries = 1
@@ -17,53 +24,15 @@ constexpr unsigned char kSampleTag = 0x12;      // TimeSeries.samples = 2
 constexpr unsigned char kHistogramTag = 0x22;   // TimeSeries.histograms = 4
 constexpr unsigned char kValueTag = 0x09;       // Sample.value = 1, double
 constexpr unsigned char kTimestampTag = 0x10;   // Sample.timestamp = 2, int64
-constexpr size_t kSeriesBytesGuess = 160;       // for the first reservation only
-
-// RETURNS: the byte after the varint, or nullptr when it is damaged.
-inline const char* ReadVarint(const char* p, const char* end, uint64_t* out) {
-  if (p < end && static_cast<unsigned char>(*p) < 0x80) {
-    *out = static_cast<unsigned char>(*p);
-    return p + 1;
-  }
-  uint64_t v = 0;
-  for (int shift = 0; shift < 64 && p < end; shift += 7) {
-    const auto byte = static_cast<unsigned char>(*p++);
-    v |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) {
-      *out = v;
-      return p;
-    }
-  }
-  return nullptr;
-}
-
-// Reads a length and checks that as many bytes follow. RETURNS: their first, or nullptr.
-inline const char* ReadLength(const char* p, const char* end, uint64_t* length) {
-  p = ReadVarint(p, end, length);
-  return p != nullptr && *length <= static_cast<uint64_t>(end - p) ? p : nullptr;
-}
-
-// RETURNS: the byte after the value of a field that starts at `p` behind its tag, or nullptr.
-const char* SkipValue(uint64_t tag, const char* p, const char* end) {
-  uint64_t v = 0;
-  switch (tag & 7) {
-    case 0:
-      return ReadVarint(p, end, &v);
-    case 1:
-      return end - p >= 8 ? p + 8 : nullptr;
-    case 2:
-      p = ReadLength(p, end, &v);
-      return p == nullptr ? nullptr : p + v;
-    case 5:
-      return end - p >= 4 ? p + 4 : nullptr;
-    default:
-      return nullptr;
-  }
-}
+constexpr unsigned kTimeSeriesField = 1, kSamplesField = 2, kHistogramsField = 4;
+constexpr unsigned kValueField = 1, kTimestampField = 2, kStartTimestampField = 3;
+constexpr unsigned kV2SymbolsField = 4, kV2TimeSeriesField = 5;                          // Request
+constexpr unsigned kV2LabelsRefsField = 1, kV2SamplesField = 2, kV2HistogramsField = 3;  // its TimeSeries
+constexpr size_t kSeriesBytesGuess = 160;  // for the first reservation only
 
 class Skimmer {
  public:
-  Skimmer(const DecodeLimits& limits, SampleBatch* batch) : limits_(limits), batch_(*batch) {}
+  Skimmer(const DecodeOptions& options, SampleBatch* batch) : options_(options), batch_(*batch) {}
 
   // Skims the message in the batch's arena.
   Status Run() {
@@ -76,8 +45,8 @@ class Skimmer {
       const char* const field = p;
       uint64_t tag = 0;
       uint64_t length = 0;
-      p = ReadVarint(p, end, &tag);
-      if (p == nullptr || (tag >> 3) == 0) {
+      p = ReadTag(p, end, &tag);
+      if (p == nullptr) {
         return Damaged("field", field);
       }
       if (tag != kTimeSeriesTag) {
@@ -92,9 +61,7 @@ class Skimmer {
         return Damaged("series", field);
       }
       p += length;
-      if (batch_.samples.size() > limits_.samples_max) {
-        return LimitError("remote write: more than " + std::to_string(limits_.samples_max) + " samples in one request");
-      }
+      WEIR_RETURN_IF_ERROR(CheckLimits(batch_, options_));
     }
     return Status();
   }
@@ -117,17 +84,15 @@ class Skimmer {
       p += length;
     }
     const std::string_view labels(begin, static_cast<size_t>(p - begin));
-    const size_t first = batch_.samples.size();
-    const uint32_t histograms = batch_.histograms;
+    const Mark mark = Begin();
     while (p < end) {
       uint64_t tag = 0;
-      p = ReadVarint(p, end, &tag);
-      if (p == nullptr || (tag >> 3) == 0) {
+      p = ReadTag(p, end, &tag);
+      if (p == nullptr) {
         return false;
       }
       if (tag == kLabelTag) {
-        batch_.samples.resize(first);
-        batch_.histograms = histograms;
+        Back(mark);
         return ScatteredSeries(begin, end);
       }
       p = OtherField(tag, p, end);
@@ -135,20 +100,20 @@ class Skimmer {
         return false;
       }
     }
-    Add(labels, first);
+    Add(labels, mark);
     return true;
   }
 
   // Label fields that are not one run: they are moved together to the front of the series, over bytes that were read already.
   bool ScatteredSeries(const char* const begin, const char* const end) {
-    const size_t first = batch_.samples.size();
+    const Mark mark = Begin();
     scratch_.clear();
     const char* p = begin;
     while (p < end) {
       const char* const field = p;
       uint64_t tag = 0;
-      p = ReadVarint(p, end, &tag);
-      if (p == nullptr || (tag >> 3) == 0) {
+      p = ReadTag(p, end, &tag);
+      if (p == nullptr) {
         return false;
       }
       p = tag == kLabelTag ? SkipValue(tag, p, end) : OtherField(tag, p, end);
@@ -161,7 +126,7 @@ class Skimmer {
     }
     char* const front = batch_.arena.data() + (begin - begin_);
     std::copy(scratch_.begin(), scratch_.end(), front);
-    Add(std::string_view(front, scratch_.size()), first);
+    Add(std::string_view(front, scratch_.size()), mark);
     return true;
   }
 
@@ -172,7 +137,9 @@ class Skimmer {
       return p == nullptr ? nullptr : OneSample(p, p + length);
     }
     if (tag == kHistogramTag) {
-      ++batch_.histograms;
+      uint64_t length = 0;
+      p = ReadLength(p, end, &length);
+      return p == nullptr ? nullptr : OneHistogram(p, p + length);
     }
     return SkipValue(tag, p, end);
   }
@@ -181,16 +148,15 @@ class Skimmer {
     Sample sample;
     while (p < end) {
       uint64_t tag = 0;
-      p = ReadVarint(p, end, &tag);
-      if (p == nullptr || (tag >> 3) == 0) {
+      p = ReadTag(p, end, &tag);
+      if (p == nullptr) {
         return nullptr;
       }
-      if (tag == kValueTag && end - p >= 8) {
-        std::memcpy(&sample.v, p, 8);
-        p += 8;
+      if (tag == kValueTag) {
+        p = wire::ReadDouble(p, end, &sample.v);
       } else if (tag == kTimestampTag) {
         uint64_t t = 0;
-        p = ReadVarint(p, end, &t);
+        p = wire::ReadVarint(p, end, &t);
         sample.t = static_cast<int64_t>(t);
       } else {
         p = SkipValue(tag, p, end);
@@ -203,101 +169,238 @@ class Skimmer {
     return end;
   }
 
-  void Add(std::string_view labels, size_t first) {
-    const size_t count = batch_.samples.size() - first;
-    if (count == 0) {  // only exemplars or histograms
+  // Out of the way of samples, which are what most requests hold.
+  [[gnu::noinline]] const char* OneHistogram(const char* p, const char* const end) {
+    plugin::HistogramSample sample;
+    if (!histogram_reader_.Read(p, end, &sample, &invalid_)) {
+      return nullptr;
+    }
+    if (invalid_.empty()) {
+      batch_.histogram_bytes += HistogramBytes(*sample.h);
+      batch_.histograms.push_back(std::move(sample));
+    } else if (refused_++ == 0) {
+      first_refused_ = "t " + std::to_string(sample.t) + ": " + invalid_;
+    }
+    return end;
+  }
+
+  // How far the batch was filled when a series began.
+  struct Mark {
+    size_t samples = 0;
+    size_t histograms = 0;
+  };
+  Mark Begin() const { return {batch_.samples.size(), batch_.histograms.size()}; }
+  void Back(const Mark& mark) {
+    batch_.samples.resize(mark.samples);
+    for (; batch_.histograms.size() > mark.histograms; batch_.histograms.pop_back()) {
+      batch_.histogram_bytes -= HistogramBytes(*batch_.histograms.back().h);
+    }
+    refused_ = 0;
+  }
+
+  void Add(std::string_view labels, const Mark& mark) {
+    if (refused_ > 0) {
+      NoteBadHistograms(labels, std::exchange(refused_, 0), first_refused_, &batch_);
+    }
+    const size_t count = batch_.samples.size() - mark.samples;
+    const size_t histogram_count = batch_.histograms.size() - mark.histograms;
+    if (count + histogram_count == 0) {  // only exemplars
       return;
     }
     SampleBatch::Series& series = batch_.series.emplace_back();
     series.labels = labels;
-    series.first = static_cast<uint32_t>(first);
+    series.first = static_cast<uint32_t>(mark.samples);
     series.count = static_cast<uint32_t>(count);
+    series.first_histogram = static_cast<uint32_t>(mark.histograms);
+    series.histogram_count = static_cast<uint32_t>(histogram_count);
     plugin::HashLabels(labels, series.hash);
   }
 
-  const DecodeLimits& limits_;
+  const DecodeOptions& options_;
   SampleBatch& batch_;
   const char* begin_ = nullptr;
   std::string scratch_;
+  HistogramReader histogram_reader_;
+  std::string invalid_;
+  uint32_t refused_ = 0;  // histograms of the series
+  std::string first_refused_;
 };
 
-Status TooLong(uint64_t bytes, const DecodeLimits& limits) {
+Status TooLong(uint64_t bytes, const DecodeOptions& options) {
   return LimitError("remote write: decoded request of " + std::to_string(bytes) +
-                    " bytes is larger than the limit of " + std::to_string(limits.decoded_bytes_max) + " bytes");
+                    " bytes is larger than the limit of " + std::to_string(options.decoded_bytes_max) + " bytes");
 }
 
-Status Skim(const DecodeLimits& limits, SampleBatch* batch) {
-  Status status = Skimmer(limits, batch).Run();
+Status Uncompress(std::string_view payload, const DecodeOptions& options, std::string* out) {
+  size_t bytes = 0;
+  if (!snappy::GetUncompressedLength(payload.data(), payload.size(), &bytes)) {
+    return InvalidError("remote write: body is not a snappy block");
+  }
+  if (bytes > options.decoded_bytes_max) {
+    return TooLong(bytes, options);
+  }
+  out->reserve(SampleBatch::kArenaBytesMin);
+  out->resize(bytes);
+  if (!snappy::RawUncompress(payload.data(), payload.size(), out->data())) {
+    return InvalidError("remote write: damaged snappy block of " + std::to_string(payload.size()) + " bytes");
+  }
+  return Status();
+}
+
+// RETURNS: whether a message is a 2.0 one. Its fields are numbers that 1.0 does not use, and the other way round.
+bool IsV2(std::string_view message) {
+  uint64_t tag = 0;
+  const bool any = ReadTag(message.data(), message.data() + message.size(), &tag) != nullptr;
+  return any && (tag >> 3 == kV2SymbolsField || tag >> 3 == kV2TimeSeriesField);
+}
+
+// Reads the message that stands in the batch's arena.
+Status Skim(const DecodeOptions& options, SampleBatch* batch) {
+  const bool v2 = options.message == Message::kRequestV2 || (options.message == Message::kAuto && IsV2(batch->arena));
+  Status status;
+  if (v2) {
+    const std::string message = std::move(batch->arena);
+    batch->arena = std::string();
+    status = SkimRequestV2(message, options, batch);
+  } else {
+    status = Skimmer(options, batch).Run();
+  }
   if (!status.ok()) {
     batch->Clear();
   }
   return status;
 }
 
-void AppendVarint(uint64_t v, std::string* out) {
-  while (v >= 0x80) {
-    out->push_back(static_cast<char>(v | 0x80));
-    v >>= 7;
-  }
-  out->push_back(static_cast<char>(v));
+std::string Compress(std::string_view message) {
+  std::string block;
+  snappy::Compress(message.data(), message.size(), &block);
+  return block;
 }
 
 }  // namespace
 
-Status DecodeSnappy(std::string_view payload, const DecodeLimits& limits, SampleBatch* batch) {
-  batch->Clear();
-  size_t bytes = 0;
-  if (!snappy::GetUncompressedLength(payload.data(), payload.size(), &bytes)) {
-    return InvalidError("remote write: body is not a snappy block");
+Status CheckLimits(const SampleBatch& batch, const DecodeOptions& options) {
+  const auto beyond = [](uint64_t limit, std::string_view what) {
+    return LimitError("remote write: more than " + std::to_string(limit) + " " + std::string(what) + " in one request");
+  };
+  if (batch.samples.size() + batch.histograms.size() > options.samples_max) {
+    return beyond(options.samples_max, "samples");
   }
-  if (bytes > limits.decoded_bytes_max) {
-    return TooLong(bytes, limits);
+  if (batch.histogram_bytes > options.histogram_bytes_max) {
+    return beyond(options.histogram_bytes_max, "bytes of histograms");
   }
-  batch->arena.reserve(SampleBatch::kArenaBytesMin);
-  batch->arena.resize(bytes);
-  if (!snappy::RawUncompress(payload.data(), payload.size(), batch->arena.data())) {
-    batch->Clear();
-    return InvalidError("remote write: damaged snappy block of " + std::to_string(payload.size()) + " bytes");
-  }
-  return Skim(limits, batch);
+  return Status();
 }
 
-Status DecodePlain(std::string_view payload, const DecodeLimits& limits, SampleBatch* batch) {
+void NoteBadHistograms(std::string_view labels, uint32_t count, const std::string& first, SampleBatch* batch) {
+  batch->bad_records += count;
+  if (batch->first_error.empty()) {
+    batch->first_error = "invalid histogram: series " + plugin::LabelsText(labels) + ", " + first;
+  }
+}
+
+Status DecodeSnappy(std::string_view payload, const DecodeOptions& options, SampleBatch* batch) {
   batch->Clear();
-  if (payload.size() > limits.decoded_bytes_max) {
-    return TooLong(payload.size(), limits);
+  if (Status status = Uncompress(payload, options, &batch->arena); !status.ok()) {
+    batch->Clear();
+    return status;
+  }
+  return Skim(options, batch);
+}
+
+Status DecodePlain(std::string_view payload, const DecodeOptions& options, SampleBatch* batch) {
+  batch->Clear();
+  if (payload.size() > options.decoded_bytes_max) {
+    return TooLong(payload.size(), options);
   }
   batch->arena.reserve(SampleBatch::kArenaBytesMin);
   batch->arena.assign(payload);
-  return Skim(limits, batch);
+  return Skim(options, batch);
 }
 
 bool IsSnappy(std::string_view payload) { return snappy::IsValidCompressedBuffer(payload.data(), payload.size()); }
 
-void WriteRequestBuilder::Add(std::span<const Label> labels, const Sample& sample) {
+// --- 1.0 ----------------------------------------------------------------------------------------------------------
+
+void WriteRequestBuilder::AddSeries(std::span<const Label> labels, unsigned field) {
   series_.clear();
   plugin::EncodeLabels(labels, &series_);
-  std::string fields;
-  fields.push_back(static_cast<char>(kValueTag));
-  char value[8];
-  std::memcpy(value, &sample.v, 8);
-  fields.append(value, 8);
-  fields.push_back(static_cast<char>(kTimestampTag));
-  AppendVarint(static_cast<uint64_t>(sample.t), &fields);
-  series_.push_back(static_cast<char>(kSampleTag));
-  AppendVarint(fields.size(), &series_);
-  series_.append(fields);
-  message_.push_back(static_cast<char>(kTimeSeriesTag));
-  AppendVarint(series_.size(), &message_);
-  message_.append(series_);
+  wire::AppendBytesField(field, fields_, &series_);
+  wire::AppendBytesField(kTimeSeriesField, series_, &message_);
   ++samples_;
 }
 
+void WriteRequestBuilder::Add(std::span<const Label> labels, const Sample& sample) {
+  fields_.clear();
+  wire::AppendDoubleField(kValueField, sample.v, &fields_);
+  wire::AppendVarintField(kTimestampField, static_cast<uint64_t>(sample.t), &fields_);
+  AddSeries(labels, kSamplesField);
+}
+
+void WriteRequestBuilder::Add(std::span<const Label> labels, int64_t t_ms, const FloatHistogram& h) {
+  fields_.clear();
+  AppendHistogramMessage(h, t_ms, 0, &fields_);
+  AddSeries(labels, kHistogramsField);
+}
+
 std::string WriteRequestBuilder::TakeSnappy() {
-  std::string block;
-  snappy::Compress(message_.data(), message_.size(), &block);
+  std::string block = Compress(message_);
   message_.clear();
   samples_ = 0;
+  return block;
+}
+
+// --- 2.0 ----------------------------------------------------------------------------------------------------------
+
+void RequestV2Builder::Clear() {
+  refs_.clear();
+  symbols_.clear();
+  timeseries_.clear();
+  samples_ = 0;
+  RefOf("");  // the first symbol is empty by the rules
+}
+
+uint32_t RequestV2Builder::RefOf(const std::string& text) {
+  const auto [it, added] = refs_.try_emplace(text, static_cast<uint32_t>(refs_.size()));
+  if (added) {
+    wire::AppendBytesField(kV2SymbolsField, text, &symbols_);
+  }
+  return it->second;
+}
+
+void RequestV2Builder::AddSeries(std::span<const Label> labels, unsigned field) {
+  std::string refs;
+  for (const Label& label : labels) {
+    wire::AppendVarint(RefOf(label.name), &refs);
+    wire::AppendVarint(RefOf(label.value), &refs);
+  }
+  series_.clear();
+  wire::AppendBytesField(kV2LabelsRefsField, refs, &series_);
+  wire::AppendBytesField(field, fields_, &series_);
+  wire::AppendBytesField(kV2TimeSeriesField, series_, &timeseries_);
+  ++samples_;
+}
+
+void RequestV2Builder::Add(std::span<const Label> labels, const Sample& sample, int64_t start_ms) {
+  fields_.clear();
+  wire::AppendDoubleField(kValueField, sample.v, &fields_);
+  wire::AppendVarintField(kTimestampField, static_cast<uint64_t>(sample.t), &fields_);
+  if (start_ms != 0) {
+    wire::AppendVarintField(kStartTimestampField, static_cast<uint64_t>(start_ms), &fields_);
+  }
+  AddSeries(labels, kV2SamplesField);
+}
+
+void RequestV2Builder::Add(std::span<const Label> labels, int64_t t_ms, const FloatHistogram& h, int64_t start_ms) {
+  fields_.clear();
+  AppendHistogramMessage(h, t_ms, start_ms, &fields_);
+  AddSeries(labels, kV2HistogramsField);
+}
+
+std::string RequestV2Builder::TakeSnappy() {
+  symbols_ += timeseries_;
+  std::string block = Compress(symbols_);
+  Clear();
   return block;
 }
 

@@ -1,6 +1,7 @@
 #include "plugins/sinks/file/json_lines.h"
 
 #include "core/model/duration.h"
+#include "core/model/histogram_buckets.h"
 
 namespace weir::file {
 namespace {
@@ -54,6 +55,30 @@ void AppendLabels(std::string_view key, const Labels& labels, std::string* out) 
   out->push_back('}');
 }
 
+// The form of the query API: {"count":"5","sum":"7.5","buckets":[[0,"1","2","5"]]}.
+void AppendHistogram(std::string_view key, const FloatHistogram& h, std::string* out) {
+  AppendKey(key, out);
+  out->push_back('{');
+  AppendText("count", FormatSampleValue(h.count), out);
+  AppendText("sum", FormatSampleValue(h.sum), out);
+  std::string_view before = ",\"buckets\":[[";
+  for (BucketIterator it(h, BucketOrder::kAscending); it.Next();) {
+    const Bucket& bucket = it.bucket();
+    if (bucket.count == 0) {
+      continue;
+    }
+    *out += before;
+    before = ",[";
+    *out += std::to_string(BoundsCode(bucket));
+    for (const double v : {bucket.lower, bucket.upper, bucket.count}) {
+      out->push_back(',');
+      AppendString(FormatSampleValue(v), out);
+    }
+    out->push_back(']');
+  }
+  *out += before == ",[" ? "]}" : "}";
+}
+
 }  // namespace
 
 void AppendSampleLine(const plugin::ResultSample& sample, const std::string& group, const Labels& external_labels,
@@ -72,6 +97,11 @@ void AppendSampleLine(const plugin::ResultSample& sample, const std::string& gro
       }
     }
     AppendLabels("labels", labels, out);
+  }
+  if (sample.h != nullptr) {
+    AppendHistogram("histogram", *sample.h, out);
+    *out += "}\n";
+    return;
   }
   if (IsStaleNaN(sample.v)) {
     *out += ",\"stale\":true}\n";

@@ -8,7 +8,7 @@
 namespace weir::file {
 
 // Appends `{"type":"sample","time":…,"group":…,"labels":{…},"value":"1.5"}` and a line break; a stale marker has
-// "stale":true and no value.
+// "stale":true and no value, a native histogram "histogram":{…} as the query API writes it.
 void AppendSampleLine(const plugin::ResultSample& sample, const std::string& group, const Labels& external_labels,
                       std::string* out);
 // Appends `{"type":"alert","time":…,"status":"firing","labels":{…},"annotations":{…},"value":…,"starts_at":…,…}` and a

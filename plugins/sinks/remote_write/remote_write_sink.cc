@@ -1,4 +1,4 @@
-// remote_write sink: recorded samples to a remote-write 1.0 endpoint (Prometheus, Mimir, VictoriaMetrics, Thanos).
+// remote_write sink: recorded samples to a remote-write endpoint (Prometheus, Mimir, VictoriaMetrics, Thanos).
 
 #include "plugins/sinks/remote_write/remote_write_sink.h"
 
@@ -15,6 +15,16 @@ constexpr OptionRow kOwnRows[] = {
     {.name = "name", .type = OptionType::kString, .help = "Name in metrics; the URL when empty."},
     {.name = "headers", .type = OptionType::kMap, .help = "Headers to add to every request."},
     {.name = "timeout", .type = OptionType::kDuration, .fallback = "30s", .help = "How long one request may take."},
+    {.name = "protobuf_message",
+     .type = OptionType::kEnum,
+     .fallback = "prometheus.WriteRequest",
+     .help =
+         "The message that is sent: that of remote write 1.0 or of 2.0. A receiver that refuses 2.0 gets 1.0 instead.",
+     .choices = "prometheus.WriteRequest|io.prometheus.write.v2.Request"},
+    {.name = "send_native_histograms",
+     .type = OptionType::kBool,
+     .fallback = "true",
+     .help = "Whether recorded native histograms are sent; otherwise only floats are."},
     {.name = "max_samples_per_send",
      .type = OptionType::kInt,
      .fallback = "2000",
@@ -40,6 +50,10 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
   }
   config.http = HttpClientOptionsFrom(options);
   config.timeout_ms = options.Int("timeout");
+  config.message = options.String("protobuf_message") == remote_write::kRequestV2Name
+                       ? remote_write::Message::kRequestV2
+                       : remote_write::Message::kWriteRequest;
+  config.send_native_histograms = options.Bool("send_native_histograms");
   config.max_samples_per_send = static_cast<uint64_t>(options.Int("max_samples_per_send"));
   config.queue_samples_max = static_cast<uint64_t>(options.Int("queue_samples_max"));
   config.min_backoff_ms = options.Int("min_backoff");
@@ -63,7 +77,7 @@ extern const Plugin remote_write_sink;
 const Plugin remote_write_sink = {
     .kind = PluginKind::kSink,
     .name = "remote_write",
-    .help = "Writes recorded samples to a Prometheus remote-write 1.0 endpoint.",
+    .help = "Writes recorded samples to a Prometheus remote-write endpoint, version 1.0 or 2.0.",
     .options = kOptions,
     .make_sink = Make,
     .validate = Validate,

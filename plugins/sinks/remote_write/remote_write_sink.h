@@ -1,6 +1,6 @@
 #pragma once
-// Remote write 1.0 of recorded samples to one endpoint, made from a `remote_write` section of prometheus.yml or from the
-// sink's own options. One thread, so that the samples of a series stay in order; a bounded queue that drops its oldest samples;
+// Remote write 1.0 or 2.0 of recorded samples to one endpoint, made from a `remote_write` section of prometheus.yml or from the
+// sink's own options. A receiver that does not take 2.0 gets 1.0 from then on. One thread, so that the samples of a series stay in order; a bounded queue that drops its oldest samples;
 // retries with growing pauses for what may succeed later.
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "core/base/http_client.h"
 #include "core/model/relabel.h"
 #include "core/plugin/plugin.h"
+#include "plugins/codecs/remote_write/write_request.h"
 
 namespace weir::remote_write {
 
@@ -22,6 +23,8 @@ struct RemoteWriteSinkConfig {
   HttpClientOptions http;
   int64_t timeout_ms = 30000;
   std::vector<RelabelConfig> write_relabel_configs;  // after external labels were added
+  Message message = Message::kWriteRequest;
+  bool send_native_histograms = true;
   uint64_t max_samples_per_send = 2000;
   uint64_t queue_samples_max = 500000;
   int64_t min_backoff_ms = 30;

@@ -163,7 +163,8 @@ class KafkaSource final : public Source {
 
   Status Start(SourceHost& host) override {
     host_ = &host;
-    WEIR_ASSIGN_OR_RETURN(PayloadDecoder decoder, PayloadDecoder::Create(payload_, where_));
+    WEIR_ASSIGN_OR_RETURN(PayloadDecoder decoder,
+                          PayloadDecoder::Create(payload_, where_, host.type_and_unit_labels()));
     decoder_.emplace(std::move(decoder));
     MakeMetrics();
     WEIR_RETURN_IF_ERROR(Open());
@@ -396,7 +397,7 @@ class KafkaSource final : public Source {
                 {"offset", std::to_string(message.offset)},
                 {"error", std::string(status.message())}});
     }
-    if (held.batch.samples.empty()) {
+    if (held.batch.samples.empty() && held.batch.histograms.empty()) {
       partition.tracker->Done(held.offset, held.epoch);
       return;
     }

@@ -6,14 +6,15 @@ namespace weir::kafka {
 
 namespace {
 
-Result<std::unique_ptr<plugin::Codec>> MakeCodec(const std::string& name, std::string_view where) {
+Result<std::unique_ptr<plugin::Codec>> MakeCodec(const std::string& name, std::string_view where,
+                                                 const std::vector<plugin::RawOption>& raw = {}) {
   const plugin::Plugin* codec = plugin::FindPlugin(plugin::PluginKind::kCodec, name);
   if (codec == nullptr) {
     return UnsupportedError(std::string(where) + ": this build has no codec \"" + name + "\"");
   }
-  WEIR_ASSIGN_OR_RETURN(plugin::OptionValues defaults,
-                        plugin::ParseOptions(codec->options, "codec " + name, where, {}));
-  return codec->make_codec(defaults);
+  WEIR_ASSIGN_OR_RETURN(const plugin::OptionValues options,
+                        plugin::ParseOptions(codec->options, "codec " + name, where, raw));
+  return codec->make_codec(options);
 }
 
 // Records and arrays of records only; what may follow the bracket is white space, a name, or another bracket.
@@ -27,13 +28,16 @@ bool MayBeSnappy(std::string_view message) { return (static_cast<unsigned char>(
 
 }  // namespace
 
-Result<PayloadDecoder> PayloadDecoder::Create(std::string_view payload, std::string_view where) {
+Result<PayloadDecoder> PayloadDecoder::Create(std::string_view payload, std::string_view where,
+                                              bool type_and_unit_labels) {
   PayloadDecoder decoder;
   if (payload != "remote_write") {
     WEIR_ASSIGN_OR_RETURN(decoder.json_, MakeCodec("json", where));
   }
   if (payload != "json") {
-    WEIR_ASSIGN_OR_RETURN(decoder.remote_write_, MakeCodec("remote_write", where));
+    const std::vector<plugin::RawOption> raw = {
+        {"type_and_unit_labels", std::string(where), type_and_unit_labels ? "true" : "false"}};
+    WEIR_ASSIGN_OR_RETURN(decoder.remote_write_, MakeCodec("remote_write", where, raw));
   }
   return decoder;
 }

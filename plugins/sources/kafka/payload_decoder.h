@@ -14,8 +14,10 @@ namespace weir::kafka {
 
 class PayloadDecoder {
  public:
-  // `payload` is auto, remote_write or json. ERRORS: kUnsupported when this build lacks a codec.
-  static Result<PayloadDecoder> Create(std::string_view payload, std::string_view where);
+  // `payload` is auto, remote_write (which tells 1.0 and 2.0 apart by itself) or json. ERRORS: kUnsupported when this build lacks
+  // a codec.
+  static Result<PayloadDecoder> Create(std::string_view payload, std::string_view where,
+                                       bool type_and_unit_labels = false);
   Status Decode(std::string_view message, plugin::SampleBatch* batch) const;
 
  private:

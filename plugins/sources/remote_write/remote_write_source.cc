@@ -1,4 +1,4 @@
-// remote_write source: the receiver of Prometheus remote write 1.0. Bodies are decoded on the HTTP thread; the answer is sent
+// remote_write source: the receiver of Prometheus remote write 1.0 and 2.0. Bodies are decoded on the HTTP thread; the answer is sent
 // when the engine has taken the batch, so a 2xx means that every sample counts. Unlike Prometheus, a bad sample costs itself
 // only: the request is still answered 400 (senders must not repeat it), but its neighbours are kept.
 
@@ -10,7 +10,6 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "core/base/log.h"
 #include "core/plugin/plugin.h"
 #include "plugins/codecs/remote_write/write_request.h"
 
@@ -40,13 +39,14 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
-// RETURNS: "" when the media type is that of remote write 1.0, else what is wrong with it.
-std::string CheckContentType(std::string_view header) {
+// RETURNS: "" when the media type is that of remote write, else what is wrong with it; without `proto` it is 1.0.
+std::string CheckContentType(std::string_view header, remote_write::Message* message) {
   const size_t semicolon = header.find(';');
   const std::string_view type = Trim(header.substr(0, semicolon));
   if (!type.empty() && Lower(type) != "application/x-protobuf") {
     return "unsupported content type \"" + std::string(type) + "\", want application/x-protobuf";
   }
+  *message = remote_write::Message::kWriteRequest;
   std::string_view rest = semicolon == std::string_view::npos ? std::string_view() : header.substr(semicolon + 1);
   while (!rest.empty()) {
     const size_t end = rest.find(';');
@@ -57,8 +57,13 @@ std::string CheckContentType(std::string_view header) {
       if (proto.size() >= 2 && proto.front() == '"' && proto.back() == '"') {
         proto = proto.substr(1, proto.size() - 2);
       }
-      if (proto != "prometheus.WriteRequest") {
-        return "unsupported message \"" + std::string(proto) + "\", want prometheus.WriteRequest (remote write 1.0)";
+      if (proto == remote_write::kRequestV2Name) {
+        *message = remote_write::Message::kRequestV2;
+      } else if (proto == remote_write::kWriteRequestName) {
+        *message = remote_write::Message::kWriteRequest;
+      } else {
+        return "unsupported message \"" + std::string(proto) + "\", want " +
+               std::string(remote_write::kWriteRequestName) + " or " + std::string(remote_write::kRequestV2Name);
       }
     }
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
@@ -80,8 +85,15 @@ HttpResponse AnswerRetry(std::string text) {
   return response;
 }
 
+// What was written, as a 2.0 sender is told with every answer to a request that was looked at.
+void AddWritten(uint64_t samples, uint64_t histograms, HttpResponse* response) {
+  response->headers.emplace_back("X-Prometheus-Remote-Write-Samples-Written", std::to_string(samples));
+  response->headers.emplace_back("X-Prometheus-Remote-Write-Histograms-Written", std::to_string(histograms));
+  response->headers.emplace_back("X-Prometheus-Remote-Write-Exemplars-Written", "0");
+}
+
 struct Limits {
-  remote_write::DecodeLimits decode;
+  remote_write::DecodeOptions decode;
   uint64_t body_bytes_max = 0;
   int64_t requests_in_flight_max = 0;
   int64_t bytes_in_flight_max = 0;
@@ -98,8 +110,11 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
                                          "Compressed bytes of remote-write requests.")),
         samples_(host.metrics().GetCounter("weir_remote_write_received_samples_total",
                                            "Samples decoded from remote-write requests.")),
-        histograms_(host.metrics().GetCounter("weir_remote_write_histograms_skipped_total",
-                                              "Native-histogram samples that were left out: they are not evaluated.")),
+        histograms_(host.metrics().GetCounter("weir_remote_write_received_histograms_total",
+                                              "Native histograms decoded from remote-write requests.")),
+        refused_(host.metrics().GetCounter("weir_remote_write_refused_records_total",
+                                           "Histograms and series of remote-write requests that decode to nothing "
+                                           "usable; their neighbours were kept.")),
         in_flight_bytes_gauge_(host.metrics().GetGauge(
             "weir_remote_write_in_flight_bytes", "Decoded bytes of remote-write requests that wait for the engine.")) {}
 
@@ -109,39 +124,47 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
       return Send(respond, AnswerRetry("shutting down"));
     }
     HttpResponse refusal;
-    if (Refuses(request, &refusal)) {
-      return Send(respond, std::move(refusal));
+    Exchange exchange;
+    exchange.respond = std::move(respond);
+    if (Refuses(request, &exchange.message, &refusal)) {
+      return Send(exchange.respond, std::move(refusal));
     }
     bytes_.Add(request.body.size());
     const auto in_flight = std::make_shared<InFlight>(shared_from_this());
     if (in_flight_requests_.load() > limits_.requests_in_flight_max) {
-      return Send(respond,
-                  AnswerRetry("more than " + std::to_string(limits_.requests_in_flight_max) + " requests in flight"));
+      return Reply(exchange,
+                   AnswerRetry("more than " + std::to_string(limits_.requests_in_flight_max) + " requests in flight"));
     }
     if (!in_flight->Charge(static_cast<int64_t>(request.body.size()))) {
-      return Send(respond, TooManyBytes());
+      return Reply(exchange, TooManyBytes());
     }
+    remote_write::DecodeOptions options = limits_.decode;
+    options.message = exchange.message;
+    options.type_and_unit_labels = host_.type_and_unit_labels();
     SampleBatch batch;
-    const Status status = remote_write::DecodeSnappy(request.body, limits_.decode, &batch);
+    const Status status = remote_write::DecodeSnappy(request.body, options, &batch);
     if (!status.ok()) {
-      return Send(respond, Answer(400, std::string(status.message())));
+      return Reply(exchange, Answer(400, std::string(status.message())));
     }
     request.body = std::string();
-    if (!in_flight->Charge(static_cast<int64_t>(batch.arena.size()))) {
-      return Send(respond, TooManyBytes());
+    if (!in_flight->Charge(static_cast<int64_t>(batch.arena.size() + batch.histogram_bytes))) {
+      return Reply(exchange, TooManyBytes());
     }
     samples_.Add(batch.samples.size());
-    NoteHistograms(batch.histograms);
-    if (batch.samples.empty()) {
-      return Send(respond, Answer(204, ""));
+    histograms_.Add(batch.histograms.size());
+    refused_.Add(batch.bad_records);
+    exchange.bad_records = batch.bad_records;
+    exchange.first_error = std::move(batch.first_error);
+    if (batch.series.empty()) {
+      return Finish(IngestOutcome{}, exchange);
     }
     const std::string stream = Stream(request);
-    const bool taken = host_.Submit(std::move(batch), stream, [in_flight, respond](const IngestOutcome& outcome) {
+    const auto done = [in_flight, exchange](const IngestOutcome& outcome) {
       in_flight->Release();
-      in_flight->receiver().Finish(outcome, respond);
-    });
-    if (!taken) {
-      Send(respond, AnswerRetry("the ingest queue is full"));
+      in_flight->receiver().Finish(outcome, exchange);
+    };
+    if (!host_.Submit(std::move(batch), stream, done)) {
+      Reply(exchange, AnswerRetry("the ingest queue is full"));
     }
   }
 
@@ -182,6 +205,14 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
     bool released_ = false;
   };
 
+  // One request on its way to an answer.
+  struct Exchange {
+    HttpResponder respond;
+    remote_write::Message message = remote_write::Message::kWriteRequest;
+    uint32_t bad_records = 0;  // that decoding left out
+    std::string first_error;   // of those
+  };
+
   int64_t AddBytes(int64_t bytes) {
     const int64_t total = in_flight_bytes_.fetch_add(bytes) + bytes;
     in_flight_bytes_gauge_.Set(static_cast<double>(total));
@@ -192,13 +223,13 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
     return AnswerRetry("more than " + std::to_string(limits_.bytes_in_flight_max) + " bytes in flight");
   }
 
-  bool Refuses(const HttpRequest& request, HttpResponse* refusal) const {
+  bool Refuses(const HttpRequest& request, remote_write::Message* message, HttpResponse* refusal) const {
     if (request.method != "POST") {
       *refusal = Answer(405, "method not allowed");
       refusal->headers.emplace_back("Allow", "POST");
       return true;
     }
-    if (const std::string wrong = CheckContentType(request.Header("content-type")); !wrong.empty()) {
+    if (const std::string wrong = CheckContentType(request.Header("content-type"), message); !wrong.empty()) {
       *refusal = Answer(415, wrong);
       return true;
     }
@@ -214,28 +245,37 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
     return false;
   }
 
-  void NoteHistograms(uint32_t count) {
-    if (count == 0) {
-      return;
+  // Also on the engine's thread.
+  void Finish(const IngestOutcome& outcome, const Exchange& exchange) {
+    if (outcome.overloaded) {
+      return Reply(exchange, AnswerRetry(outcome.first_error.empty() ? "overloaded" : outcome.first_error));
     }
-    histograms_.Add(count);
-    if (!histograms_logged_.exchange(true)) {
-      LogWarn("remote write: native histograms are left out; rules cannot read them",
-              {{"count", std::to_string(count)}});
+    // As in Prometheus, 1.0 passes series with bad labels over in silence and 2.0 does not.
+    const bool v2 = exchange.message == remote_write::Message::kRequestV2;
+    const uint64_t refused =
+        uint64_t{exchange.bad_records} + outcome.rejected + (v2 ? outcome.invalid_series : uint32_t{0});
+    const uint64_t stored = uint64_t{outcome.written} + outcome.duplicates;
+    if (refused == 0) {
+      return Reply(exchange, Answer(204, ""), stored - outcome.histograms, outcome.histograms);
     }
+    std::string text = exchange.first_error;
+    for (const std::string* more : {&outcome.first_error, v2 ? &outcome.first_invalid : nullptr}) {
+      if (more != nullptr && !more->empty()) {
+        text += (text.empty() ? "" : "\n") + *more;
+      }
+    }
+    text = text.empty() ? "samples were rejected" : text;
+    Reply(exchange,
+          Answer(400, text + " (" + std::to_string(refused) + " rejected, " + std::to_string(stored) + " stored)"),
+          stored - outcome.histograms, outcome.histograms);
   }
 
-  // On the engine's thread.
-  void Finish(const IngestOutcome& outcome, const HttpResponder& respond) {
-    if (outcome.overloaded) {
-      return Send(respond, AnswerRetry(outcome.first_error.empty() ? "overloaded" : outcome.first_error));
+  // The answer to a request whose message is known.
+  void Reply(const Exchange& exchange, HttpResponse response, uint64_t samples = 0, uint64_t histograms = 0) {
+    if (exchange.message == remote_write::Message::kRequestV2) {
+      AddWritten(samples, histograms, &response);
     }
-    if (outcome.rejected > 0) {
-      std::string text = outcome.first_error.empty() ? "samples were rejected" : outcome.first_error;
-      return Send(respond, Answer(400, text + " (" + std::to_string(outcome.rejected) + " rejected, " +
-                                           std::to_string(outcome.written + outcome.duplicates) + " stored)"));
-    }
-    Send(respond, Answer(204, ""));
+    Send(exchange.respond, std::move(response));
   }
 
   void Send(const HttpResponder& respond, HttpResponse response) {
@@ -291,10 +331,10 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
   Counter& bytes_;
   Counter& samples_;
   Counter& histograms_;
+  Counter& refused_;
   Gauge& in_flight_bytes_gauge_;
   std::atomic<int64_t> in_flight_requests_{0};
   std::atomic<int64_t> in_flight_bytes_{0};
-  std::atomic<bool> histograms_logged_{false};
   std::shared_mutex stop_mutex_;
   bool stopped_ = false;  // under stop_mutex_
   std::mutex streams_mutex_;
@@ -382,7 +422,7 @@ extern const Plugin remote_write_source;
 const Plugin remote_write_source = {
     .kind = PluginKind::kSource,
     .name = "remote_write",
-    .help = "Receives Prometheus remote write 1.0 over HTTP.",
+    .help = "Receives Prometheus remote write 1.0 and 2.0 over HTTP.",
     .options = kOptions,
     .make_source = Make,
     .validate = Validate,

@@ -27,6 +27,24 @@ TEST(JsonWriter, WritesValuesAndCommas) {
   EXPECT_EQ(json.text(), R"({"a":"b","list":[-1,0.5,true,{}],"labels":{"x":"1","y":"2"}})");
 }
 
+TEST(JsonWriter, HistogramsAsPrometheus) {
+  FloatHistogram h;
+  h.count = 7;
+  h.sum = 4.5;
+  h.zero_threshold = 0.5;
+  h.zero_count = 1;
+  h.positive_spans = {{1, 3}};
+  h.positive_buckets = {2, 0, 3};
+  h.negative_spans = {{2, 1}};
+  h.negative_buckets = {1};
+  JsonWriter json;
+  json.BeginArray().Histogram(h).Histogram({}).EndArray();
+  EXPECT_EQ(
+      json.text(),
+      R"([{"count":"7","sum":"4.5","buckets":[[1,"-4","-2","1"],[3,"-0.5","0.5","1"],[0,"1","2","2"],[0,"4","8","3"]]},)"
+      R"({"count":"0","sum":"0"}])");
+}
+
 TEST(JsonWriter, EscapesAndRepairsText) {
   JsonWriter json;
   json.String("q\" b\\ n\n t\t c\x01 \xc3\xa9 \xff end");

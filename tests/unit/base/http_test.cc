@@ -80,6 +80,8 @@ TEST(HttpServer, GivesTheRequestToItsHandler) {
   EXPECT_EQ(response.status, 201);
   EXPECT_EQ(response.body, "made");
   EXPECT_EQ(response.retry_after, "7");
+  EXPECT_EQ(response.Header("retry-after"), "7");
+  EXPECT_EQ(response.Header("x-absent"), "");
   EXPECT_EQ(seen.method, "POST");
   EXPECT_EQ(seen.path, "/api/v1/write");
   EXPECT_EQ(seen.query, "a=b%20c&d=e+f&a=2");

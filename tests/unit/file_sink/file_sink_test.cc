@@ -116,6 +116,30 @@ TEST(JsonLines, Text) {
             "\"stale\":true}\n");
 }
 
+TEST(JsonLines, Histograms) {
+  FloatHistogram h;
+  h.count = 7;
+  h.sum = 4.5;
+  h.zero_threshold = 0.5;
+  h.zero_count = 1;
+  h.positive_spans = {{1, 3}};
+  h.positive_buckets = {2, 0, 3};
+  h.negative_spans = {{2, 1}};
+  h.negative_buckets = {1};
+  std::string out;
+  const auto labels = std::make_shared<const Labels>(Labels{{"__name__", "x"}});
+  AppendSampleLine({labels, 1500, 0, std::make_shared<const FloatHistogram>(h)}, "g", {}, &out);
+  AppendSampleLine({labels, 1500, 0, std::make_shared<const FloatHistogram>()}, "g", {}, &out);
+  EXPECT_EQ(
+      out,
+      R"({"type":"sample","time":"1970-01-01T00:00:01.5Z","group":"g","labels":{"__name__":"x"},"histogram":)"
+      R"({"count":"7","sum":"4.5","buckets":[[1,"-4","-2","1"],[3,"-0.5","0.5","1"],[0,"1","2","2"],[0,"4","8","3"]]}})"
+      "\n"
+      R"({"type":"sample","time":"1970-01-01T00:00:01.5Z","group":"g","labels":{"__name__":"x"},"histogram":)"
+      R"({"count":"0","sum":"0"}})"
+      "\n");
+}
+
 TEST_F(FileSinkTest, WritesSamplesAndAlertsAndAppends) {
   for (int run = 0; run < 2; ++run) {
     auto sink = Make({{"path", path_}});

@@ -363,6 +363,83 @@ TEST_F(ResolverTest, AliasesThatAreNotSeenAnyMoreAreForgotten) {
   EXPECT_EQ(Values(plan, now + 2).size(), 1000u);
 }
 
+// One series with two histograms, behind a float of its own.
+SampleBatch HistogramBatch(const std::vector<Label>& labels, std::vector<int64_t> times) {
+  BatchBuilder builder;
+  builder.Add(labels, {{times[0] - 1000, 1}});
+  SampleBatch batch = builder.Take();
+  for (const int64_t t : times) {
+    batch.histograms.push_back({t, 0, std::make_shared<const FloatHistogram>()});
+  }
+  batch.series[0].histogram_count = static_cast<uint32_t>(times.size());
+  return batch;
+}
+
+TEST_F(ResolverTest, HistogramsAreCountedApart) {
+  Plan("up");
+  IngestOutcome outcome = resolver_.Apply(HistogramBatch(Up(1), {kNow, kNow + 1000}), "s", kNow);
+  EXPECT_EQ(outcome.written, 3u);
+  EXPECT_EQ(outcome.histograms, 2u);
+  EXPECT_EQ(resolver_.newest_ms(), kNow + 1000);
+  // A series that no rule reads.
+  outcome = resolver_.Apply(HistogramBatch({{"__name__", "down"}}, {kNow}), "s", kNow);
+  EXPECT_EQ(outcome.written, 2u);
+  EXPECT_EQ(outcome.histograms, 1u);
+  EXPECT_EQ(resolver_.stats().ignored, 2u);
+  // Too far ahead.
+  outcome = resolver_.Apply(HistogramBatch(Up(1), {kNow + 3600000}), "s", kNow);
+  EXPECT_EQ(outcome.rejected, 2u);
+  EXPECT_EQ(outcome.histograms, 0u);
+}
+
+TEST_F(ResolverTest, HistogramsAreEvaluatedUntilTheyAreStale) {
+  const engine::PlanId plan = Plan("up");
+  FloatHistogram h;
+  h.count = 3;
+  h.sum = 4;
+  SampleBatch batch = HistogramBatch(Up(1), {kNow, kNow + 15000});
+  batch.histograms[0].h = std::make_shared<const FloatHistogram>(h);
+  h.sum = StaleNaN();
+  h.count = 0;
+  batch.histograms[1].h = std::make_shared<const FloatHistogram>(h);
+  EXPECT_EQ(resolver_.Apply(batch, "s", kNow).histograms, 2u);
+  EXPECT_EQ(resolver_.Apply(batch, "s", kNow).rejected, 2u);  // the float and the histogram are out of order by now
+  const engine::VectorView view = engine_.Evaluate(plan, kNow).vector;
+  ASSERT_TRUE(view.size() == 1 && view.present(0));
+  ASSERT_NE(view.histogram(0), nullptr);
+  EXPECT_EQ(view.histogram(0)->count, 3);
+  const engine::VectorView stale = engine_.Evaluate(plan, kNow + 15000).vector;
+  EXPECT_FALSE(stale.size() == 1 && stale.present(0));
+}
+
+TEST_F(ResolverTest, StartTimesReachTheirSamples) {
+  engine::Engine engine(engine::Options{.use_start_timestamps = true});
+  const promql::ParseOutcome parsed = promql::ParseExpr("resets(up[1m])");
+  engine::Grid grid;
+  grid.interval_ms = 15000;
+  const Result<engine::PlanId> plan = engine.AddPlan(*parsed.expr, grid);
+  ASSERT_TRUE(plan.ok());
+  Resolver resolver(&engine);
+  builder_.Add(Up(1), {{kNow - 15000, 1}, {kNow, 2}});  // the second began anew, though it is larger
+  SampleBatch batch = builder_.Take();
+  batch.start_times = {0, kNow - 5000};
+  resolver.Apply(batch, "s", kNow);
+  const engine::VectorView view = engine.Evaluate(*plan, kNow).vector;
+  ASSERT_TRUE(view.size() == 1 && view.present(0));
+  EXPECT_EQ(view.value(0), 1);
+}
+
+TEST_F(ResolverTest, TheFirstInvalidSeriesIsNamedEveryTime) {
+  Plan("up");
+  for (int i = 0; i < 2; ++i) {
+    builder_.Add({{"job", "a"}}, {{kNow, 1}}).Add({{"job", ""}}, {{kNow, 1}});
+    const IngestOutcome outcome = Apply(builder_);
+    EXPECT_EQ(outcome.invalid_series, 2u);
+    EXPECT_EQ(outcome.first_invalid, "no metric name: series {job=\"a\"}");
+  }
+  EXPECT_EQ(Invalid(InvalidReason::kNoMetricName), 2u);  // counted when parsed
+}
+
 // Whatever the order, repetition and churn, every sample reaches the series of its labels: compared to a plain map.
 TEST_F(ResolverTest, RandomStreamsAgreeWithAMap) {
   const engine::PlanId plan = Plan("up");

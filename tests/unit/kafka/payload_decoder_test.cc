@@ -1,6 +1,7 @@
 #include "plugins/sources/kafka/payload_decoder.h"
 
 #include <gtest/gtest.h>
+#include <snappy.h>
 
 #include <string>
 
@@ -42,6 +43,24 @@ TEST(PayloadDecoder, AutoTellsBothFormsApart) {
   }
   EXPECT_EQ(BodyOfSize(91)[0], '[');
   EXPECT_EQ(BodyOfSize(123)[0], '{');
+}
+
+// A 2.0 request: symbols, then one series `a` with a sample and a type.
+TEST(PayloadDecoder, AutoKnowsRemoteWrite2) {
+  using namespace std::string_literals;
+  const std::string message = "\x22\x00"s + "\x22\x08__name__" + "\x22\x01" + "a" + "\x2a\x0d" + "\x0a\x02\x01\x02" +
+                              "\x12\x03\x10\xe8\x07" + "\x2a\x02\x08\x02";
+  std::string block;
+  snappy::Compress(message.data(), message.size(), &block);
+  for (const bool type_and_unit_labels : {false, true}) {
+    for (const std::string& payload : {message, block}) {
+      plugin::SampleBatch batch;
+      ASSERT_TRUE(PayloadDecoder::Create("auto", "w.yml:1:1", type_and_unit_labels)->Decode(payload, &batch).ok());
+      ASSERT_EQ(batch.series.size(), 1u);
+      EXPECT_EQ(plugin::LabelsText(batch.series[0].labels), type_and_unit_labels ? "a{__type__=\"gauge\"}" : "a");
+      EXPECT_EQ(batch.samples[0].t, 1000);
+    }
+  }
 }
 
 TEST(PayloadDecoder, AutoRefusesWhatIsNeither) {

@@ -205,6 +205,25 @@ TEST(Handlers, SeeSamples) {
   EXPECT_EQ((*script)->OnSamples(results, 1, 2, {"i", 1}).why, "f;g 60 2 a:b x 60 1.5 true true");
 }
 
+TEST(Handlers, SeeHistograms) {
+  FakeServices services;
+  auto script = Script::Load(
+      "return {on_samples = function(b) local h = b[1].histogram return 'drop', table.concat({tostring(b[1].value), "
+      "tostring(b[1].stale), h.count, h.sum, #h.buckets, h.buckets[1].lower, h.buckets[1].upper, h.buckets[1].count, "
+      "tostring(b[2].histogram)}, ' ') end}",
+      TestOptions(), &services);
+  ASSERT_TRUE(script.ok()) << script.status().message();
+  FloatHistogram h;
+  h.count = 7;
+  h.sum = 4.5;
+  h.positive_spans = {{1, 3}};
+  h.positive_buckets = {2, 0, 5};
+  plugin::SampleResults results;
+  const auto labels = std::make_shared<const Labels>(Labels{{"__name__", "a:b"}});
+  results.samples = {{labels, 1, 0, std::make_shared<const FloatHistogram>(h)}, {labels, 1, 2}};
+  EXPECT_EQ((*script)->OnSamples(results, 0, 2, {"i", 1}).why, "nil false 7 4.5 2 1 2 2 nil");
+}
+
 TEST(Handlers, Answers) {
   const struct {
     const char* body;

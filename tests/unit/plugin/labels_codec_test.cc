@@ -83,12 +83,15 @@ TEST(SampleBatch, ClearForgetsEverything) {
   batch.arena = "x";
   batch.series.emplace_back();
   batch.samples.push_back({1, 2});
-  batch.histograms = 1;
+  batch.start_times = {1};
+  batch.histograms.push_back({1, 0, nullptr});
+  batch.histogram_bytes = 9;
   batch.bad_records = 2;
   batch.first_error = "e";
   batch.Clear();
   EXPECT_TRUE(batch.arena.empty() && batch.series.empty() && batch.samples.empty() && batch.first_error.empty());
-  EXPECT_EQ(batch.histograms + batch.bad_records, 0u);
+  EXPECT_TRUE(batch.start_times.empty() && batch.histograms.empty());
+  EXPECT_EQ(batch.histogram_bytes + batch.bad_records, 0u);
 }
 
 }  // namespace

@@ -94,16 +94,15 @@ TEST(RemoteWriteCodec, FieldOrderDoesNotMatter) {
   }
 }
 
-TEST(RemoteWriteCodec, MetadataExemplarsAndHistogramsAreLeftOut) {
+TEST(RemoteWriteCodec, MetadataAndExemplarsAreLeftOut) {
   const std::string labels = LabelFields({{"__name__", "h"}});
-  const std::string message = Bytes(3, "metadata") + prompb::Series(labels + Bytes(4, "histogram") + Bytes(4, "")) +
-                              prompb::Series(labels + Bytes(3, "exemplar")) +
-                              prompb::Series(labels + SampleField(1, 1) + Bytes(3, "exemplar") + Bytes(4, "x"));
+  const std::string message = Bytes(3, "metadata") + prompb::Series(labels + Bytes(3, "exemplar")) +
+                              prompb::Series(labels + SampleField(1, 1) + Bytes(3, "exemplar"));
   SampleBatch batch;
   ASSERT_TRUE(MakeCodec("snappy")->Decode(Snappy(message), &batch).ok());
-  EXPECT_EQ(batch.histograms, 3u);
   EXPECT_EQ(batch.series.size(), 1u);
   EXPECT_EQ(batch.samples.size(), 1u);
+  EXPECT_EQ(batch.bad_records, 0u);
 }
 
 TEST(RemoteWriteCodec, EmptyMessageIsFine) {
@@ -154,7 +153,7 @@ TEST(RemoteWriteCodec, EmptySamplesCannotMultiplyWithoutBound) {
     fields += Bytes(2, "");
   }
   SampleBatch batch;
-  remote_write::DecodeLimits limits;
+  remote_write::DecodeOptions limits;
   limits.samples_max = 100;
   EXPECT_EQ(remote_write::DecodePlain(prompb::Series(fields), limits, &batch).code(), Code::kLimit);
   limits.samples_max = 101;

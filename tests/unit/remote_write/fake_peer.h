@@ -48,6 +48,15 @@ class FakePeer {
     }
   }
 
+  // The next request is answered as a 2.0 receiver does.
+  void AnswerWritten(int status, int samples, int histograms) {
+    Answer(status);
+    const std::lock_guard lock(mutex_);
+    auto& headers = answers_.back().headers;
+    headers.emplace_back("X-Prometheus-Remote-Write-Samples-Written", std::to_string(samples));
+    headers.emplace_back("X-Prometheus-Remote-Write-Histograms-Written", std::to_string(histograms));
+  }
+
   // Requests wait until LetGo().
   void Hold() {
     const std::lock_guard lock(mutex_);

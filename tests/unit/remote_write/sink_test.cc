@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "plugins/codecs/remote_write/write_request.h"
+#include "tests/unit/remote_write/batch_text.h"
 #include "tests/unit/remote_write/fake_peer.h"
 
 namespace weir::plugin {
@@ -35,7 +36,7 @@ std::shared_ptr<const SampleResults> Numbered(int first, int count) {
 // RETURNS: `m{i="1"} 1 @1001` for every sample of a request.
 std::vector<std::string> Decoded(const HttpRequest& request) {
   plugin::SampleBatch batch;
-  WEIR_ASSERT(DecodeSnappy(request.body, DecodeLimits{}, &batch).ok());
+  WEIR_ASSERT(DecodeSnappy(request.body, DecodeOptions{}, &batch).ok());
   std::vector<std::string> out;
   for (const auto& series : batch.series) {
     std::vector<std::pair<std::string_view, std::string_view>> views;
@@ -90,6 +91,108 @@ TEST_F(RemoteWriteSinkTest, SendsWhatReceiversExpect) {
   EXPECT_EQ(host_.Metric("prometheus_remote_storage_samples_total"), "1");
   EXPECT_EQ(host_.Metric("prometheus_remote_storage_queue_highest_sent_timestamp_seconds"), "1");
   EXPECT_EQ(host_.metrics_.Expose().find("t0ken"), std::string::npos);
+}
+
+// A histogram and a float, both of start time 500.
+std::shared_ptr<const SampleResults> WithHistogram() {
+  FloatHistogram h;
+  h.count = 5;
+  h.sum = 7;
+  h.positive_spans = {{1, 2}};
+  h.positive_buckets = {2, 3};
+  auto results = std::make_shared<SampleResults>();
+  const auto labels = std::make_shared<const Labels>(Labels{{"__name__", "h"}});
+  results->samples.push_back({labels, 1000, 0, std::make_shared<const FloatHistogram>(h), 500});
+  results->samples.push_back({std::make_shared<const Labels>(Labels{{"__name__", "m"}}), 1000, 2, nullptr, 500});
+  return results;
+}
+
+// RETURNS: the lines of a request; the version is what its headers say.
+std::vector<std::string> Lines(const HttpRequest& request) {
+  DecodeOptions options;
+  options.message = request.Header("content-type").find("v2") == std::string_view::npos ? Message::kWriteRequest
+                                                                                        : Message::kRequestV2;
+  plugin::SampleBatch batch;
+  WEIR_ASSERT(DecodeSnappy(request.body, options, &batch).ok());
+  return BatchLines(batch);
+}
+
+TEST_F(RemoteWriteSinkTest, Version2) {
+  config_.message = Message::kRequestV2;
+  peer_.AnswerWritten(204, 1, 1);
+  Start();
+  sink_->OnSamples(WithHistogram());
+  sink_->Drain(kLongMs);
+  const std::vector<HttpRequest> requests = peer_.requests();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].Header("content-type"), "application/x-protobuf;proto=io.prometheus.write.v2.Request");
+  EXPECT_EQ(requests[0].Header("content-encoding"), "snappy");
+  EXPECT_EQ(requests[0].Header("x-prometheus-remote-write-version"), "2.0.0");
+  EXPECT_EQ(Lines(requests[0]), (std::vector<std::string>{"h {{count:5 sum:7 offset:1 buckets:[2 3]}} @1000 start 500",
+                                                          "m 2 @1000 start 500"}));
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_samples_total"), "1");
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_histograms_total"), "1");
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_samples_failed_total"), "0");
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_queue_highest_sent_timestamp_seconds"), "1");
+}
+
+TEST_F(RemoteWriteSinkTest, Version1CarriesHistogramsToo) {
+  Start();
+  sink_->OnSamples(WithHistogram());
+  sink_->Drain(kLongMs);
+  EXPECT_EQ(Lines(peer_.Wait(1)[0]),
+            (std::vector<std::string>{"h {{count:5 sum:7 offset:1 buckets:[2 3]}} @1000", "m 2 @1000"}));
+}
+
+TEST_F(RemoteWriteSinkTest, HistogramsCanBeLeftOut) {
+  config_.send_native_histograms = false;
+  Start();
+  sink_->OnSamples(WithHistogram());
+  sink_->Drain(kLongMs);
+  EXPECT_EQ(Lines(peer_.Wait(1)[0]), (std::vector<std::string>{"m 2 @1000"}));
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_samples_dropped_total", "native_histograms_off"), "1");
+}
+
+// 415, and 2xx from a receiver that does not say what it wrote.
+TEST_F(RemoteWriteSinkTest, ReceiversOfVersion1GetItFromThenOn) {
+  for (const int status : {415, 204}) {
+    FakePeer peer("/api/v1/push");
+    config_.url = peer.Url("/api/v1/push");
+    config_.message = Message::kRequestV2;
+    config_.max_samples_per_send = 2;
+    peer.Answer(status);
+    Start();
+    sink_->OnSamples(WithHistogram());
+    sink_->OnSamples(Numbered(0, 1));
+    sink_->Drain(kLongMs);
+    const std::vector<HttpRequest> requests = peer.requests();
+    ASSERT_EQ(requests.size(), 3u) << status;
+    EXPECT_EQ(requests[0].Header("x-prometheus-remote-write-version"), "2.0.0");
+    EXPECT_EQ(requests[1].Header("x-prometheus-remote-write-version"), "0.1.0");
+    EXPECT_EQ(requests[1].Header("content-type"), "application/x-protobuf");
+    EXPECT_EQ(Lines(requests[1]),
+              (std::vector<std::string>{"h {{count:5 sum:7 offset:1 buckets:[2 3]}} @1000", "m 2 @1000"}));
+    EXPECT_EQ(requests[2].Header("x-prometheus-remote-write-version"), "0.1.0");
+  }
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_samples_failed_total"), "0");
+}
+
+TEST_F(RemoteWriteSinkTest, Version2CountsWhatWasNotWritten) {
+  config_.message = Message::kRequestV2;
+  config_.max_samples_per_send = 2;
+  peer_.AnswerWritten(400, 1, 0);
+  peer_.AnswerWritten(500, 0, 0);  // repeated
+  peer_.AnswerWritten(204, 0, 1);  // says it is well and is not
+  peer_.Answer(400);               // nothing written
+  Start();
+  sink_->OnSamples(WithHistogram());
+  sink_->OnSamples(WithHistogram());
+  sink_->OnSamples(WithHistogram());
+  sink_->Drain(kLongMs);
+  EXPECT_EQ(peer_.requests().size(), 4u);
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_samples_failed_total"), "2");
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_histograms_failed_total"), "2");
+  EXPECT_EQ(host_.Metric("prometheus_remote_storage_histograms_retried_total"), "1");
 }
 
 TEST_F(RemoteWriteSinkTest, ExternalLabelsThenRelabelling) {

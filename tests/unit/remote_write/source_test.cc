@@ -6,6 +6,7 @@
 
 #include "core/base/http_client.h"
 #include "core/plugin/plugin.h"
+#include "tests/unit/remote_write/batch_text.h"
 #include "tests/unit/remote_write/prompb.h"
 
 namespace weir::plugin {
@@ -23,12 +24,19 @@ class FakeHost final : public SourceHost {
  public:
   const Clock& clock() const override { return clock_; }
   MetricRegistry& metrics() override { return metrics_; }
+  bool type_and_unit_labels() const override { return labels_of_metadata; }
   bool Submit(SampleBatch&& batch, std::string_view stream, std::function<void(const IngestOutcome&)> done) override {
     if (full) {
       return false;
     }
     samples += batch.samples.size();
+    histograms += batch.histograms.size();
+    first_labels = LabelsText(batch.series.at(0).labels);
     streams.emplace_back(stream);
+    if (!use_outcome) {
+      outcome.written = static_cast<uint32_t>(batch.samples.size() + batch.histograms.size());
+      outcome.histograms = static_cast<uint32_t>(batch.histograms.size());
+    }
     if (hold) {
       held.push_back(std::move(done));
     } else {
@@ -51,6 +59,10 @@ class FakeHost final : public SourceHost {
   bool hold = false;
   std::vector<std::function<void(const IngestOutcome&)>> held;
   size_t samples = 0;
+  size_t histograms = 0;
+  bool use_outcome = false;  // else everything is written
+  bool labels_of_metadata = false;
+  std::string first_labels;
   std::vector<std::string> streams;
   std::vector<std::string> closed;
 };
@@ -76,6 +88,22 @@ class RemoteWriteSourceTest : public testing::Test {
         {"content-type", "application/x-protobuf"}, {"content-encoding", "snappy"}, {"user-agent", "Prometheus/3.1.0"}};
     request.body = std::move(body);
     return request;
+  }
+
+  // A 2.0 request with recorded bytes.
+  static HttpRequest V2(const std::string& recorded) {
+    return With(Request(Snappy(Recorded(recorded))), "content-type",
+                "application/x-protobuf;proto=io.prometheus.write.v2.Request");
+  }
+
+  // RETURNS: the three counts of what was written, "" when none is there.
+  static std::string Written(const HttpResponse& response) {
+    std::string out;
+    for (const char* what : {"Samples", "Histograms", "Exemplars"}) {
+      const std::string count = Header(response, "X-Prometheus-Remote-Write-" + std::string(what) + "-Written");
+      out += (out.empty() || count.empty() ? "" : " ") + count;
+    }
+    return out;
   }
 
   static std::string Body() { return Snappy(prompb::Series(LabelFields({{"__name__", "up"}}) + SampleField(1, 1000))); }
@@ -133,7 +161,8 @@ TEST_F(RemoteWriteSourceTest, MediaTypes) {
       {"", 204},
       {"Application/X-Protobuf; proto=prometheus.WriteRequest", 204},
       {"application/x-protobuf;proto=\"prometheus.WriteRequest\"", 204},
-      {"application/x-protobuf;proto=io.prometheus.write.v2.Request", 415},
+      {"application/x-protobuf;proto=io.prometheus.write.v2.Request", 204},
+      {"application/x-protobuf; proto=io.prometheus.write.v3.Request", 415},
       {"application/json", 415},
   };
   for (const auto& [type, status] : types) {
@@ -158,6 +187,7 @@ TEST_F(RemoteWriteSourceTest, TooLargeIs413OrAfterDecoding400) {
 }
 
 TEST_F(RemoteWriteSourceTest, RejectedSamplesAre400WithTheFirstError) {
+  host_.use_outcome = true;
   host_.outcome.rejected = 2;
   host_.outcome.written = 5;
   host_.outcome.first_error = "out of order sample: series up{}, t 1000";
@@ -211,11 +241,84 @@ TEST_F(RemoteWriteSourceTest, BytesInFlightAreBoundedAndGivenBack) {
   EXPECT_EQ(gauge.value(), 0);
 }
 
-TEST_F(RemoteWriteSourceTest, HistogramsAreCountedAndLeftOut) {
-  const auto answer = Post(Request(Snappy(prompb::Series(LabelFields({{"__name__", "h"}}) + prompb::Bytes(4, "x")))));
+TEST_F(RemoteWriteSourceTest, HistogramsOfVersion1AreTaken) {
+  const auto answer = Post(Request(Snappy(Recorded("v1_histograms"))));
   EXPECT_EQ((*answer)->status, 204);
-  EXPECT_EQ(host_.samples, 0u);
-  EXPECT_EQ(host_.metrics_.GetCounter("weir_remote_write_histograms_skipped_total", "").value(), 1u);
+  EXPECT_EQ(host_.samples, 1u);
+  EXPECT_EQ(host_.histograms, 5u);
+  EXPECT_EQ(host_.metrics_.GetCounter("weir_remote_write_received_histograms_total", "").value(), 5u);
+}
+
+TEST_F(RemoteWriteSourceTest, InvalidHistogramsOfVersion1Are400AndCostThemselvesOnly) {
+  const std::string labels = LabelFields({{"__name__", "h"}});
+  const std::string bad = prompb::Bytes(4, "\x08\x05");
+  const auto answer = Post(Request(Snappy(prompb::Series(labels + SampleField(1, 1000) + bad))));
+  EXPECT_EQ((*answer)->status, 400);
+  EXPECT_EQ(
+      (*answer)->body,
+      "invalid histogram: series h, t 0: 0 observations in the buckets but a count of 5 (1 rejected, 1 stored)\n");
+  EXPECT_EQ(host_.samples, 1u);
+  EXPECT_EQ(Written(**answer), "");
+}
+
+TEST_F(RemoteWriteSourceTest, Version2SaysWhatWasWritten) {
+  const auto answer = Post(V2("v2_mixed"));
+  EXPECT_EQ((*answer)->status, 204);
+  EXPECT_EQ((*answer)->body, "");
+  EXPECT_EQ(Written(**answer), "3 5 0");
+  EXPECT_EQ(host_.samples, 3u);
+  EXPECT_EQ(host_.histograms, 5u);
+}
+
+TEST_F(RemoteWriteSourceTest, Version2IsWrittenInPartWith400) {
+  const auto answer = Post(V2("v2_refused"));
+  EXPECT_EQ((*answer)->status, 400);
+  EXPECT_EQ((*answer)->body, "series number 1: odd number of label references (3) (6 rejected, 3 stored)\n");
+  EXPECT_EQ(Written(**answer), "2 1 0");
+  EXPECT_EQ(host_.metrics_.GetCounter("weir_remote_write_refused_records_total", "").value(), 6u);
+}
+
+TEST_F(RemoteWriteSourceTest, Version2JoinsWhatTheEngineRefuses) {
+  host_.use_outcome = true;
+  host_.outcome.written = 4;
+  host_.outcome.duplicates = 1;
+  host_.outcome.histograms = 2;
+  host_.outcome.rejected = 1;
+  host_.outcome.first_error = "out of order sample: series up, t 1000";
+  host_.outcome.invalid_series = 1;
+  host_.outcome.first_invalid = "no metric name: series {job=\"a\"}";
+  const auto answer = Post(V2("v2_mixed"));
+  EXPECT_EQ((*answer)->status, 400);
+  EXPECT_EQ((*answer)->body,
+            "out of order sample: series up, t 1000\nno metric name: series {job=\"a\"} (2 rejected, 5 stored)\n");
+  EXPECT_EQ(Written(**answer), "3 2 0");
+}
+
+TEST_F(RemoteWriteSourceTest, Version2WithNothingUsableIs400WithoutASubmit) {
+  HttpRequest request = V2("v2_mixed");
+  request.body = Snappy(prompb::Bytes(4, "") + prompb::Bytes(5, prompb::Bytes(1, "\x01")));
+  const auto answer = Post(std::move(request));
+  EXPECT_EQ((*answer)->status, 400);
+  EXPECT_EQ(Written(**answer), "0 0 0");
+  EXPECT_TRUE(host_.streams.empty());
+}
+
+TEST_F(RemoteWriteSourceTest, Version2HeadersComeWithFailures) {
+  HttpRequest damaged = V2("v2_mixed");
+  damaged.body = "x";
+  EXPECT_EQ(Written(**Post(std::move(damaged))), "0 0 0");
+  host_.full = true;
+  const auto full = Post(V2("v2_mixed"));
+  EXPECT_EQ((*full)->status, 503);
+  EXPECT_EQ(Written(**full), "0 0 0");
+}
+
+TEST_F(RemoteWriteSourceTest, TypeAndUnitLabelsAreTheHostsChoice) {
+  Post(V2("v2_mixed"));
+  EXPECT_EQ(host_.first_labels, "requests_total{Zone=\"z\", job=\"a\"}");
+  host_.labels_of_metadata = true;
+  Post(V2("v2_mixed"));
+  EXPECT_EQ(host_.first_labels, "requests_total{Zone=\"z\", __type__=\"counter\", __unit__=\"seconds\", job=\"a\"}");
 }
 
 TEST_F(RemoteWriteSourceTest, NothingIsSubmittedAfterStop) {
