@@ -7,6 +7,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/base/status.h"
+
 namespace weir {
 namespace {
 
@@ -170,7 +172,9 @@ uint64_t Labels::Hash() const {
     AppendLength(label.value.size(), &encoded);
     encoded.append(label.value);
   }
-  return XXH64(encoded.data(), encoded.size(), 0);
+  const char* bytes = encoded.data();
+  WEIR_ASSERT(bytes != nullptr);  // it never is; the static analyzer does not know
+  return XXH64(bytes, encoded.size(), 0);
 }
 
 int Labels::Compare(const Labels& a, const Labels& b) {
