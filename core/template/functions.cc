@@ -8,6 +8,7 @@
 
 #include "core/base/http_server.h"
 #include "core/model/duration.h"
+#include "core/model/regexp.h"
 #include "core/template/ast.h"
 #include "core/template/letters.h"
 #include "core/template/lexer.h"
@@ -243,49 +244,13 @@ Result<Value> Args(Context, Arguments arguments) {
 
 // --- strings -----------------------------------------------------------------------------------------------------
 
-std::string_view RegexErrorText(RE2::ErrorCode code) {
-  switch (code) {
-    case RE2::ErrorBadEscape:
-      return "invalid escape sequence";
-    case RE2::ErrorBadCharClass:
-      return "invalid character class";
-    case RE2::ErrorBadCharRange:
-      return "invalid character class range";
-    case RE2::ErrorMissingBracket:
-      return "missing closing ]";
-    case RE2::ErrorMissingParen:
-      return "missing closing )";
-    case RE2::ErrorUnexpectedParen:
-      return "unexpected )";
-    case RE2::ErrorTrailingBackslash:
-      return "trailing backslash at end of expression";
-    case RE2::ErrorRepeatArgument:
-      return "missing argument to repetition operator";
-    case RE2::ErrorRepeatSize:
-      return "invalid repeat count";
-    case RE2::ErrorRepeatOp:
-      return "invalid nested repetition operator";
-    case RE2::ErrorBadPerlOp:
-      return "invalid or unsupported Perl syntax";
-    case RE2::ErrorBadUTF8:
-      return "invalid UTF-8";
-    case RE2::ErrorBadNamedCapture:
-      return "invalid named capture";
-    case RE2::ErrorPatternTooLarge:
-      return "expression too large";
-    default:
-      return "internal error";
-  }
-}
-
 Result<std::unique_ptr<RE2>> CompileRegex(const std::string& pattern) {
   RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(1 << 20);
   auto regex = std::make_unique<RE2>(pattern, options);
   if (!regex->ok()) {
-    return InvalidError("error parsing regexp: " + std::string(RegexErrorText(regex->error_code())) + ": `" +
-                        regex->error_arg() + "`");
+    return InvalidError(RegexpError(*regex));
   }
   return regex;
 }
@@ -295,57 +260,14 @@ Result<Value> Match(Context, Arguments arguments) {
   return Value::Bool(RE2::PartialMatch(arguments[1].text, *regex));
 }
 
-bool IsNameByte(char c) {
-  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (static_cast<unsigned char>(c) & 0x80) != 0;
-}
-
-// Appends `replacement` with $1, ${1}, $name, ${name} and $$ put in, by Go's rule: the longest name wins, so $1x is the
-// group named "1x".
-void AppendExpanded(const RE2& regex, std::string_view replacement, std::span<const re2::StringPiece> groups,
-                    std::string* out) {
-  for (;;) {
-    const size_t dollar = replacement.find('$');
-    out->append(replacement.substr(0, dollar));
-    if (dollar == std::string_view::npos) {
-      return;
-    }
-    replacement.remove_prefix(dollar + 1);
-    if (!replacement.empty() && replacement[0] == '$') {
-      out->push_back('$');
-      replacement.remove_prefix(1);
-      continue;
-    }
-    const size_t begin = !replacement.empty() && replacement[0] == '{' ? 1 : 0;
-    size_t end = begin;
-    while (end < replacement.size() && IsNameByte(replacement[end])) {
-      ++end;
-    }
-    const bool unclosed = begin == 1 && (end >= replacement.size() || replacement[end] != '}');
-    if (end == begin || unclosed) {
-      out->push_back('$');  // malformed: a plain dollar
-      continue;
-    }
-    const std::string name(replacement.substr(begin, end - begin));
-    replacement.remove_prefix(end + begin);
-    const bool number = name.find_first_not_of("0123456789") == std::string::npos && name.size() < 9;
-    const auto named = regex.NamedCapturingGroups().find(name);
-    const bool known = named != regex.NamedCapturingGroups().end();
-    const size_t group = number ? std::stoul(name) : known ? static_cast<size_t>(named->second) : groups.size();
-    if (group < groups.size() && groups[group].data() != nullptr) {
-      out->append(groups[group].data(), groups[group].size());
-    }
-  }
-}
-
 Result<Value> ReplaceAll(Context, Arguments arguments) {
   WEIR_ASSIGN_OR_RETURN(const auto regex, CompileRegex(arguments[0].text));
   const std::string& text = arguments[2].text;
-  std::vector<re2::StringPiece> groups(static_cast<size_t>(regex->NumberOfCapturingGroups()) + 1);
+  RegexpGroups groups;
   std::string out;
   size_t last_end = 0;
   for (size_t pos = 0; pos <= text.size();) {
-    if (!regex->Match(text, pos, text.size(), RE2::UNANCHORED, groups.data(), static_cast<int>(groups.size()))) {
+    if (!MatchRegexp(*regex, text, pos, &groups)) {
       break;
     }
     const size_t begin = static_cast<size_t>(groups[0].data() - text.data()), end = begin + groups[0].size();
