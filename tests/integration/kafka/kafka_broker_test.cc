@@ -42,7 +42,8 @@ class KafkaBrokerTest : public ::testing::Test {
       GTEST_SKIP() << "no broker: WEIR_KAFKA_BROKERS is not set (run.py sets it)";
     }
     brokers_ = brokers;
-    topic_ = std::string("t-") + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    topic_ = std::string("t-") + ::testing::UnitTest::GetInstance()->current_test_info()->name() + "-" +
+             std::to_string(SystemClock().NowMs());  // a repeated test must not find what it left behind
     char error[512];
     rd_kafka_conf_t* conf = rd_kafka_conf_new();
     ASSERT_EQ(rd_kafka_conf_set(conf, "bootstrap.servers", brokers, error, sizeof error), RD_KAFKA_CONF_OK) << error;
