@@ -35,9 +35,8 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
   remote_write::RemoteWriteSinkConfig config;
   config.url = options.String("url");
   config.name = options.String("name");
-  for (const auto& header : options.Map("headers")) {
-    config.headers.push_back(header);
-  }
+  const auto& headers = options.Map("headers");
+  config.headers.assign(headers.begin(), headers.end());
   config.http = HttpClientOptionsFrom(options);
   config.timeout_ms = options.Int("timeout");
   config.max_samples_per_send = static_cast<uint64_t>(options.Int("max_samples_per_send"));
@@ -48,12 +47,7 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
 }
 
 Status Validate(const OptionValues& options) {
-  for (const std::string_view name : {"max_samples_per_send", "queue_samples_max"}) {
-    if (options.Int(name) < 1) {
-      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least 1, got \"" +
-                          options.values.find(name)->second.text + "\"");
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckAtLeast(options, {{"max_samples_per_send", 1}, {"queue_samples_max", 1}}));
   return CheckHttpClientOptions(options);
 }
 
