@@ -2,24 +2,12 @@
 
 #include "core/model/duration.h"
 #include "core/model/histogram_buckets.h"
+#include "core/model/json_text.h"
 
 #include <cmath>
 #include <cstdio>
 
 namespace weir::api {
-namespace {
-
-constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-
-// RETURNS: the length of the well-formed UTF-8 sequence at the front of `text`, 0 when there is none.
-size_t SequenceLength(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-  return length > 0 && length <= text.size() && IsValidUtf8(text.substr(0, length)) ? length : 0;
-}
-
-}  // namespace
-
 void JsonWriter::Separate() {
   if (comma_) {
     text_ += ',';
@@ -62,31 +50,7 @@ JsonWriter& JsonWriter::Key(std::string_view key) {
 
 JsonWriter& JsonWriter::String(std::string_view text) {
   Separate();
-  text_ += '"';
-  while (!text.empty()) {
-    const char c = text[0];
-    const size_t length = SequenceLength(text);
-    if (c == '"' || c == '\\') {
-      text_ += '\\';
-      text_ += c;
-    } else if (c == '\n') {
-      text_ += "\\n";
-    } else if (c == '\r') {
-      text_ += "\\r";
-    } else if (c == '\t') {
-      text_ += "\\t";
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof(escaped), "\\u%04x", static_cast<unsigned>(c));
-      text_ += escaped;
-    } else if (length == 0) {
-      text_ += kReplacement;
-    } else {
-      text_.append(text.substr(0, length));
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  text_ += '"';
+  AppendJsonString(text, &text_);
   return *this;
 }
 

@@ -5,6 +5,7 @@
 #include "core/rules/alerting_rule.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstdio>
 
 namespace weir::api {
@@ -19,8 +20,9 @@ std::string Rfc3339Nano(int64_t ms, int64_t sub_ms_ns) {
   }
   const int64_t second_ms = ms - ((ms % 1000) + 1000) % 1000;
   std::string text = FormatRfc3339(second_ms);
+  const int64_t fraction_ns = (ms - second_ms) * 1000000 + sub_ms_ns;
   char fraction[16];
-  std::snprintf(fraction, sizeof(fraction), ".%09lld", static_cast<long long>((ms - second_ms) * 1000000 + sub_ms_ns));
+  std::snprintf(fraction, sizeof(fraction), ".%09" PRId64, fraction_ns);
   std::string digits = fraction;
   while (digits.back() == '0') {
     digits.pop_back();

@@ -74,21 +74,30 @@ constexpr NestedRow kAlertingNested[] = {
     {"alertmanagers", "list: Alertmanagers, each target with its own queue"},
 };
 
+// Of every peer that is reached by HTTP.
+constexpr OptionRow kBearerToken = {
+    .name = "bearer_token", .type = kSecret, .help = "Sent as `Authorization: Bearer`."};
+constexpr OptionRow kBearerTokenFile = {
+    .name = "bearer_token_file", .type = kString, .help = "File that holds the bearer token."};
+constexpr NestedRow kBasicAuth = {"basic_auth", "user and password"};
+constexpr NestedRow kAuthorization = {"authorization", "value of the Authorization header"};
+constexpr NestedRow kTls = {"tls_config", "certificates"};
+
 constexpr OptionRow kAlertmanagerRows[] = {
     {.name = "scheme", .type = kEnum, .fallback = "http", .help = "Protocol.", .choices = "http|https"},
     {.name = "path_prefix", .type = kString, .help = "Put in front of `/api/v2/alerts`."},
     {.name = "timeout", .type = kDuration, .fallback = "10s", .help = "Longest wait for an answer."},
     {.name = "api_version", .type = kEnum, .fallback = "v2", .help = "Version of the API.", .choices = "v2"},
-    {.name = "bearer_token", .type = kSecret, .help = "Sent as `Authorization: Bearer`."},
-    {.name = "bearer_token_file", .type = kString, .help = "File that holds the bearer token."},
+    kBearerToken,
+    kBearerTokenFile,
 };
 constexpr NestedRow kAlertmanagerNested[] = {
     {"static_configs", "list of targets"},
     {"relabel_configs", "list of relabel rules for the targets"},
     {"alert_relabel_configs", "list of relabel rules for the alerts that go to these targets"},
-    {"basic_auth", "user and password"},
-    {"authorization", "value of the Authorization header"},
-    {"tls_config", "certificates"},
+    kBasicAuth,
+    kAuthorization,
+    kTls,
 };
 constexpr std::string_view kAlertmanagerNotApplied[] = {"oauth2",
                                                         "proxy_url",
@@ -141,8 +150,8 @@ constexpr OptionRow kRemoteWriteRows[] = {
     {.name = "name", .type = kString, .help = "Name in metrics and logs; names differ."},
     {.name = "remote_timeout", .type = kDuration, .fallback = "30s", .help = "Longest wait for an answer."},
     {.name = "headers", .type = kMap, .help = "Headers added to every request."},
-    {.name = "bearer_token", .type = kSecret, .help = "Sent as `Authorization: Bearer`."},
-    {.name = "bearer_token_file", .type = kString, .help = "File that holds the bearer token."},
+    kBearerToken,
+    kBearerTokenFile,
     {.name = "protobuf_message",
      .type = kEnum,
      .fallback = "prometheus.WriteRequest",
@@ -156,9 +165,9 @@ constexpr OptionRow kRemoteWriteRows[] = {
 constexpr NestedRow kRemoteWriteNested[] = {
     {"write_relabel_configs", "list of relabel rules for the samples"},
     {"queue_config", "the queue in front of the network"},
-    {"basic_auth", "user and password"},
-    {"authorization", "value of the Authorization header"},
-    {"tls_config", "certificates"},
+    kBasicAuth,
+    kAuthorization,
+    kTls,
 };
 constexpr std::string_view kRemoteWriteNotApplied[] = {"send_exemplars",
                                                        "round_robin_dns",

@@ -144,6 +144,9 @@ std::string FormatDurationMs(int64_t ms) {
   std::string out = ms < 0 ? "-" : "";
   uint64_t left = ms < 0 ? 0 - static_cast<uint64_t>(ms) : static_cast<uint64_t>(ms);
   for (const Unit& unit : kUnits) {
+    if (left == 0) {
+      break;
+    }
     const auto unit_ms = static_cast<uint64_t>(unit.ms);
     if ((unit.exact && left % unit_ms != 0) || left < unit_ms) {
       continue;

@@ -7,50 +7,13 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/base/status.h"
+
 namespace weir {
 namespace {
 
 bool IsAsciiLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool IsAsciiDigit(char c) { return c >= '0' && c <= '9'; }
-
-// RETURNS: the bytes of the well-formed UTF-8 sequence at the start of `text`, 0 when it is malformed; `rune` gets
-// its code point.
-size_t DecodeRune(std::string_view text, uint32_t* rune) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) {
-    *rune = lead;
-    return 1;
-  }
-  size_t size = 0;
-  uint32_t minimum = 0;
-  if (lead >= 0xc2 && lead <= 0xdf) {
-    size = 2;
-    minimum = 0x80;
-    *rune = lead & 0x1f;
-  } else if ((lead & 0xf0) == 0xe0) {
-    size = 3;
-    minimum = 0x800;
-    *rune = lead & 0x0f;
-  } else if (lead >= 0xf0 && lead <= 0xf4) {
-    size = 4;
-    minimum = 0x10000;
-    *rune = lead & 0x07;
-  } else {
-    return 0;
-  }
-  if (text.size() < size) {
-    return 0;
-  }
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) {
-      return 0;
-    }
-    *rune = (*rune << 6) | (byte(i) & 0x3f);
-  }
-  const bool surrogate = *rune >= 0xd800 && *rune <= 0xdfff;
-  return *rune < minimum || *rune > 0x10ffff || surrogate ? 0 : size;
-}
 
 // Go's unicode.IsPrint for code points beyond ASCII: letters, marks, numbers, punctuation, symbols.
 bool IsPrintable(std::string_view utf8) {
@@ -170,7 +133,9 @@ uint64_t Labels::Hash() const {
     AppendLength(label.value.size(), &encoded);
     encoded.append(label.value);
   }
-  return XXH64(encoded.data(), encoded.size(), 0);
+  const char* bytes = encoded.data();
+  WEIR_ASSERT(bytes != nullptr);  // it never is; the static analyzer does not know
+  return XXH64(bytes, encoded.size(), 0);
 }
 
 int Labels::Compare(const Labels& a, const Labels& b) {
@@ -199,6 +164,43 @@ bool IsLegacyMetricName(std::string_view name) {
   }
   return std::all_of(name.begin(), name.end(),
                      [](char c) { return IsAsciiLetter(c) || IsAsciiDigit(c) || c == '_' || c == ':'; });
+}
+
+size_t DecodeRune(std::string_view text, uint32_t* rune) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) {
+    *rune = lead;
+    return 1;
+  }
+  size_t size = 0;
+  uint32_t minimum = 0;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    size = 2;
+    minimum = 0x80;
+    *rune = lead & 0x1f;
+  } else if ((lead & 0xf0) == 0xe0) {
+    size = 3;
+    minimum = 0x800;
+    *rune = lead & 0x0f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    size = 4;
+    minimum = 0x10000;
+    *rune = lead & 0x07;
+  } else {
+    return 0;
+  }
+  if (text.size() < size) {
+    return 0;
+  }
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) {
+      return 0;
+    }
+    *rune = (*rune << 6) | (byte(i) & 0x3f);
+  }
+  const bool surrogate = *rune >= 0xd800 && *rune <= 0xdfff;
+  return *rune < minimum || *rune > 0x10ffff || surrogate ? 0 : size;
 }
 
 bool IsValidUtf8(std::string_view text) {

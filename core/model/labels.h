@@ -56,6 +56,9 @@ class Labels {
 // RETURNS: whether `name` can be written without quotes as a label name / as a metric name.
 bool IsLegacyLabelName(std::string_view name);
 bool IsLegacyMetricName(std::string_view name);
+// RETURNS: the bytes of the well-formed UTF-8 sequence at the start of `text` (not empty), 0 when it is malformed; `rune` gets
+// its code point.
+size_t DecodeRune(std::string_view text, uint32_t* rune);
 // RETURNS: whether `text` is well-formed UTF-8.
 bool IsValidUtf8(std::string_view text);
 // RETURNS: `text` as a Go double-quoted string literal (strconv.Quote).

@@ -6,48 +6,13 @@
 #include <vector>
 
 #include "core/model/labels.h"
+#include "core/model/regexp.h"
 
 namespace weir {
 namespace {
 
 constexpr int64_t kProgramBytesMax = 64 << 20;  // RE2 refuses a pattern whose program would need more
 constexpr std::string_view kMetaCharacters = "\\.+*?()|[]{}^$";
-
-// Go's texts for what RE2 found wrong.
-std::string_view ErrorText(RE2::ErrorCode code) {
-  switch (code) {
-    case RE2::ErrorBadEscape:
-      return "invalid escape sequence";
-    case RE2::ErrorBadCharClass:
-      return "invalid character class";
-    case RE2::ErrorBadCharRange:
-      return "invalid character class range";
-    case RE2::ErrorMissingBracket:
-      return "missing closing ]";
-    case RE2::ErrorMissingParen:
-      return "missing closing )";
-    case RE2::ErrorUnexpectedParen:
-      return "unexpected )";
-    case RE2::ErrorTrailingBackslash:
-      return "trailing backslash at end of expression";
-    case RE2::ErrorRepeatArgument:
-      return "missing argument to repetition operator";
-    case RE2::ErrorRepeatSize:
-      return "invalid repeat count";
-    case RE2::ErrorRepeatOp:
-      return "invalid nested repetition operator";
-    case RE2::ErrorBadPerlOp:
-      return "invalid or unsupported Perl syntax";
-    case RE2::ErrorBadUTF8:
-      return "invalid UTF-8";
-    case RE2::ErrorBadNamedCapture:
-      return "invalid named capture";
-    case RE2::ErrorPatternTooLarge:
-      return "expression nests too deeply or is too large";
-    default:
-      return "invalid expression";
-  }
-}
 
 bool IsLiteral(std::string_view text) { return text.find_first_of(kMetaCharacters) == std::string_view::npos; }
 
@@ -142,8 +107,7 @@ Result<Matcher> Matcher::Create(MatchType type, std::string name, std::string va
     // Compiled without the anchors in its text: `a)|(b` must not become valid by being wrapped.
     program->regex = std::make_unique<RE2>(out.value_, options);
     if (!program->regex->ok()) {
-      return InvalidError("error parsing regexp: " + std::string(ErrorText(program->regex->error_code())) + ": `" +
-                          program->regex->error_arg() + "`");
+      return InvalidError(RegexpError(*program->regex));
     }
   }
   out.program_ = std::move(program);

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <clocale>
 #include <cwctype>
+
+#include "core/model/regexp.h"
 
 namespace weir {
 namespace {
@@ -30,78 +31,9 @@ std::string_view ActionText(RelabelAction action) {
   return "";
 }
 
-bool IsWordByte(char c) {
-  // Go counts every Unicode letter as part of a $name; group names of RE2 are ASCII words, so bytes above ASCII only
-  // matter for where a name ends.
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         static_cast<unsigned char>(c) >= 0x80;
-}
-
-// One `$name` or `${name}` at the start of `text` (which starts with '$').
-struct Reference {
-  std::string_view name;
-  size_t size = 0;  // bytes of the whole reference; 0 when there is none here
-};
-
-Reference ParseReference(std::string_view text) {
-  const bool braced = text.size() > 1 && text[1] == '{';
-  const size_t start = braced ? 2 : 1;
-  size_t end = start;
-  while (end < text.size() && IsWordByte(text[end])) {
-    ++end;
-  }
-  if (end == start || (braced && (end == text.size() || text[end] != '}'))) {
-    return {};
-  }
-  return {text.substr(start, end - start), end + (braced ? 1 : 0)};
-}
-
-using Groups = std::vector<re2::StringPiece>;
-
-bool MatchGroups(const RE2& regex, std::string_view text, Groups* groups) {
-  groups->assign(static_cast<size_t>(regex.NumberOfCapturingGroups()) + 1, re2::StringPiece());
-  return regex.Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), RE2::UNANCHORED, groups->data(),
-                     static_cast<int>(groups->size()));
-}
-
-void AppendGroup(const RE2& regex, std::string_view name, const Groups& groups, std::string* out) {
-  size_t index = groups.size();
-  const bool numeric = std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (numeric) {
-    std::from_chars(name.data(), name.data() + name.size(), index);
-  } else if (const auto at = regex.NamedCapturingGroups().find(std::string(name));
-             at != regex.NamedCapturingGroups().end()) {
-    index = static_cast<size_t>(at->second);
-  }
-  if (index < groups.size()) {
-    out->append(groups[index].data() == nullptr ? "" : std::string_view(groups[index].data(), groups[index].size()));
-  }
-}
-
-// Go's Regexp.Expand: $1, ${1}, $name, ${name}, $$; what names no group is empty, a lone $ stays.
-std::string Expand(const RE2& regex, std::string_view text, const Groups& groups) {
+std::string Expand(const RE2& regex, std::string_view text, const RegexpGroups& groups) {
   std::string out;
-  while (!text.empty()) {
-    const size_t dollar = std::min(text.find('$'), text.size());
-    out.append(text.substr(0, dollar));
-    text.remove_prefix(dollar);
-    if (text.empty()) {
-      break;
-    }
-    if (text.starts_with("$$")) {
-      out.push_back('$');
-      text.remove_prefix(2);
-      continue;
-    }
-    const Reference reference = ParseReference(text);
-    if (reference.size == 0) {
-      out.push_back('$');
-      text.remove_prefix(1);
-      continue;
-    }
-    AppendGroup(regex, reference.name, groups, &out);
-    text.remove_prefix(reference.size);
-  }
+  AppendExpanded(regex, text, groups, &out);
   return out;
 }
 
@@ -219,8 +151,8 @@ Status Check(const RelabelConfig& config) {
 }
 
 void Replace(const RelabelConfig& config, const RE2& regex, const std::string& value, Labels* labels) {
-  Groups groups;
-  if (!MatchGroups(regex, value, &groups)) {
+  RegexpGroups groups;
+  if (!MatchRegexp(regex, value, 0, &groups)) {
     return;
   }
   const std::string target = Expand(regex, config.target_label, groups);
@@ -231,9 +163,9 @@ void Replace(const RelabelConfig& config, const RE2& regex, const std::string& v
 
 void MapNames(const RelabelConfig& config, const RE2& regex, Labels* labels) {
   const std::vector<Label> before(labels->begin(), labels->end());
-  Groups groups;
+  RegexpGroups groups;
   for (const Label& label : before) {
-    if (MatchGroups(regex, label.name, &groups)) {
+    if (MatchRegexp(regex, label.name, 0, &groups)) {
       labels->Set(Expand(regex, config.replacement, groups), label.value);
     }
   }

@@ -216,6 +216,16 @@ Result<OptionValues> ParseOptions(std::span<const OptionRow> rows, std::string_v
   return options;
 }
 
+Status CheckAtLeast(const OptionValues& options, std::initializer_list<LeastValue> wanted) {
+  for (const auto& [name, least] : wanted) {
+    if (options.Int(name) < least) {
+      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least " +
+                          std::to_string(least) + ", got \"" + options.values.find(name)->second.text + "\"");
+    }
+  }
+  return Status();
+}
+
 Result<int64_t> ParseSize(std::string_view text) {
   static constexpr std::string_view kUnits = "KMGTP";
   const Status wrong = InvalidError("want a size like 64MiB, got " + Quoted(text));

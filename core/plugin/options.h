@@ -3,6 +3,7 @@
 // by weir.yml itself.
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <string>
@@ -74,6 +75,13 @@ struct RawOption {
 // "topics"?`, `WHERE: option "port": want an integer, got "x"`.
 Result<OptionValues> ParseOptions(std::span<const OptionRow> rows, std::string_view what, std::string_view where,
                                   const std::vector<RawOption>& raw);
+
+struct LeastValue {
+  std::string_view name;
+  int64_t least;
+};
+// For Plugin::validate. ERRORS: kInvalid: `WHERE: option "queue_max": want at least 1, got "0"`.
+Status CheckAtLeast(const OptionValues& options, std::initializer_list<LeastValue> wanted);
 
 // Sizes as `32MiB`, `10MB`, `512` (bytes). As in Prometheus, both spellings of a unit are powers of 1024.
 Result<int64_t> ParseSize(std::string_view text);

@@ -42,7 +42,20 @@ class ExpressionParser : public LabelReader {
   };
   // A duration while it is built: `pos` and the tree.
   using Duration = std::shared_ptr<DurationExpr>;
-  class Nested;
+  // Counts nesting for the length of a scope.
+  class Nested {
+   public:
+    explicit Nested(ExpressionParser* parser) : parser_(parser) { ++parser_->nesting_; }
+    ~Nested() { --parser_->nesting_; }
+    Nested(const Nested&) = delete;
+    Nested& operator=(const Nested&) = delete;
+    // Reports the limit. RETURNS: whether it is kept.
+    bool ok();
+
+   private:
+    ExpressionParser* parser_;
+  };
+  static constexpr ParseContext kGroupingContext = {"grouping opts", "\"(\""};
 
   Operand ParseBinary(int min_precedence);
   Operand ParseUnary();

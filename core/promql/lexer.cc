@@ -491,7 +491,7 @@ Token Lexer::LexDuration() {
       state_ = State::kStatement;
       return Make(TokenKind::kRightBracket);
     case ':': {
-      const Token colon = Make(TokenKind::kColon);
+      Token colon = Make(TokenKind::kColon);
       if (!got_duration_) {
         return Fail("unexpected colon before duration in duration expression");
       }

@@ -125,7 +125,8 @@ Result<double> ParseDurationSeconds(std::string_view text) {
   }
   // Seconds and the fraction are converted one by one, as Go's Duration.Seconds does.
   const double fraction = static_cast<double>(total_ms % 1000 * 1000000) / 1e9;
-  return static_cast<double>(total_ms / 1000) + fraction;
+  const int64_t whole_s = total_ms / 1000;
+  return static_cast<double>(whole_s) + fraction;
 }
 
 int64_t SecondsToMs(double seconds) {

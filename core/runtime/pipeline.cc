@@ -214,7 +214,7 @@ plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_vi
     metrics_->ahead.Add(ahead);
   }
   // Recorded times may lie anywhere: nothing is "too far ahead" of a clock that plays no part.
-  const plugin::IngestOutcome outcome = resolver_.Apply(batch, stream, event_time_ ? newest : arrived_ms);
+  plugin::IngestOutcome outcome = resolver_.Apply(batch, stream, event_time_ ? newest : arrived_ms);
   if (resolver_.newest_ms() != INT64_MIN) {
     catch_up_heard_ms_ = arrived_ms;
     watermarks_.Observe(stream, oldest, resolver_.newest_ms(), arrived_ms, past);

@@ -3,7 +3,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 namespace weir::runtime {
 namespace {
@@ -13,14 +16,23 @@ double Seconds(const timeval& time) {
 }
 
 // RETURNS: total and resident pages; false where there is no /proc.
-bool ReadPages(unsigned long long* total, unsigned long long* resident) {
+bool ReadPages(uint64_t* total, uint64_t* resident) {
   std::FILE* file = std::fopen("/proc/self/statm", "re");
   if (file == nullptr) {
     return false;
   }
-  const bool read = std::fscanf(file, "%llu %llu", total, resident) == 2;
+  char line[128];
+  const bool read = std::fgets(line, sizeof(line), file) != nullptr;
   std::fclose(file);
-  return read;
+  if (!read) {
+    return false;
+  }
+  const char* end = line + std::strlen(line);
+  const auto first = std::from_chars(line, end, *total);
+  if (first.ec != std::errc() || first.ptr == end) {
+    return false;
+  }
+  return std::from_chars(first.ptr + 1, end, *resident).ec == std::errc();
 }
 
 }  // namespace
@@ -36,8 +48,8 @@ void AddProcessMetrics(MetricRegistry& registry, int64_t start_ms) {
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
       cpu.Set(Seconds(usage.ru_utime) + Seconds(usage.ru_stime));
     }
-    unsigned long long total_pages = 0;
-    unsigned long long resident_pages = 0;
+    uint64_t total_pages = 0;
+    uint64_t resident_pages = 0;
     if (ReadPages(&total_pages, &resident_pages)) {
       const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
       resident.Set(static_cast<double>(resident_pages) * page);

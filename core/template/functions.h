@@ -1,5 +1,5 @@
 #pragma once
-// The table of functions that templates can call: one row a function, in functions.cc. Private to this room.
+// The tables of functions that templates can call: one row a function, in the file of its kind. Private to this room.
 
 #include <span>
 #include <string_view>
@@ -16,6 +16,9 @@ struct CallContext {
   const DataValue* data;
 };
 
+using Context = const CallContext&;
+using Arguments = std::span<const Value>;
+
 struct Function {
   std::string_view name;
   // One letter an argument: s string, a anything, Q what query returns, S one element of it; `*` at the end: the last
@@ -23,8 +26,14 @@ struct Function {
   std::string_view parameters;
   // Arguments are of the declared kinds. ERRORS: the text that follows `error calling NAME: `. and, or are null: they
   // do not evaluate all their arguments.
-  Result<Value> (*call)(const CallContext& context, std::span<const Value> arguments);
+  Result<Value> (*call)(Context context, Arguments arguments);
 };
+
+// The rows of one file, sorted by name.
+std::span<const Function> NumberFunctions();
+std::span<const Function> SampleFunctions();
+std::span<const Function> TextFunctions();
+std::span<const Function> GoFunctions();
 
 // RETURNS: the row, or null.
 const Function* FindFunction(std::string_view name);

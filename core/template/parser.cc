@@ -190,7 +190,7 @@ class Parser {
         return Else();
       case TokenKind::kEnd: {
         const size_t pos = token.pos;
-        return Expect(TokenKind::kRightDelimiter, "end") ? Make(NodeKind::kEnd, pos) : nullptr;
+        return CloseAs(NodeKind::kEnd, "end", pos);
       }
       case TokenKind::kIf:
         return Control(NodeKind::kIf, "if", token.pos);
@@ -206,7 +206,10 @@ class Parser {
     at_ = mark;
     NodePtr node = Make(NodeKind::kAction, Peek().pos);
     node->pipe = Pipeline("command", TokenKind::kRightDelimiter);
-    return node->pipe ? std::move(node) : nullptr;
+    if (!node->pipe) {
+      return nullptr;
+    }
+    return node;
   }
 
   NodePtr Leave(NodeKind kind, std::string_view context, size_t pos) {
@@ -227,7 +230,15 @@ class Parser {
     if (token.kind == TokenKind::kIf || token.kind == TokenKind::kWith) {
       return Make(NodeKind::kElse, pos);
     }
-    return Expect(TokenKind::kRightDelimiter, "else") ? Make(NodeKind::kElse, pos) : nullptr;
+    return CloseAs(NodeKind::kElse, "else", pos);
+  }
+
+  // An action that holds nothing but its keyword.
+  NodePtr CloseAs(NodeKind kind, std::string_view context, size_t pos) {
+    if (!Expect(TokenKind::kRightDelimiter, context)) {
+      return nullptr;
+    }
+    return Make(kind, pos);
   }
 
   NodePtr Control(NodeKind kind, std::string_view context, size_t pos) {
@@ -247,8 +258,11 @@ class Parser {
     NodePtr end;
     node->list = ItemList(&end);
     range_depth_ -= kind == NodeKind::kRange ? 1 : 0;
-    if (!node->list || end->kind == NodeKind::kEnd) {
-      return node->list ? std::move(node) : nullptr;
+    if (!node->list) {
+      return nullptr;
+    }
+    if (end->kind == NodeKind::kEnd) {
+      return node;
     }
     const TokenKind again = kind == NodeKind::kIf     ? TokenKind::kIf
                             : kind == NodeKind::kWith ? TokenKind::kWith
@@ -272,7 +286,10 @@ class Parser {
     if (!node->else_list) {
       return nullptr;
     }
-    return end->kind == NodeKind::kEnd ? std::move(node) : Fail("expected end; found " + end->ToString());
+    if (end->kind != NodeKind::kEnd) {
+      return Fail("expected end; found " + end->ToString());
+    }
+    return node;
   }
 
   bool TemplateName(std::string_view context, std::string* name, size_t* pos) {
@@ -302,7 +319,10 @@ class Parser {
       return node;
     }
     node->pipe = Pipeline(kContext, TokenKind::kRightDelimiter);
-    return node->pipe ? std::move(node) : nullptr;
+    if (!node->pipe) {
+      return nullptr;
+    }
+    return node;
   }
 
   // A body of its own: outer variables and loops do not reach in.

@@ -8,6 +8,7 @@
 
 #include <simdjson.h>
 
+#include "core/model/json_text.h"
 #include "lua/host/api.h"
 
 namespace weir::lua {
@@ -22,44 +23,6 @@ void PushNull(lua_State* lua) { lua_pushlightuserdata(lua, const_cast<char*>(&kN
 void PushArrayMark(lua_State* lua) {
   lua_pushlightuserdata(lua, const_cast<char*>(&kArrayMark));
   lua_rawget(lua, LUA_REGISTRYINDEX);
-}
-
-void AppendString(std::string_view text, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  const bool valid = IsValidUtf8(text);
-  out->push_back('"');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    switch (c) {
-      case '"':
-        *out += "\\\"";
-        continue;
-      case '\\':
-        *out += "\\\\";
-        continue;
-      case '\n':
-        *out += "\\n";
-        continue;
-      case '\r':
-        *out += "\\r";
-        continue;
-      case '\t':
-        *out += "\\t";
-        continue;
-      default:
-        break;
-    }
-    if (byte < 0x20 || byte == 0x7f) {
-      *out += "\\u00";
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
-    } else if (byte >= 0x80 && !valid) {
-      *out += "\xef\xbf\xbd";
-    } else {
-      out->push_back(c);
-    }
-  }
-  out->push_back('"');
 }
 
 class Encoder {
@@ -88,7 +51,7 @@ class Encoder {
         if (size > kJsonBytesMax) {
           Fail("text of more than 1 MiB");
         }
-        AppendString({text, size}, &out_);
+        AppendJsonString({text, size}, &out_);
         return;
       }
       case LUA_TLIGHTUSERDATA:
@@ -166,7 +129,7 @@ class Encoder {
     out_.push_back('{');
     for (size_t i = 0; i < keys.size(); ++i) {
       out_ += i > 0 ? "," : "";
-      AppendString(keys[i], &out_);
+      AppendJsonString(keys[i], &out_);
       out_.push_back(':');
       PushText(lua_, keys[i]);
       lua_rawget(lua_, -2);

@@ -30,6 +30,15 @@ def fetch(url, parameters=None, timeout_s=30):
         return response.read()
 
 
+def answers(url):
+    """RETURNS: whether a GET is answered with success now."""
+    try:
+        fetch(url, timeout_s=2)
+        return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
 def api(port, path, parameters=None):
     """RETURNS: `data` of a Prometheus API answer."""
     answer = json.loads(fetch(f"http://127.0.0.1:{port}/api/v1/{path}", parameters))

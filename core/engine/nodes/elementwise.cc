@@ -46,8 +46,14 @@ __int128 FloorDiv(__int128 a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 int64_t DaysOf(double v) { return static_cast<int64_t>(FloorDiv(SecondsOf(v), 86400)); }
 bool IsLeap(int64_t year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
 
-double Minute(double v) { return static_cast<double>((SecondsOf(v) - FloorDiv(SecondsOf(v), 3600) * 3600) / 60); }
-double Hour(double v) { return static_cast<double>((SecondsOf(v) - static_cast<__int128>(DaysOf(v)) * 86400) / 3600); }
+double Minute(double v) {
+  const auto minute = static_cast<int>((SecondsOf(v) - FloorDiv(SecondsOf(v), 3600) * 3600) / 60);
+  return minute;
+}
+double Hour(double v) {
+  const auto hour = static_cast<int>((SecondsOf(v) - static_cast<__int128>(DaysOf(v)) * 86400) / 3600);
+  return hour;
+}
 double DayOfWeek(double v) {
   int64_t day = (DaysOf(v) + 4) % 7;
   return static_cast<double>(day < 0 ? day + 7 : day);

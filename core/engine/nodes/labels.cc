@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include "core/engine/nodes/nodes.h"
+#include "core/model/regexp.h"
 
 namespace weir::engine {
 namespace {
@@ -49,45 +50,6 @@ class RelabelNode : public Node {
   Status static_error_;
 };
 
-// Expands `$1`, `${name}` as Go's regexp does; an unknown group is empty.
-std::string ExpandGo(const re2::RE2& regex, const std::string& text, const std::vector<re2::StringPiece>& groups) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '$' || i + 1 == text.size()) {
-      out += text[i];
-      continue;
-    }
-    if (text[i + 1] == '$') {
-      out += '$';
-      ++i;
-      continue;
-    }
-    bool brace = text[i + 1] == '{';
-    size_t start = i + (brace ? 2 : 1);
-    size_t end = start;
-    while (end < text.size() && (isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_')) {
-      ++end;
-    }
-    if (end == start || (brace && (end >= text.size() || text[end] != '}'))) {
-      out += '$';  // malformed: Go keeps the dollar
-      continue;
-    }
-    std::string name = text.substr(start, end - start);
-    i = brace ? end : end - 1;
-    size_t index = groups.size();
-    if (name.find_first_not_of("0123456789") == std::string::npos) {
-      index = name.size() < 9 && !(name.size() > 1 && name[0] == '0') ? std::stoul(name) : groups.size();
-    } else {
-      auto it = regex.NamedCapturingGroups().find(name);
-      index = it == regex.NamedCapturingGroups().end() ? groups.size() : static_cast<size_t>(it->second);
-    }
-    if (index < groups.size()) {
-      out.append(groups[index].data() == nullptr ? "" : groups[index].data(), groups[index].size());
-    }
-  }
-  return out;
-}
-
 class LabelReplaceNode final : public RelabelNode {
  public:
   LabelReplaceNode(NodePtr vector, std::string destination, std::string replacement, std::string source,
@@ -110,12 +72,12 @@ class LabelReplaceNode final : public RelabelNode {
     SymbolId source = ctx.labels().Find(source_);
     std::string_view text =
         source == kEmptySymbol ? std::string_view() : ctx.labels().Text(ctx.labels().Value(labels, source));
-    std::vector<re2::StringPiece> groups(static_cast<size_t>(regex_->NumberOfCapturingGroups()) + 1);
-    if (!regex_->Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), re2::RE2::UNANCHORED, groups.data(),
-                       static_cast<int>(groups.size()))) {
+    RegexpGroups groups;
+    if (!MatchRegexp(*regex_, text, 0, &groups)) {
       return false;
     }
-    *value = ExpandGo(*regex_, replacement_, groups);
+    value->clear();
+    AppendExpanded(*regex_, replacement_, groups, value);
     return true;
   }
 

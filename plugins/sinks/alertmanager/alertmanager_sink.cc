@@ -27,9 +27,8 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
   alertmanager::AlertmanagerSinkConfig config;
   config.name = options.String("name");
   config.urls = options.List("urls");
-  for (const auto& header : options.Map("headers")) {
-    config.headers.push_back(header);
-  }
+  const auto& headers = options.Map("headers");
+  config.headers.assign(headers.begin(), headers.end());
   config.http = HttpClientOptionsFrom(options);
   config.timeout_ms = options.Int("timeout");
   config.queue_alerts_max = static_cast<uint64_t>(options.Int("queue_alerts_max"));
@@ -38,12 +37,7 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
 }
 
 Status Validate(const OptionValues& options) {
-  for (const std::string_view name : {"queue_alerts_max", "batch_alerts_max"}) {
-    if (options.Int(name) < 1) {
-      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least 1, got \"" +
-                          options.values.find(name)->second.text + "\"");
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckAtLeast(options, {{"queue_alerts_max", 1}, {"batch_alerts_max", 1}}));
   return CheckHttpClientOptions(options);
 }
 

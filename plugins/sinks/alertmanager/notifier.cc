@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/base/send_queue.h"
 #include "core/model/duration.h"
+#include "core/model/json_text.h"
 #include "plugins/sinks/alertmanager/alertmanager_sink.h"
 
 namespace weir::alertmanager {
@@ -13,45 +14,6 @@ using plugin::AlertBatch;
 using plugin::SampleResults;
 
 constexpr size_t kErrorTextBytesMax = 256;
-
-// RETURNS: how many bytes the UTF-8 sequence at the front has, 0 when it is none.
-size_t SequenceBytes(std::string_view text) {
-  for (size_t n = 1; n <= 4 && n <= text.size(); ++n) {
-    if (IsValidUtf8(text.substr(0, n))) {
-      return n;
-    }
-  }
-  return 0;
-}
-
-void AppendJsonString(std::string_view text, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  out->push_back('"');
-  while (!text.empty()) {
-    const char c = text.front();
-    const auto byte = static_cast<unsigned char>(c);
-    size_t bytes = 1;
-    if (c == '"' || c == '\\') {
-      out->push_back('\\');
-      out->push_back(c);
-    } else if (c == '\n') {
-      out->append("\\n");
-    } else if (byte < 0x20) {
-      out->append("\\u00");
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
-    } else if (byte < 0x80) {
-      out->push_back(c);
-    } else if (const size_t sequence = SequenceBytes(text); sequence > 0) {
-      bytes = sequence;
-      out->append(text.substr(0, sequence));
-    } else {
-      out->append("\xef\xbf\xbd");  // U+FFFD, as Go's encoder does
-    }
-    text.remove_prefix(bytes);
-  }
-  out->push_back('"');
-}
 
 void AppendJsonLabels(const Labels& labels, std::string* out) {
   out->push_back('{');

@@ -224,13 +224,7 @@ class FileSink final : public Sink {
 std::unique_ptr<Sink> Make(const OptionValues& options) { return std::make_unique<FileSink>(options); }
 
 Status Validate(const OptionValues& options) {
-  constexpr std::pair<std::string_view, int64_t> kLeast[] = {{"queue_max", 1}, {"rotate_size", 0}, {"rotate_keep", 0}};
-  for (const auto& [name, least] : kLeast) {
-    if (options.Int(name) < least) {
-      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least " +
-                          std::to_string(least) + ", got \"" + options.values.find(name)->second.text + "\"");
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckAtLeast(options, {{"queue_max", 1}, {"rotate_size", 0}, {"rotate_keep", 0}}));
   if (options.Int("rotate_keep") > 1000) {
     return InvalidError(options.where + ": option \"rotate_keep\": want at most 1000, got \"" +
                         options.values.find("rotate_keep")->second.text + "\"");

@@ -2,33 +2,10 @@
 
 #include "core/model/duration.h"
 #include "core/model/histogram_buckets.h"
+#include "core/model/json_text.h"
 
 namespace weir::file {
 namespace {
-
-void AppendString(std::string_view text, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  const bool valid = IsValidUtf8(text);
-  out->push_back('"');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out->push_back('\\');
-      out->push_back(c);
-    } else if (c == '\n') {
-      *out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      *out += "\\u00";
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
-    } else if (byte >= 0x80 && !valid) {
-      *out += "\xef\xbf\xbd";
-    } else {
-      out->push_back(c);
-    }
-  }
-  out->push_back('"');
-}
 
 void AppendKey(std::string_view key, std::string* out) {
   *out += out->empty() || out->back() == '{' ? "\"" : ",\"";
@@ -38,7 +15,7 @@ void AppendKey(std::string_view key, std::string* out) {
 
 void AppendText(std::string_view key, std::string_view text, std::string* out) {
   AppendKey(key, out);
-  AppendString(text, out);
+  AppendJsonString(text, out);
 }
 
 void AppendLabels(std::string_view key, const Labels& labels, std::string* out) {
@@ -48,9 +25,9 @@ void AppendLabels(std::string_view key, const Labels& labels, std::string* out) 
   for (const Label& label : labels) {
     *out += first ? "" : ",";
     first = false;
-    AppendString(label.name, out);
+    AppendJsonString(label.name, out);
     out->push_back(':');
-    AppendString(label.value, out);
+    AppendJsonString(label.value, out);
   }
   out->push_back('}');
 }

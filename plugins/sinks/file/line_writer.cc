@@ -66,7 +66,7 @@ Status LineWriter::Append(std::string_view lines) {
       continue;
     }
     if (n <= 0) {
-      const Status failed = Failed("write", options_.path);
+      Status failed = Failed("write", options_.path);
       if (regular_ && written > 0 && ftruncate(descriptor_, static_cast<off_t>(size_)) != 0) {
         return Failed("take back a partial line of", options_.path);
       }

@@ -55,9 +55,8 @@ Outcome Courier::Try(const QueuedDelivery& delivery) {
     script_ = std::move(*loaded);
   }
   const Delivery about{DeliveryId(delivery), delivery.attempts};
-  const Outcome outcome = delivery.alerts
-                              ? script_->OnAlert(delivery.alerts->alerts[delivery.first], about)
-                              : script_->OnSamples(*delivery.samples, delivery.first, delivery.count, about);
+  Outcome outcome = delivery.alerts ? script_->OnAlert(delivery.alerts->alerts[delivery.first], about)
+                                    : script_->OnSamples(*delivery.samples, delivery.first, delivery.count, about);
   memory_bytes_->Set(static_cast<double>(script_->memory_bytes()));
   if (outcome.memory) {
     script_.reset();

@@ -252,14 +252,8 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
 }
 
 Status Validate(const OptionValues& options) {
-  constexpr std::pair<std::string_view, int64_t> kLeast[] = {
-      {"queue_max", 1}, {"memory", 128 << 10}, {"instructions", 1000}, {"wall", 1}, {"timeout", 1}};
-  for (const auto& [name, least] : kLeast) {
-    if (options.Int(name) < least) {
-      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least " +
-                          std::to_string(least) + ", got \"" + options.values.find(name)->second.text + "\"");
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckAtLeast(
+      options, {{"queue_max", 1}, {"memory", 128 << 10}, {"instructions", 1000}, {"wall", 1}, {"timeout", 1}}));
   const auto egress = lua::EgressPolicy::Create(options.List("egress"));
   if (!egress.ok()) {
     return egress.status().WithPrefix(options.where + ": option \"egress\": ");

@@ -45,9 +45,8 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
   remote_write::RemoteWriteSinkConfig config;
   config.url = options.String("url");
   config.name = options.String("name");
-  for (const auto& header : options.Map("headers")) {
-    config.headers.push_back(header);
-  }
+  const auto& headers = options.Map("headers");
+  config.headers.assign(headers.begin(), headers.end());
   config.http = HttpClientOptionsFrom(options);
   config.timeout_ms = options.Int("timeout");
   config.message = options.String("protobuf_message") == remote_write::kRequestV2Name
@@ -62,12 +61,7 @@ std::unique_ptr<Sink> Make(const OptionValues& options) {
 }
 
 Status Validate(const OptionValues& options) {
-  for (const std::string_view name : {"max_samples_per_send", "queue_samples_max"}) {
-    if (options.Int(name) < 1) {
-      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least 1, got \"" +
-                          options.values.find(name)->second.text + "\"");
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckAtLeast(options, {{"max_samples_per_send", 1}, {"queue_samples_max", 1}}));
   return CheckHttpClientOptions(options);
 }
 

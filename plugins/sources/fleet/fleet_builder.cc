@@ -289,7 +289,8 @@ class FleetBuilder {
     Counter("node_network_receive_bytes_total", {{"device", "eth0"}}, 2.1e8);
     Counter("node_network_transmit_bytes_total", {{"device", "eth0"}}, 1.7e8);
     Counter("node_disk_io_time_seconds_total", {{"device", "nvme1n1"}}, 0.31, 0.001);
-    Constant("node_boot_time_seconds", {}, static_cast<double>(model_.start_ms_ / 1000 - 86400 * (3 + node)));
+    const int64_t boot_s = model_.start_ms_ / 1000 - 86400 * (3 + node);
+    Constant("node_boot_time_seconds", {}, static_cast<double>(boot_s));
   }
 
   void Gateway(int64_t replica) {

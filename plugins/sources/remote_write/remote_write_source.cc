@@ -402,13 +402,9 @@ constexpr OptionRow kOptions[] = {
 std::unique_ptr<Source> Make(const OptionValues& options) { return std::make_unique<RemoteWriteSource>(options); }
 
 Status Validate(const OptionValues& options) {
-  for (const std::string_view name :
-       {"body_bytes_max", "decoded_bytes_max", "requests_in_flight_max", "bytes_in_flight_max"}) {
-    if (options.Int(name) < 1) {
-      return InvalidError(options.where + ": option \"" + std::string(name) + "\": want at least 1, got \"" +
-                          options.values.find(name)->second.text + "\"");
-    }
-  }
+  WEIR_RETURN_IF_ERROR(CheckAtLeast(
+      options,
+      {{"body_bytes_max", 1}, {"decoded_bytes_max", 1}, {"requests_in_flight_max", 1}, {"bytes_in_flight_max", 1}}));
   if (options.String("path").empty() || options.String("path").front() != '/') {
     return InvalidError(options.where + ": option \"path\": want a path that starts with /, got \"" +
                         options.String("path") + "\"");

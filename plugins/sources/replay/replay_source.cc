@@ -171,10 +171,13 @@ class ReplaySource final : public Source {
       batch.series.push_back(series);
       batch.samples.push_back({t_ms == kKeepTimes ? items_[i].t_ms : t_ms, recording_.samples[items_[i].sample].v});
     }
+    const auto offer = [&] {  // a batch that is not taken is still there
+      return host_->Submit(std::move(batch), kStream,
+                           [progress = progress_](const IngestOutcome&) { --progress->outstanding; });
+    };
     ++progress_->outstanding;
     while (!stop_) {
-      if (host_->Submit(std::move(batch), kStream,
-                        [progress = progress_](const IngestOutcome&) { --progress->outstanding; })) {
+      if (offer()) {
         return true;
       }
       host_->clock().SleepMs(kBackoffMs);

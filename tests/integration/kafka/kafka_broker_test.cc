@@ -1,7 +1,12 @@
 // The kafka source against a real broker: what librdkafka's mock cannot show. run.py starts the broker and hands over
 // WEIR_KAFKA_BROKERS and WEIR_KAFKA_CONTROL (the broker's script); without them every test is skipped visibly.
+//
+// Delivery is at least once. On a loaded machine a member may at any time fail to tell the broker that it lives; it then loses
+// its partitions without having committed, gets them again and reads again. So no test here counts messages: they ask what has
+// been seen at least once, and in which order it was first seen.
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -37,7 +42,8 @@ class KafkaBrokerTest : public ::testing::Test {
       GTEST_SKIP() << "no broker: WEIR_KAFKA_BROKERS is not set (run.py sets it)";
     }
     brokers_ = brokers;
-    topic_ = std::string("t-") + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    topic_ = std::string("t-") + ::testing::UnitTest::GetInstance()->current_test_info()->name() + "-" +
+             std::to_string(SystemClock().NowMs());  // a repeated test must not find what it left behind
     char error[512];
     rd_kafka_conf_t* conf = rd_kafka_conf_new();
     ASSERT_EQ(rd_kafka_conf_set(conf, "bootstrap.servers", brokers, error, sizeof error), RD_KAFKA_CONF_OK) << error;
@@ -98,12 +104,22 @@ class KafkaBrokerTest : public ::testing::Test {
     return kafka_source.make_source(*values);
   }
 
-  static std::map<std::string, std::vector<double>> ByStream(const FakeSourceHost& host) {
+  // RETURNS: by stream, the values of the first `count` samples in the order in which they were first seen; what the member
+  // had seen before is not there again.
+  static std::map<std::string, std::vector<double>> FirstSeen(const FakeSourceHost& host, size_t count = SIZE_MAX) {
     std::map<std::string, std::vector<double>> streams;
-    for (const auto& r : host.received_) {
-      streams[r.stream].push_back(r.sample.v);
+    std::set<std::pair<std::string, double>> known;
+    for (size_t i = 0; i < std::min(count, host.received_.size()); ++i) {
+      const auto& r = host.received_[i];
+      if (known.emplace(r.stream, r.sample.v).second) {
+        streams[r.stream].push_back(r.sample.v);
+      }
     }
     return streams;
+  }
+  static bool Saw(const std::vector<FakeSourceHost::Received>& received, const std::string& stream, double v) {
+    return std::any_of(received.begin(), received.end(),
+                       [&](const auto& r) { return r.stream == stream && r.sample.v == v; });
   }
   std::string Stream(int partition) const { return "kafka/" + topic_ + "/" + std::to_string(partition); }
 
@@ -133,14 +149,15 @@ TEST_F(KafkaBrokerTest, WindowReadsAgainFromTheLongestWindowEachTime) {
     host.longest_window_ms = 5 * kMinuteMs;
     auto source = Make("window");
     ASSERT_TRUE(source->Start(host).ok());
-    EXPECT_EQ(host.catch_up_begun_, 1);
-    ASSERT_TRUE(host.WaitUntil([&] { return host.catch_up_done_ == 1; })) << "round " << round;
-    EXPECT_EQ(host.received_at_catch_up_, 200u) << "catching up ends when all was applied, and not before";
+    EXPECT_GE(host.catch_up_begun_, 1);
+    ASSERT_TRUE(host.WaitUntil([&] { return host.catch_up_done_ >= 1; })) << "round " << round;
     EXPECT_EQ(host.events_.size() >= 4 && host.events_[3].rfind("advance", 0) == 0, true)
         << "all four streams are named first";
     source->Stop();
     for (int partition = 0; partition < kPartitions; ++partition) {
-      EXPECT_EQ(ByStream(host)[Stream(partition)], wanted) << "round " << round << " partition " << partition;
+      EXPECT_EQ(FirstSeen(host, host.received_at_catch_up_)[Stream(partition)], wanted)
+          << "catching up ends when all was applied, and not before: round " << round << " partition " << partition;
+      EXPECT_EQ(FirstSeen(host)[Stream(partition)], wanted) << "round " << round << " partition " << partition;
     }
   }
 }
@@ -153,15 +170,15 @@ TEST_F(KafkaBrokerTest, APartitionWithoutRecentMessagesIsFollowedFromItsEnd) {
   host.longest_window_ms = 5 * kMinuteMs;
   auto source = Make("window");
   ASSERT_TRUE(source->Start(host).ok());
-  ASSERT_TRUE(host.WaitUntil([&] { return host.catch_up_done_ == 1; }));
+  ASSERT_TRUE(host.WaitUntil([&] { return host.catch_up_done_ >= 1; }));
   EXPECT_TRUE(host.received().empty());
   Produce(0, SystemClock().NowMs(), Body(0, SystemClock().NowMs(), 2));
   Produce(3, SystemClock().NowMs(), R"({"timestamp":1700000000,"value":"3","name":"j"})");
   Flush();
-  ASSERT_TRUE(host.WaitForSamples(2));
+  ASSERT_TRUE(host.WaitUntil([&] { return Saw(host.received_, Stream(0), 2) && Saw(host.received_, Stream(3), 3); }));
   source->Stop();
-  EXPECT_EQ(ByStream(host)[Stream(0)], std::vector<double>{2});
-  EXPECT_EQ(ByStream(host)[Stream(3)], std::vector<double>{3});
+  EXPECT_EQ(FirstSeen(host)[Stream(0)], std::vector<double>{2});
+  EXPECT_EQ(FirstSeen(host)[Stream(3)], std::vector<double>{3});
 }
 
 TEST_F(KafkaBrokerTest, MembersComeAndGoAndNothingIsLost) {
@@ -177,32 +194,38 @@ TEST_F(KafkaBrokerTest, MembersComeAndGoAndNothingIsLost) {
     }
     Flush();
   };
+  auto all_saw = [&](const std::vector<FakeSourceHost::Received>& received, double v) {
+    for (int partition = 0; partition < kPartitions; ++partition) {
+      if (!Saw(received, Stream(partition), v)) {
+        return false;
+      }
+    }
+    return true;
+  };
   produce_round();
-  ASSERT_TRUE(first_host.WaitForSamples(100));
+  ASSERT_TRUE(first_host.WaitUntil([&] { return all_saw(first_host.received_, 25); }));
   auto second = Make("earliest");
   ASSERT_TRUE(second->Start(second_host).ok());
   produce_round();
-  ASSERT_TRUE(second_host.WaitUntil([&] { return second_host.advanced_.size() == 2; })) << "two partitions move";
-  produce_round();
-  ASSERT_TRUE(second_host.WaitForSamples(50));
-  first->Stop();
-  ASSERT_TRUE(second_host.WaitUntil([&] { return second_host.advanced_.size() == 4; })) << "it takes over the rest";
+  ASSERT_TRUE(second_host.WaitUntil([&] { return second_host.advanced_.size() >= 2; })) << "two partitions move";
   produce_round();
   ASSERT_TRUE(second_host.WaitUntil([&] {
-    std::set<std::string> finished;
-    for (const auto& r : second_host.received_) {
-      if (r.sample.v == 100) {
-        finished.insert(r.stream);
-      }
-    }
-    return finished.size() == kPartitions;
-  }));
+    std::vector<FakeSourceHost::Received> received = first_host.received();
+    received.insert(received.end(), second_host.received_.begin(), second_host.received_.end());
+    return all_saw(received, 75);
+  })) << "both together read all partitions";
+  first->Stop();
+  ASSERT_TRUE(second_host.WaitUntil([&] { return second_host.advanced_.size() == kPartitions; }))
+      << "it takes over the rest";
+  produce_round();
+  ASSERT_TRUE(second_host.WaitUntil([&] { return all_saw(second_host.received_, 100); }));
   second->Stop();
   for (int partition = 0; partition < kPartitions; ++partition) {
     std::set<double> seen;
     for (auto* host : {&first_host, &second_host}) {
-      auto values = ByStream(*host)[Stream(partition)];
-      EXPECT_TRUE(std::is_sorted(values.begin(), values.end())) << "each member sees a partition in order";
+      auto values = FirstSeen(*host)[Stream(partition)];
+      EXPECT_TRUE(std::is_sorted(values.begin(), values.end()))
+          << "new values come in order: one below the highest so far must have been seen before";
       seen.insert(values.begin(), values.end());
     }
     EXPECT_EQ(seen.size(), 100u) << "partition " << partition;
@@ -219,14 +242,14 @@ TEST_F(KafkaBrokerTest, ABrokerThatIsKilledAndComesBackCostsNothing) {
   ASSERT_TRUE(source->Start(host).ok());
   Produce(0, SystemClock().NowMs(), Body(0, SystemClock().NowMs(), 1));
   Flush();
-  ASSERT_TRUE(host.WaitForSamples(1));
+  ASSERT_TRUE(host.WaitUntil([&] { return Saw(host.received_, Stream(0), 1); }));
   ASSERT_TRUE(host.WaitUntil([&] { return host.advanced_.size() == kPartitions; }));
   ASSERT_EQ(std::system((std::string(control) + " kill").c_str()), 0);
   ASSERT_TRUE(host.WaitForMetric("weir_kafka_errors_total"));
   ASSERT_EQ(std::system((std::string(control) + " start").c_str()), 0);
   Produce(0, SystemClock().NowMs(), Body(0, SystemClock().NowMs(), 2));
   Flush();
-  ASSERT_TRUE(host.WaitForSamples(2));
+  ASSERT_TRUE(host.WaitUntil([&] { return Saw(host.received_, Stream(0), 2); }));
   // Idle partitions have to be found at their ends again, or they would hold ticks for good.
   const int64_t back_ms = SystemClock().NowMs();
   ASSERT_TRUE(host.WaitUntil([&] {
@@ -237,10 +260,7 @@ TEST_F(KafkaBrokerTest, ABrokerThatIsKilledAndComesBackCostsNothing) {
     return current == kPartitions;
   }));
   source->Stop();
-  // Delivery is at least once: what was not committed when the broker died may come again, in order; the engine knows it.
-  auto values = ByStream(host)[Stream(0)];
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-  EXPECT_EQ(values, (std::vector<double>{1, 2}));
+  EXPECT_EQ(FirstSeen(host)[Stream(0)], (std::vector<double>{1, 2}));
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST_F(AlertmanagerSinkTest, PostsTheApiV2Form) {
   EXPECT_EQ(requests[0].method, "POST");
   EXPECT_EQ(requests[0].Header("content-type"), "application/json");
   EXPECT_EQ(requests[0].body,
-            "[{\"labels\":{\"alertname\":\"Down\",\"instance\":\"a\\\"b\\\\c\\nd\\u0009e\xef\xbf\xbd\"},"
+            "[{\"labels\":{\"alertname\":\"Down\",\"instance\":\"a\\\"b\\\\c\\nd\\te\xef\xbf\xbd\"},"
             "\"annotations\":{\"summary\":\"grüße\"},"
             "\"startsAt\":\"2023-11-14T22:13:20.123Z\",\"endsAt\":\"2023-11-14T22:14:20Z\","
             "\"generatorURL\":\"http://h/graph?g0.expr=up&x=1\"}]");
