@@ -59,8 +59,8 @@ class ReducedCursor {
   double count_ = 0;
 };
 
-// RETURNS: whether a bucket of one sign has become smaller or is gone.
-bool AnyBucketShrank(const FloatHistogram& cur, const FloatHistogram& prev, bool positive) {
+// RETURNS: whether a bucket of one sign, other than those within `zero_threshold`, has become smaller or is gone.
+bool AnyBucketShrank(const FloatHistogram& cur, const FloatHistogram& prev, double zero_threshold, bool positive) {
   const auto& cur_spans = positive ? cur.positive_spans : cur.negative_spans;
   const auto& cur_counts = positive ? cur.positive_buckets : cur.negative_buckets;
   const auto& prev_spans = positive ? prev.positive_spans : prev.negative_spans;
@@ -68,17 +68,17 @@ bool AnyBucketShrank(const FloatHistogram& cur, const FloatHistogram& prev, bool
   if (prev_counts.empty() || prev_spans.empty()) {
     return false;
   }
-  // Almost always nothing but the counts differs; buckets inside the zero bucket are not compared.
+  // Almost always nothing but the counts differs.
   if (cur.schema == prev.schema && cur_spans == prev_spans && cur_counts.size() == prev_counts.size() &&
-      (cur.UsesCustomBuckets() || ExponentialBound(cur_spans[0].offset, cur.schema) > cur.zero_threshold)) {
+      (cur.UsesCustomBuckets() || ExponentialBound(cur_spans[0].offset, cur.schema) > zero_threshold)) {
     bool shrank = false;
     for (size_t i = 0; i < cur_counts.size(); ++i) {
       shrank |= cur_counts[i] < prev_counts[i];
     }
     return shrank;
   }
-  ReducedCursor before(prev_spans, prev_counts, prev.schema, cur.schema, cur.zero_threshold);
-  ReducedCursor now(cur_spans, cur_counts, cur.schema, cur.schema, cur.zero_threshold);
+  ReducedCursor before(prev_spans, prev_counts, prev.schema, cur.schema, zero_threshold);
+  ReducedCursor now(cur_spans, cur_counts, cur.schema, cur.schema, zero_threshold);
   bool has_now = now.Next();
   while (before.Next()) {
     while (has_now && now.index() < before.index()) {
@@ -118,6 +118,26 @@ bool AnyCommonBoundShrank(const FloatHistogram& cur, const FloatHistogram& prev)
   return std::ranges::any_of(bounds, [&](double bound) { return now.UpTo(bound) < before.UpTo(bound); });
 }
 
+bool CountsShrank(const FloatHistogram& cur, const FloatHistogram& prev) {
+  if (cur.count < prev.count || cur.UsesCustomBuckets() != prev.UsesCustomBuckets()) {
+    return true;
+  }
+  if (cur.UsesCustomBuckets() && cur.custom_values != prev.custom_values) {
+    return AnyCommonBoundShrank(cur, prev);
+  }
+  // A running program only ever lowers the resolution and widens the zero bucket.
+  if (cur.schema > prev.schema || cur.zero_threshold < prev.zero_threshold) {
+    return true;
+  }
+  if (!cur.UsesCustomBuckets()) {
+    const WidenedZeroBucket zero = WidenZeroBucket(prev, cur.zero_threshold, nullptr);
+    if (zero.threshold != cur.zero_threshold || cur.zero_count < zero.count) {
+      return true;
+    }
+  }
+  return AnyBucketShrank(cur, prev, cur.zero_threshold, true) || AnyBucketShrank(cur, prev, cur.zero_threshold, false);
+}
+
 }  // namespace
 
 bool FloatHistogram::Equals(const FloatHistogram& other) const {
@@ -133,26 +153,20 @@ bool FloatHistogram::DetectReset(const FloatHistogram& previous) const {
   if (hint == CounterResetHint::kReset || hint == CounterResetHint::kNotReset) {
     return hint == CounterResetHint::kReset;
   }
-  if (count < previous.count) {
-    return true;
+  return CountsShrank(*this, previous);
+}
+
+CounterResetHint FloatHistogram::HintAfter(const FloatHistogram* previous) const {
+  if (hint == CounterResetHint::kGauge) {
+    return hint;
   }
-  if (UsesCustomBuckets() != previous.UsesCustomBuckets()) {
-    return true;
-  }
-  if (UsesCustomBuckets() && custom_values != previous.custom_values) {
-    return AnyCommonBoundShrank(*this, previous);
-  }
-  // A running program only ever lowers the resolution and widens the zero bucket.
-  if (schema > previous.schema || zero_threshold < previous.zero_threshold) {
-    return true;
-  }
-  if (!UsesCustomBuckets()) {
-    const WidenedZeroBucket zero = WidenZeroBucket(previous, zero_threshold, nullptr);
-    if (zero.threshold != zero_threshold || zero_count < zero.count) {
-      return true;
-    }
-  }
-  return AnyBucketShrank(*this, previous, true) || AnyBucketShrank(*this, previous, false);
+  // Storage looks at every bucket, also at those that lie within the zero bucket and that DetectReset passes over.
+  const bool continues = previous != nullptr && previous->hint != CounterResetHint::kGauge &&
+                         hint != CounterResetHint::kReset && schema == previous->schema &&
+                         zero_threshold == previous->zero_threshold && custom_values == previous->custom_values &&
+                         !(count < previous->count) && !(zero_count < previous->zero_count) &&
+                         !AnyBucketShrank(*this, *previous, 0, true) && !AnyBucketShrank(*this, *previous, 0, false);
+  return continues ? CounterResetHint::kNotReset : CounterResetHint::kUnknown;
 }
 
 bool FloatHistogram::HasOverflow() const {

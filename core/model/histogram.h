@@ -88,6 +88,10 @@ struct FloatHistogram {
   // RETURNS: whether this sample cannot follow `previous` without a counter reset between them. The hint decides where it
   // says reset or not reset; otherwise any count that became smaller, or a finer layout.
   bool DetectReset(const FloatHistogram& previous) const;
+  // RETURNS: the hint that Prometheus's storage gives this sample when it is read, `previous` being the sample before it in
+  // the series, or null if there is none or a stale marker: a gauge stays one, what continues the counter is no reset, and
+  // anything else is unknown. Chunks that end for their size, which make it unknown too, are not modelled.
+  CounterResetHint HintAfter(const FloatHistogram* previous) const;
   // RETURNS: whether any number is infinite.
   bool HasOverflow() const;
   // RETURNS: the bytes Prometheus accounts for the sample in its limits.

@@ -100,7 +100,7 @@ Result<CombineInfo> FloatHistogram::Add(const FloatHistogram& other) { return Co
 Result<CombineInfo> FloatHistogram::Sub(const FloatHistogram& other) { return Combine(other, -1, this, nullptr); }
 
 Result<CombineInfo> FloatHistogram::KahanAdd(const FloatHistogram& other, FloatHistogram* compensation) {
-  const Result<CombineInfo> info = Combine(other, 1, this, compensation);
+  Result<CombineInfo> info = Combine(other, 1, this, compensation);
   if (info.ok()) {
     compensation->schema = schema;
     compensation->zero_threshold = zero_threshold;

@@ -248,6 +248,13 @@ const std::map<std::string, Check>& Checks() {
          EXPECT_EQ(Text(h), row[3]);
        }},
       {"reset", [](const Row& row) { EXPECT_EQ(Text(Read(row[1]).DetectReset(Read(row[2]))), row[3]); }},
+      {"hint",
+       [](const Row& row) {
+         const FloatHistogram previous = Read(row[2]);
+         const FloatHistogram h = Read(row[1]);
+         EXPECT_EQ(std::to_string(static_cast<int>(h.HintAfter(&previous))), row[3]);
+         EXPECT_EQ(h.HintAfter(nullptr), h.hint == CounterResetHint::kGauge ? h.hint : CounterResetHint::kUnknown);
+       }},
       {"equals", [](const Row& row) { EXPECT_EQ(Text(Read(row[1]).Equals(Read(row[2]))), row[3]); }},
       {"trim",
        [](const Row& row) {
