@@ -97,11 +97,7 @@ void SeriesWindow::AppendHistogram(Profile& profile, int64_t t_ms, HistogramRef 
   if (!as_read && h->hint != CounterResetHint::kGauge) {
     const FloatHistogram* previous = last_histogram() == nullptr ? nullptr : rich_->last.get();
     auto read = std::make_shared<FloatHistogram>(*h);
-    read->hint = CounterResetHint::kUnknown;
-    if (previous != nullptr && previous->hint != CounterResetHint::kGauge && h->hint != CounterResetHint::kReset &&
-        SameLayout(*previous, *h) && !read->DetectReset(*previous)) {
-      read->hint = CounterResetHint::kNotReset;
-    }
+    read->hint = h->HintAfter(previous);
     h = std::move(read);
   }
   AppendRich(profile, t_ms, 0, std::move(h), start_ms);
