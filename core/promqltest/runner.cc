@@ -335,6 +335,9 @@ void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool sees
     }
   }
   for (const AnnotationExpectation& want : eval.annotations) {
+    if (!evaluator_->Annotates()) {
+      break;
+    }
     const std::vector<std::string>& got = want.kind == AnnotationKind::kWarn ? outcome.warnings : outcome.infos;
     const bool matches =
         want.none ? got.empty() : !got.empty() && std::all_of(got.begin(), got.end(), [&](const std::string& text) {

@@ -58,6 +58,8 @@ class Evaluator {
   virtual ~Evaluator() = default;
   // RETURNS: one outcome per request.
   virtual std::vector<Outcome> Evaluate(const Storage& storage, std::span<const EvalRequest> requests) = 0;
+  // RETURNS: whether it tells annotations; else those that are expected are not asked for.
+  virtual bool Annotates() const { return true; }
 };
 
 enum class Verdict : unsigned char { kPassed, kFailed, kUnsupported, kUndecidable };

@@ -10,6 +10,7 @@ class ScriptEvaluator final : public promqltest::Evaluator {
  public:
   std::vector<promqltest::Outcome> Evaluate(const promqltest::Storage& storage,
                                             std::span<const promqltest::EvalRequest> requests) override;
+  bool Annotates() const override { return false; }
 };
 
 }  // namespace weir::naive

@@ -66,51 +66,50 @@ struct ElementResult {
 
 ElementResult HistogramElement(BinaryOp op, const Operand& l, const Operand& r) {
   ElementResult out;
-  const auto incompatible = [&] {
-    out.info = annotations::IncompatibleTypes(l.h != nullptr ? "histogram" : "float", promql::BinaryOpText(op),
-                                              r.h != nullptr ? "histogram" : "float");
-    return out;
-  };
   if (l.h != nullptr && r.h != nullptr && (op == BinaryOp::kEq || op == BinaryOp::kNe)) {
     out.compatible = true;
     out.keep = l.h->Equals(*r.h) == (op == BinaryOp::kEq);
     return out;  // the caller keeps the left one
   }
-  const bool sum = op == BinaryOp::kAdd || op == BinaryOp::kSub;
-  const bool scale = op == BinaryOp::kMul ? (l.h == nullptr || r.h == nullptr) : op == BinaryOp::kDiv && r.h == nullptr;
-  const bool trim = IsTrim(op) && l.h != nullptr && r.h == nullptr;
-  if (sum ? l.h == nullptr || r.h == nullptr : !scale && !trim) {
-    return incompatible();
-  }
-  auto result = std::make_shared<FloatHistogram>(l.h != nullptr ? *l.h : *r.h);
-  if (sum) {
+  if (l.h != nullptr && r.h != nullptr && (op == BinaryOp::kAdd || op == BinaryOp::kSub)) {
+    auto result = std::make_shared<FloatHistogram>(*l.h);
     const std::string_view operation = op == BinaryOp::kAdd ? "addition" : "subtraction";
     Result<CombineInfo> info = op == BinaryOp::kAdd ? result->Add(*r.h) : result->Sub(*r.h);
     if (!info.ok()) {
       out.warning = annotations::IncompatibleBucketLayout(promql::BinaryOpText(op));
       return out;
     }
-    if (op == BinaryOp::kSub) {
-      result->hint = CounterResetHint::kGauge;
-    }
     out.info = info->nhcb_bounds_reconciled ? annotations::MismatchedBounds(operation) : "";
     if (info->counter_reset_collision) {
       out.warning = annotations::ResetCollision(operation);
       return out;  // a warning takes the element with it, as in Prometheus
     }
-  } else if (trim) {
-    result->Trim(r.v, op == BinaryOp::kTrimUpper ? TrimSide::kKeepBelow : TrimSide::kKeepAbove);
-  } else if (op == BinaryOp::kMul) {
-    result->Mul(l.h != nullptr ? r.v : l.v);
-  } else {
-    result->Div(r.v);
-  }
-  if (!trim) {
+    if (op == BinaryOp::kSub) {
+      result->hint = CounterResetHint::kGauge;
+    }
     result->Compact(0);
+    out.h = std::move(result);
+  } else if (op == BinaryOp::kMul && (l.h == nullptr || r.h == nullptr)) {
+    auto result = std::make_shared<FloatHistogram>(l.h != nullptr ? *l.h : *r.h);
+    result->Mul(l.h != nullptr ? r.v : l.v);
+    result->Compact(0);
+    out.h = std::move(result);
+  } else if (l.h != nullptr && r.h == nullptr && (op == BinaryOp::kDiv || IsTrim(op))) {
+    auto result = std::make_shared<FloatHistogram>(*l.h);
+    if (op == BinaryOp::kDiv) {
+      result->Div(r.v);
+      result->Compact(0);
+    } else {
+      result->Trim(r.v, op == BinaryOp::kTrimUpper ? TrimSide::kKeepBelow : TrimSide::kKeepAbove);
+    }
+    out.h = std::move(result);
+  } else {
+    out.info = annotations::IncompatibleTypes(l.h != nullptr ? "histogram" : "float", promql::BinaryOpText(op),
+                                              r.h != nullptr ? "histogram" : "float");
+    return out;
   }
   out.compatible = true;
   out.keep = true;
-  out.h = std::move(result);
   return out;
 }
 

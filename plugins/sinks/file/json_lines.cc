@@ -49,7 +49,7 @@ void AppendHistogram(std::string_view key, const FloatHistogram& h, std::string*
     *out += std::to_string(BoundsCode(bucket));
     for (const double v : {bucket.lower, bucket.upper, bucket.count}) {
       out->push_back(',');
-      AppendString(FormatSampleValue(v), out);
+      AppendJsonString(FormatSampleValue(v), out);
     }
     out->push_back(']');
   }

@@ -159,10 +159,11 @@ TEST_F(EngineTest, ChurnGivesSeriesAndLabelsBack) {
 }
 
 TEST_F(EngineTest, RefusalNamesPlaceAndReason) {
-  auto plan = engine_.AddPlan(*Parse("1 + info(x)"), Grid{60000, 0, {}, 0});
+  auto plan = engine_.AddPlan(*Parse("1 + sum_over_time(x[5m:1m] @ start()) + sum_over_time((x @ start())[5m:1m])"),
+                              Grid{60000, 0, {}, 0});
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.status().code(), Code::kUnsupported);
-  EXPECT_EQ(plan.status().message(), "4: info() is not evaluated yet");
+  EXPECT_EQ(plan.status().message(), "57: @ start() and @ end() inside a subquery are not evaluated by streaming");
 }
 
 }  // namespace
