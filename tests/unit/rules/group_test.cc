@@ -68,6 +68,17 @@ class World : public RuleOutput {
     const Labels labels = *promql::ParseMetric(series);
     engine_.Append(engine_.Intern(engine_.labels().InternSet(labels)), t_ms, v);
   }
+  // A histogram with `count` observations in (1, 2].
+  void AddHistogram(const std::string& series, int64_t t_ms, double count) {
+    FloatHistogram h;
+    h.count = count;
+    h.sum = 1.5 * count;
+    h.positive_spans = {{1, 1}};
+    h.positive_buckets = {count};
+    const Labels labels = *promql::ParseMetric(series);
+    engine_.AppendHistogram(engine_.Intern(engine_.labels().InternSet(labels)), t_ms,
+                            std::make_shared<const FloatHistogram>(h));
+  }
 
   // Runs the slot. RETURNS: what was written, `series value` sorted, stale markers as `series stale`.
   std::vector<std::string> Tick(int64_t slot_ms, bool emit = true) {
@@ -94,7 +105,9 @@ class World : public RuleOutput {
   void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) override {
     for (const plugin::ResultSample& sample : results->samples) {
       written_.push_back(sample.labels->ToString() + " " +
-                         (IsStaleNaN(sample.v) ? "stale" : FormatSampleValue(sample.v)));
+                         (sample.h != nullptr    ? sample.h->ToString()
+                          : IsStaleNaN(sample.v) ? "stale"
+                                                 : FormatSampleValue(sample.v)));
       times_.push_back(sample.t);
     }
   }
@@ -113,6 +126,21 @@ class World : public RuleOutput {
 };
 
 using Lines = std::vector<std::string>;
+
+TEST(Group, RecordedHistogramsFeedLaterRulesAndEndLikeFloats) {
+  World world;
+  world.Use(GroupOf({Record("r", "sum(h)"), Record("c", "histogram_count(r)"), Alert("Some", "r")}));
+  world.AddHistogram("h{i=\"1\"}", kMinute, 3);
+  world.AddHistogram("h{i=\"2\"}", kMinute, 4);
+  const std::vector<std::string> written = world.Tick(kMinute);
+  EXPECT_EQ(written[written.size() - 2], "c 7");
+  EXPECT_EQ(written[written.size() - 1], "r {count:7, sum:10.5, (1,2]:7}");
+  ASSERT_EQ(world.alerts().size(), 1u);
+  EXPECT_EQ(world.alerts()[0].value, 0);  // as in Prometheus
+  const std::vector<std::string> ended = world.Tick(kMinute + 2 * 300000);
+  EXPECT_EQ(ended[ended.size() - 2], "c stale");
+  EXPECT_EQ(ended[ended.size() - 1], "r stale");
+}
 
 TEST(Group, LaterRulesSeeRecordedSamplesOfTheSameTick) {
   World world;
