@@ -59,6 +59,9 @@ std::string ResetCollision(std::string_view operation) {
 std::string MismatchedBounds(std::string_view operation) {
   return Text(kInfo, "mismatched custom buckets were reconciled during ") + std::string(operation);
 }
+std::string SortInRangeQuery() {
+  return Text(kWarning, "sort is ineffective for range queries since results are always ordered by labels");
+}
 std::string StartTimeOverlap(std::string_view metric) {
   return Text(kWarning, "sample has start time that overlaps with previous sample timestamp for metric ") +
          Quoted(metric);

@@ -230,6 +230,37 @@ void AppendAbsentLabels(const Expr& expr, std::string* out) {
   }
 }
 
+// Whether the expression is the same at every step of a query, as Prometheus sees it: everything in it is read at a fixed time.
+bool IsStepInvariant(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::kNumber:
+    case ExprKind::kString:
+      return true;
+    case ExprKind::kVectorSelector:
+      return As<promql::VectorSelector>(expr).time.at != AtKind::kNone;
+    case ExprKind::kMatrixSelector:
+      return As<promql::MatrixSelector>(expr).selector->time.at != AtKind::kNone;
+    case ExprKind::kSubquery:
+      return As<promql::SubqueryExpr>(expr).time.at != AtKind::kNone;
+    case ExprKind::kParen:
+      return IsStepInvariant(*As<promql::ParenExpr>(expr).expr);
+    case ExprKind::kUnary:
+      return IsStepInvariant(*As<promql::UnaryExpr>(expr).expr);
+    case ExprKind::kBinary:
+      return IsStepInvariant(*As<promql::BinaryExpr>(expr).lhs) && IsStepInvariant(*As<promql::BinaryExpr>(expr).rhs);
+    case ExprKind::kAggregate:
+      return IsStepInvariant(*As<promql::AggregateExpr>(expr).expr);
+    case ExprKind::kCall:
+      break;
+  }
+  const auto& call = As<promql::Call>(expr);
+  static constexpr std::string_view kGoByTheStep[] = {
+      "days_in_month",  "day_of_month", "day_of_week", "day_of_year", "end",  "hour",      "minute", "month",
+      "predict_linear", "range",        "start",       "step",        "time", "timestamp", "year"};
+  return std::find(std::begin(kGoByTheStep), std::end(kGoByTheStep), call.function->name) == std::end(kGoByTheStep) &&
+         std::all_of(call.args.begin(), call.args.end(), [](const auto& arg) { return IsStepInvariant(*arg); });
+}
+
 // The time that info() reads info series at: that of the selectors in its first argument, when they all have the same and nothing
 // in it goes by the evaluation time; else the evaluation time.
 class InfoReference {
@@ -641,7 +672,7 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
         return MakeVectorOf(args[0]);
       case FunctionId::kSort:
       case FunctionId::kSortDesc:
-        return MakeSort(args[0], id == FunctionId::kSortDesc);
+        return MakeSort(args[0], id == FunctionId::kSortDesc, in_subquery_ > 0 && !IsStepInvariant(call));
       case FunctionId::kHistogramQuantile:
         return MakeHistogramQuantile(args[0], args[1]);
       case FunctionId::kHistogramFraction:
@@ -814,9 +845,6 @@ NodePtr Planner::PlanWindow(const promql::Call& call, RangeSpec spec, std::vecto
     return At(node, call, time, text);
   }
   // The line is fixed, but how far to follow it counts from the evaluation time.
-  if (in_subquery_ > 0) {
-    return Fail(call, Code::kUnsupported, "predict_linear() with @ inside a subquery is not evaluated by streaming");
-  }
   RangeSpec slope = spec;
   slope.kernel = window::Deriv;
   NodePtr slope_node = Shared(text + " slope inner", [&] { return MakeRange(std::move(slope), {}); });
@@ -902,7 +930,8 @@ NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times)
         for (const std::string& name : strings) {
           names.push_back(ctx_.store.Pin(name));
         }
-        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc);
+        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc,
+                               in_subquery_ > 0 && !IsStepInvariant(call));
       }
     }
   });

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/engine/annotations.h"
 #include "core/engine/arithmetic.h"
 #include "core/engine/nodes/nodes.h"
 
@@ -216,7 +217,8 @@ class NegateScalarNode final : public Node {
 // Passes its input through and says in which order the slots are to be shown.
 class OrderNode : public Node {
  public:
-  explicit OrderNode(NodePtr vector) : Node(ValueType::kVector, {std::move(vector)}) {
+  OrderNode(NodePtr vector, bool in_subquery)
+      : Node(ValueType::kVector, {std::move(vector)}), in_subquery_(in_subquery) {
     one_name_ = inputs_[0]->one_name();
   }
 
@@ -228,6 +230,9 @@ class OrderNode : public Node {
   }
   template <typename Less>
   void Order(bool floats_only, Less less) {
+    if (in_subquery_) {
+      Warn(0, annotations::SortInRangeQuery());
+    }
     TakeValues(input(0));
     for (size_t i = 0; floats_only && i < histograms_.size(); ++i) {
       present_[i] = histograms_[i] ? 0 : present_[i];
@@ -240,11 +245,15 @@ class OrderNode : public Node {
     }
     std::stable_sort(order_.begin(), order_.end(), less);
   }
+
+ private:
+  bool in_subquery_;
 };
 
 class SortNode final : public OrderNode {
  public:
-  SortNode(NodePtr vector, bool descending) : OrderNode(std::move(vector)), descending_(descending) {}
+  SortNode(NodePtr vector, bool descending, bool in_subquery)
+      : OrderNode(std::move(vector), in_subquery), descending_(descending) {}
   std::string Describe() const override { return descending_ ? "sort_desc" : "sort"; }
 
  protected:
@@ -305,8 +314,8 @@ bool NaturalLess(std::string_view a, std::string_view b) {
 
 class SortByLabelNode final : public OrderNode {
  public:
-  SortByLabelNode(NodePtr vector, std::vector<SymbolId> names, bool descending)
-      : OrderNode(std::move(vector)), names_(std::move(names)), descending_(descending) {}
+  SortByLabelNode(NodePtr vector, std::vector<SymbolId> names, bool descending, bool in_subquery)
+      : OrderNode(std::move(vector), in_subquery), names_(std::move(names)), descending_(descending) {}
   std::string Describe() const override { return descending_ ? "sort_by_label_desc" : "sort_by_label"; }
 
  protected:
@@ -350,9 +359,11 @@ NodePtr MakeNegate(NodePtr operand) {
   return std::make_shared<NegateNode>(std::move(operand));
 }
 
-NodePtr MakeSort(NodePtr vector, bool descending) { return std::make_shared<SortNode>(std::move(vector), descending); }
-NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending) {
-  return std::make_shared<SortByLabelNode>(std::move(vector), std::move(names), descending);
+NodePtr MakeSort(NodePtr vector, bool descending, bool in_subquery) {
+  return std::make_shared<SortNode>(std::move(vector), descending, in_subquery);
+}
+NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending, bool in_subquery) {
+  return std::make_shared<SortByLabelNode>(std::move(vector), std::move(names), descending, in_subquery);
 }
 
 }  // namespace weir::engine

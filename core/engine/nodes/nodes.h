@@ -73,8 +73,9 @@ NodePtr MakeScalarFunction(std::string name, double (*f)(double, double), NodePt
 // RETURNS: null when the function is not one that maps values one by one.
 NodePtr MakeElementwise(promql::FunctionId id, std::vector<NodePtr> args);
 NodePtr MakeNegate(NodePtr operand);
-NodePtr MakeSort(NodePtr vector, bool descending);
-NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending);
+// `in_subquery`: the order is lost, which is told.
+NodePtr MakeSort(NodePtr vector, bool descending, bool in_subquery);
+NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending, bool in_subquery);
 
 // --- labels.cc ---
 NodePtr MakeLabelReplace(NodePtr vector, const std::string& destination, const std::string& replacement,

@@ -215,7 +215,13 @@ class RangeNode final : public Node {
         SetError(std::move(status));
         return;
       }
-      spec_.producer->AnnotationsIn(start, end, [this](const Annotation& a) { Annotate(a); });
+      // A subquery of one step, at its end, is to Prometheus no range, and a sort in it no mistake.
+      const bool one_step = end % spec_.producer->step_ms() == 0 && spec_.range_ms <= spec_.producer->step_ms();
+      spec_.producer->AnnotationsIn(start, end, [&](const Annotation& a) {
+        if (!one_step || a.text != annotations::SortInRangeQuery()) {
+          Annotate(a);
+        }
+      });
     }
     const int64_t from = spec_.anchored || spec_.smoothed ? start - ctx.options.lookback_ms : start;
     const int64_t until = spec_.smoothed ? end + ctx.options.lookback_ms : end;

@@ -163,7 +163,7 @@ TEST_F(EngineTest, RefusalNamesPlaceAndReason) {
                               Grid{60000, 0, {}, 0});
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.status().code(), Code::kUnsupported);
-  EXPECT_EQ(plan.status().message(), "57: @ start() and @ end() inside a subquery are not evaluated by streaming");
+  EXPECT_EQ(plan.status().message(), "55: @ start() and @ end() inside a subquery are not evaluated by streaming");
 }
 
 }  // namespace
