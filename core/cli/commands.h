@@ -8,7 +8,8 @@ namespace weir::cli {
 
 struct RunOptions {
   std::string config = "weir.yml";
-  std::string listen;  // over the file's
+  std::string listen;                 // over the file's
+  std::vector<std::string> features;  // besides the file's
   std::string log_level = "info";
 };
 // 0 after an orderly end, 1 when something could not start, 2 for a bad configuration (nothing has listened then).

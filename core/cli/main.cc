@@ -28,6 +28,9 @@ void AddRun(CLI::App& app, RunOptions* options) {
       ->capture_default_str();
   run->add_option("--listen", options->listen,
                   "HOST:PORT to serve remote write, API and metrics on; over the file's `listen`.");
+  run->add_option("--enable-feature", options->features,
+                  "Features by Prometheus's names, with commas or repeated; besides the file's `features`.")
+      ->delimiter(',');
   run->add_option("--log-level", options->log_level, "debug, info, warn or error.")->capture_default_str();
   run->footer(
       "Signals:\n"

@@ -47,6 +47,14 @@ bool ApplyLogLevel(const std::string& name) {
   return true;
 }
 
+std::string Joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) {
+    out += (out.empty() ? "" : ",") + name;
+  }
+  return out;
+}
+
 void WaitForTheEnd(runtime::Runtime& runtime, const sigset_t& signals) {
   StatusLine status_line;
   while (true) {
@@ -75,7 +83,7 @@ int RunCommand(const RunOptions& options) {
     return kExitConfig;
   }
   const sigset_t signals = BlockSignals();
-  const runtime::SettingsOverrides overrides{options.listen};
+  const runtime::SettingsOverrides overrides{options.listen, options.features};
   const auto load = [options, overrides] { return runtime::LoadSettings(options.config, overrides); };
   Result<runtime::Settings> settings = load();
   if (!settings.ok()) {
@@ -103,7 +111,10 @@ int RunCommand(const RunOptions& options) {
     return kExitConfig;
   }
   api::RouteApi(runtime, {{VersionNumber(), Commit(), Compiler()},
-                          {{"config", options.config}, {"listen", listen}, {"log-level", options.log_level}}});
+                          {{"config", options.config},
+                           {"enable-feature", Joined(options.features)},
+                           {"listen", listen},
+                           {"log-level", options.log_level}}});
   if (const Status status = runtime.Start(); !status.ok()) {
     PrintError(status);
     runtime.Stop();

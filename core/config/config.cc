@@ -280,18 +280,27 @@ class ConfigReader {
     for (const FeatureRow& row : Features()) {
       known.push_back(row.name);
     }
-    config_.features = top.options.List("features");
+    const auto find = [](const std::string& name) {
+      return std::find_if(Features().begin(), Features().end(), [&](const FeatureRow& r) { return r.name == name; });
+    };
+    const auto unknown = [&](const std::string& name) {
+      const std::string near = plugin::NearestName(name, known);
+      return "unknown feature " + GoQuote(name) + (near.empty() ? "" : "; did you mean " + GoQuote(near) + "?");
+    };
     for (const std::string& name : config_.features) {
-      const auto row =
-          std::find_if(Features().begin(), Features().end(), [&](const FeatureRow& r) { return r.name == name; });
+      if (find(name) == Features().end()) {
+        reader_.errors.push_back("--enable-feature: " + unknown(name));
+      }
+    }
+    for (const std::string& name : top.options.List("features")) {
+      const auto row = find(name);
       const Node& at = reader_.At(top, "features", root);
       if (row == Features().end()) {
-        const std::string near = plugin::NearestName(name, known);
-        reader_.Error(
-            at, "unknown feature " + GoQuote(name) + (near.empty() ? "" : "; did you mean " + GoQuote(near) + "?"));
+        reader_.Error(at, unknown(name));
       } else if (!row->applied) {
         reader_.NotApplied("features." + name, at.offset);
       }
+      config_.features.push_back(name);
     }
     const auto on = [&](std::string_view name) {
       return std::find(config_.features.begin(), config_.features.end(), name) != config_.features.end();
@@ -473,9 +482,10 @@ Environment ProcessEnvironment() {
 }
 
 ConfigOutcome ParseConfig(const std::string& path, std::string_view text, std::span<const Plugin* const> plugins,
-                          const Environment& environment) {
+                          const Environment& environment, const std::vector<std::string>& features) {
   ConfigOutcome out;
   out.config.path = path;
+  out.config.features = features;
   const yaml::Source source(path, text);
   const yaml::Documents documents = yaml::Parse(source);
   if (!documents.error.empty()) {

@@ -147,9 +147,11 @@ Environment ProcessEnvironment();
 // `plugins` are those of the build (plugin::Plugins()); sources and sinks are looked up there.
 ConfigOutcome LoadConfig(const std::string& path, std::span<const plugin::Plugin* const> plugins,
                          const Environment& environment = ProcessEnvironment());
+// `features`: on besides those that the file names (--enable-feature).
 ConfigOutcome ParseConfig(const std::string& path, std::string_view text,
                           std::span<const plugin::Plugin* const> plugins,
-                          const Environment& environment = ProcessEnvironment());
+                          const Environment& environment = ProcessEnvironment(),
+                          const std::vector<std::string>& features = {});
 
 // All rule files of a configuration, patterns expanded, sorted as Prometheus loads them, each file once.
 struct RuleFilesOutcome {

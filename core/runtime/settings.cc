@@ -166,6 +166,7 @@ void SetPipeline(const config::Config& config, PipelineOptions* pipeline) {
   pipeline->engine.default_step_ms = config.evaluation_interval_ms;
   pipeline->engine.delayed_name_removal = config.delayed_name_removal;
   pipeline->engine.use_start_timestamps = config.use_start_timestamps;
+  pipeline->engine.type_and_unit_labels = config.type_and_unit_labels;
   pipeline->engine.series_max = static_cast<uint32_t>(config.limits.series);
   pipeline->ingest.labels_max = static_cast<uint32_t>(config.limits.series_labels);
   pipeline->ingest.name_bytes_max = static_cast<uint32_t>(config.limits.label_name_bytes);
@@ -240,7 +241,8 @@ Status AddSinks(const config::Config& config, Settings* settings) {
 
 Result<Settings> LoadSettings(const std::string& config_path, const SettingsOverrides& overrides) {
   WEIR_ASSIGN_OR_RETURN(const std::string text, ReadFile(config_path));
-  const config::ConfigOutcome outcome = config::ParseConfig(config_path, text, plugin::Plugins());
+  const config::ConfigOutcome outcome =
+      config::ParseConfig(config_path, text, plugin::Plugins(), config::ProcessEnvironment(), overrides.features);
   if (!outcome.ok()) {
     return InvalidError(Joined(outcome.errors));
   }

@@ -50,6 +50,7 @@ struct Settings {
 // What the command line may set over the file.
 struct SettingsOverrides {
   std::string listen;
+  std::vector<std::string> features;  // on besides the file's
 };
 
 // ERRORS: kInvalid, one line per problem, `file:line:col: …`.

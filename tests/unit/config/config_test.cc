@@ -14,6 +14,19 @@ ConfigOutcome Load(const std::string& text, const std::string& path = "tests/wei
   return ParseConfig(path, text, TestPlugins(), TestEnvironment());
 }
 
+TEST(Config, FeaturesComeFromTheFileAndFromTheCommandLine) {
+  const auto with = [](const std::string& text, std::vector<std::string> features) {
+    return ParseConfig("w.yml", text, TestPlugins(), TestEnvironment(), features);
+  };
+  const auto both = with("features: [use-start-timestamps]\n", {"type-and-unit-labels"});
+  ASSERT_TRUE(both.ok());
+  EXPECT_TRUE(both.config.use_start_timestamps);
+  EXPECT_TRUE(both.config.type_and_unit_labels);
+  EXPECT_EQ(with("", {"type-and-unit-label"}).errors,
+            std::vector<std::string>{"--enable-feature: unknown feature \"type-and-unit-label\"; did you mean "
+                                     "\"type-and-unit-labels\"?"});
+}
+
 TEST(Config, DefaultsAreThoseOfTheRows) {
   const auto out = Load("");
   ASSERT_EQ(out.errors, std::vector<std::string>());
