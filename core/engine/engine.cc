@@ -314,7 +314,7 @@ Evaluation Engine::Evaluate(PlanId id, int64_t t_ms) {
   Impl::Plan& plan = impl_->plans[id];
   const int64_t at = t_ms - plan.query_offset_ms;
   AdvanceTo(at);
-  impl_->ctx.t_ms = at;
+  impl_->ctx.t_ms = impl_->ctx.query_ms = at;
   plan.root->Evaluate(impl_->ctx);
   return impl_->Read(*plan.root, plan.sites);
 }
@@ -340,7 +340,7 @@ Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
     return out;
   }
   impl_->once = std::move(*root);
-  impl_->ctx.t_ms = t_ms;
+  impl_->ctx.t_ms = impl_->ctx.query_ms = t_ms;
   impl_->once->Evaluate(impl_->ctx);
   return impl_->Read(*impl_->once, planner.TakeSites());
 }

@@ -196,38 +196,63 @@ Labels AbsentLabels(const Expr& arg) {
   return labels;
 }
 
-// Appends the labels of every absent() in the tree: they depend on the order of matchers, which printed text does not show.
-void AppendAbsentLabels(const Expr& expr, std::string* out) {
+// Calls f(part) for every direct part of an expression that is itself one.
+template <typename F>
+void ForEachPart(const Expr& expr, F f) {
   switch (expr.kind) {
+    case ExprKind::kMatrixSelector:
+      return f(*As<promql::MatrixSelector>(expr).selector);
     case ExprKind::kParen:
-      return AppendAbsentLabels(*As<promql::ParenExpr>(expr).expr, out);
+      return f(*As<promql::ParenExpr>(expr).expr);
     case ExprKind::kUnary:
-      return AppendAbsentLabels(*As<promql::UnaryExpr>(expr).expr, out);
+      return f(*As<promql::UnaryExpr>(expr).expr);
     case ExprKind::kSubquery:
-      return AppendAbsentLabels(*As<promql::SubqueryExpr>(expr).expr, out);
+      return f(*As<promql::SubqueryExpr>(expr).expr);
     case ExprKind::kBinary:
-      AppendAbsentLabels(*As<promql::BinaryExpr>(expr).lhs, out);
-      return AppendAbsentLabels(*As<promql::BinaryExpr>(expr).rhs, out);
+      f(*As<promql::BinaryExpr>(expr).lhs);
+      return f(*As<promql::BinaryExpr>(expr).rhs);
     case ExprKind::kAggregate: {
       const auto& aggregate = As<promql::AggregateExpr>(expr);
       if (aggregate.param) {
-        AppendAbsentLabels(*aggregate.param, out);
+        f(*aggregate.param);
       }
-      return AppendAbsentLabels(*aggregate.expr, out);
+      return f(*aggregate.expr);
     }
-    case ExprKind::kCall: {
-      const auto& call = As<promql::Call>(expr);
-      for (const auto& arg : call.args) {
-        AppendAbsentLabels(*arg, out);
-      }
-      if (call.function->id == FunctionId::kAbsent || call.function->id == FunctionId::kAbsentOverTime) {
-        *out += AbsentLabels(*call.args[0]).ToString();
+    case ExprKind::kCall:
+      for (const auto& arg : As<promql::Call>(expr).args) {
+        f(*arg);
       }
       return;
-    }
     default:
       return;
   }
+}
+
+// Appends the labels of every absent() in the tree: they depend on the order of matchers, which printed text does not show.
+void AppendAbsentLabels(const Expr& expr, std::string* out) {
+  ForEachPart(expr, [out](const Expr& part) { AppendAbsentLabels(part, out); });
+  if (expr.kind == ExprKind::kCall) {
+    const auto& call = As<promql::Call>(expr);
+    if (call.function->id == FunctionId::kAbsent || call.function->id == FunctionId::kAbsentOverTime) {
+      *out += AbsentLabels(*call.args[0]).ToString();
+    }
+  }
+}
+
+// Whether something in the expression asks for the start or the end of the query.
+bool ReadsQueryTime(const Expr& expr) {
+  const auto is_bound = [](AtKind at) { return at == AtKind::kStart || at == AtKind::kEnd; };
+  bool found = false;
+  if (expr.kind == ExprKind::kVectorSelector) {
+    found = is_bound(As<promql::VectorSelector>(expr).time.at);
+  } else if (expr.kind == ExprKind::kSubquery) {
+    found = is_bound(As<promql::SubqueryExpr>(expr).time.at);
+  } else if (expr.kind == ExprKind::kCall) {
+    const FunctionId id = As<promql::Call>(expr).function->id;
+    found = id == FunctionId::kStart || id == FunctionId::kEnd;
+  }
+  ForEachPart(expr, [&found](const Expr& part) { found = found || ReadsQueryTime(part); });
+  return found;
 }
 
 // Whether the expression is the same at every step of a query, as Prometheus sees it: everything in it is read at a fixed time.
@@ -387,6 +412,7 @@ Result<NodePtr> Planner::PlanRoot(const Expr& expr, const Times& times) {
     key_suffix_ += " in " + std::to_string(bounds_->start_ms) + ".." + std::to_string(bounds_->end_ms) + " by " +
                    std::to_string(bounds_->step_ms);
   }
+  query_times_ = times;
   NodePtr root = Plan(expr, times);
   if (root && status_.ok() && root->type() == ValueType::kVector && ctx_.options.delayed_name_removal) {
     root = Shared("names of " + promql::Print(expr), [&] { return MakeCleanup(root); });
@@ -500,19 +526,18 @@ bool Planner::TimesOf(const Expr& expr, const promql::TimeModifiers& time, const
     *out = Times{0, 0, {time.at_ms}};
     return true;
   }
-  if (in_subquery_ > 0) {
-    Fail(expr, Code::kUnsupported, "@ start() and @ end() inside a subquery are not evaluated by streaming");
-    return false;
-  }
-  *out = times;  // both are the evaluation time of a rule
+  *out = query_times_;  // both are the evaluation time of a rule
   return true;
 }
 
 NodePtr Planner::At(NodePtr child, const Expr& expr, const promql::TimeModifiers& time, const std::string& key) {
-  if (!child || time.at != AtKind::kTime) {
+  if (!child || time.at == AtKind::kNone || (time.at != AtKind::kTime && in_subquery_ == 0)) {
     return child;
   }
   sites_.push_back({child, OffsetsOf(expr)});
+  if (time.at != AtKind::kTime) {
+    return Shared("at the tick " + key, [&] { return MakeAtTick(child); });
+  }
   reach_.latest_at_ms = std::max(reach_.latest_at_ms, time.at_ms);
   const int64_t ready_ms = reach_.latest_at_ms;
   return Shared("at " + key, [&] {
@@ -530,6 +555,7 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
   if (once_t_ms_ != nullptr) {
     return;
   }
+  demand.held_ms = held_ms_;
   auto shared = std::make_shared<const Demand>(std::move(demand));
   ctx_.store.AddDemand(*set, shared);
   demands_.push_back({shared, set, std::move(text)});
@@ -606,11 +632,7 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
       if (bounds_) {
         return MakeNumber(static_cast<double>(id == FunctionId::kStart ? bounds_->start_ms : bounds_->end_ms) / 1000);
       }
-      if (in_subquery_ > 0) {
-        return Fail(call, Code::kUnsupported,
-                    std::string(call.function->name) + "() inside a subquery is not evaluated by streaming");
-      }
-      return Shared("time()", [] { return MakeTime(); });
+      return Shared("start()", [] { return MakeTickTime(); });
     case FunctionId::kStep:
       return MakeNumber(bounds_ ? static_cast<double>(bounds_->step_ms) / 1000 : 0);
     case FunctionId::kRange:
@@ -802,13 +824,17 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
     inner.points.erase(std::unique(inner.points.begin(), inner.points.end()), inner.points.end());
     const Reach before = reach_;
     reach_ = Reach{};
+    const bool replayed = !bounds_ && ReadsQueryTime(*subquery.expr);
+    const int64_t behind_ms = replayed ? subquery.range_ms + time.offset_ms : 0;
     ++in_subquery_;
+    held_ms_ += behind_ms;
     NodePtr child = Plan(*subquery.expr, inner);
+    held_ms_ -= behind_ms;
     --in_subquery_;
     if (!child) {
       return nullptr;
     }
-    key += key_suffix_;
+    key += key_suffix_ + (replayed ? " replayed for " + promql::Print(call) : "");
     auto& entry = graph_.producers[key];
     producer = ctx_.options.share ? entry.lock() : nullptr;
     if (!producer) {
@@ -816,12 +842,15 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
       producer->depth = reach_.depth;
       producer->not_before_ms = reach_.latest_at_ms;
       producer->reads_series = reach_.reads_series;
+      producer->replayed = replayed;
       graph_.producers[ctx_.options.share ? key : key + " " + std::to_string(graph_.producers.size())] = producer;
     }
     reach_.depth = std::max(before.depth, reach_.depth + 1);
     reach_.latest_at_ms = std::max(before.latest_at_ms, reach_.latest_at_ms);
     reach_.reads_series = reach_.reads_series || before.reads_series;
-    producer->AddTimes(outer, time.offset_ms, subquery.range_ms);
+    if (!replayed) {
+      producer->AddTimes(outer, time.offset_ms, subquery.range_ms + held_ms_);
+    }
   }
   spec.producer = producer;
   spec.set = std::shared_ptr<SeriesSet>(producer, &producer->out());

@@ -90,6 +90,8 @@ class Planner {
   Status status_;
   std::string key_suffix_;  // part of every key: labels of absent() (AppendAbsentLabels) and the query's bounds
   int in_subquery_ = 0;
+  Times query_times_;    // of the whole expression
+  int64_t held_ms_ = 0;  // how far behind the tick the subqueries around this part are replayed
   // Around the part being planned: functions that look at count and sum of histograms alone, and parts that need the buckets.
   // Prometheus reads selectors that only the former are around without buckets (Statistics).
   int statistics_ = 0;

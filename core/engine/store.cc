@@ -230,7 +230,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       fresh.count_resets = fresh.count_resets || demand->resets;
       fresh.anchored = fresh.anchored || demand->anchored;
       fresh.count_changes = fresh.count_changes || demand->changes;
-      int64_t reach = demand->offset_ms + demand->range_ms;
+      int64_t reach = demand->offset_ms + demand->range_ms + demand->held_ms;
       if (demand->range_ms > 0) {
         fresh.range_ms = std::max(fresh.range_ms, reach);
       }

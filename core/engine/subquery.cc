@@ -130,6 +130,21 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
   ++ctx.epoch;
 }
 
+void SubqueryProducer::Replay(Context& ctx, int64_t end_ms, int64_t range_ms) {
+  for (SeriesId id : out_->members) {
+    if (id != kNoSeries) {
+      ctx.store.at(id).window = window::SeriesWindow();
+    }
+  }
+  errors_.clear();
+  annotations_.clear();
+  reach_ms_ = std::max(reach_ms_, range_ms);
+  for (int64_t t : SubquerySteps(end_ms, range_ms, step_ms_)) {
+    last_run_ms_ = INT64_MIN;
+    Run(ctx, t);
+  }
+}
+
 void SubqueryProducer::RefreshAt(Context& ctx, int64_t end_ms) {
   if (last_run_ms_ != end_ms || end_ms != ctx.t_ms) {
     return;  // of the past nothing changes any more, and what it was made from may be gone

@@ -24,6 +24,9 @@ class SubqueryProducer {
   void Run(Context& ctx, int64_t t_ms);
   // Runs again at the current tick if what the inner expression reads has changed since (a rule recorded a sample).
   void RefreshAt(Context& ctx, int64_t end_ms);
+  // Evaluates the inner expression anew at every step of (end − range, end] and puts that in the place of all that was there: for
+  // an expression that reads the tick itself (`@ start()`), which is another one at every tick.
+  void Replay(Context& ctx, int64_t end_ms, int64_t range_ms);
   // RETURNS: the first error of an inner step in (start, end], ok if none.
   Status ErrorIn(int64_t start_ms, int64_t end_ms) const;
 
@@ -50,7 +53,8 @@ class SubqueryProducer {
   }
   int64_t not_before_ms = INT64_MIN;  // the latest `@` inside
   bool reads_series = true;
-  int depth = 0;  // producers inside the inner expression have a smaller one
+  bool replayed = false;  // by Replay at each tick, never when a step is due
+  int depth = 0;          // producers inside the inner expression have a smaller one
 
  private:
   NodePtr inner_;

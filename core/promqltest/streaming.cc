@@ -53,7 +53,7 @@ class Stream {
   void Plan(const EvalRequest& request, Outcome* outcome) {
     engine::Grid grid;
     grid.times = request.eval->Times();
-    if (UsesQueryBounds(request)) {
+    if (request.eval->range && UsesQueryBounds(request)) {  // an instant query is what a rule's tick is
       grid.bounds = engine::QueryBounds{request.eval->start_ms, request.eval->end_ms, request.eval->step_ms};
     }
     Result<engine::PlanId> plan = engine_.AddPlan(*request.expr, grid);

@@ -51,6 +51,8 @@ struct RangeSpec {
 NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params);
 // The child evaluated at one fixed time; frozen once the stream has passed ready_ms.
 NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms);
+// The child evaluated at the tick, inside a subquery that is replayed for it.
+NodePtr MakeAtTick(NodePtr child);
 // predict_linear() of a window at a fixed time: the line with this slope per second that has `value` at at_ms, at the evaluation
 // time and `ahead` seconds.
 NodePtr MakeLine(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms);
@@ -62,7 +64,8 @@ NodePtr MakeCleanup(NodePtr child);
 // --- scalars.cc ---
 NodePtr MakeNumber(double value);
 NodePtr MakeString(std::string text);
-NodePtr MakeTime();  // seconds
+NodePtr MakeTime();      // seconds
+NodePtr MakeTickTime();  // of the tick, also inside a subquery that is replayed for it
 NodePtr MakeScalarOf(NodePtr vector);
 NodePtr MakeVectorOf(NodePtr scalar);
 NodePtr MakeNothing(NodePtr vector);    // an empty vector; the input is still evaluated, for its errors

@@ -29,6 +29,16 @@ class TimeNode final : public Node {
   void Compute(Context& ctx) override { scalar_ = static_cast<double>(ctx.t_ms) / 1000; }
 };
 
+class TickTimeNode final : public Node {
+ public:
+  TickTimeNode() : Node(ValueType::kScalar, {}) {}
+  std::string Describe() const override { return "start()"; }
+
+ protected:
+  uint64_t SourceVersion(Context& ctx) override { return static_cast<uint64_t>(ctx.query_ms); }
+  void Compute(Context& ctx) override { scalar_ = static_cast<double>(ctx.query_ms) / 1000; }
+};
+
 class ScalarOfNode final : public Node {
  public:
   explicit ScalarOfNode(NodePtr vector) : Node(ValueType::kScalar, {std::move(vector)}) {}
@@ -124,6 +134,7 @@ class ScalarFunctionNode final : public Node {
 NodePtr MakeNumber(double value) { return std::make_shared<ConstantNode>(value); }
 NodePtr MakeString(std::string text) { return std::make_shared<ConstantNode>(std::move(text)); }
 NodePtr MakeTime() { return std::make_shared<TimeNode>(); }
+NodePtr MakeTickTime() { return std::make_shared<TickTimeNode>(); }
 NodePtr MakeScalarOf(NodePtr vector) { return std::make_shared<ScalarOfNode>(std::move(vector)); }
 NodePtr MakeNothing(NodePtr vector) { return std::make_shared<NothingNode>(std::move(vector)); }
 NodePtr MakeTimestamp(NodePtr vector) { return std::make_shared<TimestampNode>(std::move(vector)); }

@@ -170,7 +170,9 @@ class RangeNode final : public Node {
 
  protected:
   uint64_t SourceVersion(Context& ctx) override {
-    if (spec_.producer) {
+    if (spec_.producer && spec_.producer->replayed) {
+      spec_.producer->Replay(ctx, ctx.t_ms - spec_.offset_ms, spec_.range_ms);
+    } else if (spec_.producer) {
       spec_.producer->RefreshAt(ctx, ctx.t_ms - spec_.offset_ms);
     }
     return spec_.set->Version() + spec_.set->members.size();
@@ -401,6 +403,42 @@ class AtNode final : public Node {
   std::vector<Annotation> told_;  // annotations of everything below
 };
 
+// The child at the tick, whatever time is evaluated for it.
+class AtTickNode final : public Node {
+ public:
+  explicit AtTickNode(NodePtr child) : Node(child->type(), {}), child_(std::move(child)) {
+    one_name_ = child_->one_name();
+  }
+  std::string Describe() const override { return "@ start()"; }
+  void MarkLabels(std::vector<bool>* live) const override {
+    Node::MarkLabels(live);
+    child_->MarkLabels(live);
+  }
+
+ protected:
+  uint64_t SourceVersion(Context& ctx) override { return ctx.epoch; }
+  bool TimeDependent() const override { return true; }
+  void Compute(Context& ctx) override {
+    const int64_t t_ms = std::exchange(ctx.t_ms, ctx.query_ms);
+    child_->Evaluate(ctx);
+    ctx.t_ms = t_ms;
+    if (generation_of_child_ != child_->generation()) {
+      generation_of_child_ = child_->generation();
+      Renumbered();
+    }
+    for (size_t i = labels_.size(); i < child_->size(); ++i) {
+      AddSlot(child_->labels(i), child_->drop_name(i));
+    }
+    TakeValues(*child_);
+    CollectAnnotations(*child_, &annotations_);
+    SetError(child_->error());
+  }
+
+ private:
+  NodePtr child_;
+  uint64_t generation_of_child_ = 0;
+};
+
 class LineNode final : public Node {
  public:
   LineNode(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms)
@@ -486,6 +524,7 @@ NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params) {
 NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms) {
   return std::make_shared<AtNode>(std::move(child), at_ms, ready_ms);
 }
+NodePtr MakeAtTick(NodePtr child) { return std::make_shared<AtTickNode>(std::move(child)); }
 NodePtr MakeLine(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms) {
   return std::make_shared<LineNode>(std::move(slope), std::move(value), std::move(ahead), at_ms);
 }

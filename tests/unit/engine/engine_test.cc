@@ -3,6 +3,7 @@
 
 #include "core/engine/engine.h"
 
+#include <algorithm>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -158,12 +159,28 @@ TEST_F(EngineTest, ChurnGivesSeriesAndLabelsBack) {
   EXPECT_LE(engine_.Stats().label_bytes + engine_.Stats().window_bytes, settled * 3 / 2);
 }
 
-TEST_F(EngineTest, RefusalNamesPlaceAndReason) {
-  auto plan = engine_.AddPlan(*Parse("1 + sum_over_time(x[5m:1m] @ start()) + sum_over_time((x @ start())[5m:1m])"),
-                              Grid{60000, 0, {}, 0});
-  ASSERT_FALSE(plan.ok());
-  EXPECT_EQ(plan.status().code(), Code::kUnsupported);
-  EXPECT_EQ(plan.status().message(), "55: @ start() and @ end() inside a subquery are not evaluated by streaming");
+TEST_F(EngineTest, ASubqueryThatReadsTheTickIsReplayedAtEachTick) {
+  PlanId constant = Plan("sum_over_time((x @ start())[3m:1m])");
+  PlanId since = Plan("sum_over_time((x - x @ start())[3m:1m])");
+  PlanId plain = Plan("sum_over_time(x[3m:1m])");
+  SeriesId x = Series({{"__name__", "x"}, {"a", "b"}});
+  for (int minute = 1; minute <= 20; ++minute) {
+    engine_.Append(x, minute * 60000 - 1000, minute * minute);
+    engine_.Append(x, minute * 60000, minute * minute + 1);
+    const int64_t t = minute * 60000;
+    double steps = 0;
+    double sum = 0;
+    for (int m = std::max(1, minute - 2); m <= minute; ++m) {
+      steps += 1;
+      sum += m * m + 1;
+    }
+    const double now = minute * minute + 1;
+    // Prometheus's steps before the first sample still have the value at the tick.
+    EXPECT_EQ(Read(engine_.Evaluate(constant, t)), (Values{{"{a=\"b\"}", 3 * now}})) << minute;
+    EXPECT_EQ(Read(engine_.Evaluate(since, t)), (Values{{"{a=\"b\"}", sum - steps * now}})) << minute;
+    EXPECT_EQ(Read(engine_.Evaluate(plain, t)), (Values{{"{a=\"b\"}", sum}})) << minute;
+    engine_.Release(t);
+  }
 }
 
 }  // namespace
