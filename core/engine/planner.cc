@@ -599,7 +599,7 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   auto set = SetOf(selector);
   std::string text = promql::Print(selector);
   const int64_t lookback_ms = ctx_.options.lookback_ms;
-  Demand demand{at, time.offset_ms, 0, lookback_ms};
+  Demand demand{.times = at, .offset_ms = time.offset_ms, .lookback_ms = lookback_ms};
   if (selector.smoothed) {  // reads every sample from a lookback before to a lookback behind
     demand.offset_ms -= lookback_ms;
     demand.range_ms = 2 * lookback_ms;
@@ -920,7 +920,8 @@ NodePtr Planner::PlanInfo(const promql::Call& call, const Times& times) {
   }
   auto set = SetOf(selector);
   const std::string text = promql::Print(selector);
-  Declare(set, Demand{at, selector.time.offset_ms, 0, ctx_.options.lookback_ms}, text);
+  Declare(set, Demand{.times = at, .offset_ms = selector.time.offset_ms, .lookback_ms = ctx_.options.lookback_ms},
+          text);
   const std::string key = "info series " + text;
   NodePtr info = Shared(key + (selector.time.at == AtKind::kTime ? " inner" : ""), [&] {
     InstantSpec instant{set, selector.time.offset_ms, SampleField::kTime};

@@ -33,7 +33,6 @@ struct Demand {
   Times times;  // of the evaluations, before the offset
   int64_t offset_ms = 0;
   int64_t range_ms = 0;     // 0: an instant selector
-  int64_t held_ms = 0;      // evaluations are up to this far behind the tick (a subquery that is replayed)
   int64_t lookback_ms = 0;  // how long a silent series stays visible beyond range and offset
   bool anchored = false;    // the newest sample before the window counts too
   window::Thinning thinning = window::Thinning::kEdges;
@@ -41,6 +40,7 @@ struct Demand {
   bool resets = false;
   bool changes = false;
   uint32_t last_kept = 1;
+  int64_t held_ms = 0;  // evaluations are up to this far behind the tick (a subquery that is replayed)
 };
 
 class SeriesSet {
