@@ -89,7 +89,7 @@ ElementResult HistogramElement(BinaryOp op, const Operand& l, const Operand& r) 
     }
     result->Compact(0);
     out.h = std::move(result);
-  } else if (op == BinaryOp::kMul && (l.h == nullptr || r.h == nullptr)) {
+  } else if (op == BinaryOp::kMul && (l.h == nullptr) != (r.h == nullptr)) {
     auto result = std::make_shared<FloatHistogram>(l.h != nullptr ? *l.h : *r.h);
     result->Mul(l.h != nullptr ? r.v : l.v);
     result->Compact(0);
