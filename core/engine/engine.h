@@ -47,6 +47,7 @@ struct Options {
   bool use_start_timestamps = false;  // use-start-timestamps
   bool type_and_unit_labels = false;  // type-and-unit-labels
   bool share = true;                  // common subexpressions are one node; off only for tests
+  bool thin = true;                   // keep only what functions need; off only for tests, which then keep every sample
   uint32_t series_max = 2000000;
 };
 

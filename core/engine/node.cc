@@ -55,6 +55,9 @@ void Node::Evaluate(Context& ctx) {
   }
   Extend(ctx);
   Compute(ctx);
+  if (!histograms_.empty()) {
+    histograms_.resize(labels_.size());  // slots may have been made behind the last histogram
+  }
   ++version_;
 }
 

@@ -65,7 +65,9 @@ class Node {
   const std::vector<uint8_t>& present() const { return present_; }
   // Histograms by slot; empty when no slot holds one, null where a slot holds a float (or nothing). The value is 0 there.
   const std::vector<HistogramRef>& histograms() const { return histograms_; }
-  const HistogramRef& histogram(size_t slot) const { return histograms_.empty() ? kNoHistogram : histograms_[slot]; }
+  const HistogramRef& histogram(size_t slot) const {
+    return slot < histograms_.size() ? histograms_[slot] : kNoHistogram;
+  }
   // Of the last evaluation.
   const std::vector<Annotation>& annotations() const { return annotations_; }
   bool one_name() const { return one_name_; }

@@ -556,6 +556,10 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
     return;
   }
   demand.held_ms = held_ms_;
+  if (!ctx_.options.thin) {
+    demand.thinning = Thinning::kNever;
+    demand.resets = demand.changes = false;
+  }
   auto shared = std::make_shared<const Demand>(std::move(demand));
   ctx_.store.AddDemand(*set, shared);
   demands_.push_back({shared, set, std::move(text)});

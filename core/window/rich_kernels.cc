@@ -29,13 +29,7 @@ class Resets {
     const Point& p = points_[i];
     const Point& before = points_[i - 1];
     if (w_.reset_list && !w_.statistics) {
-      const std::vector<Reset>* list = w_.series->resets();
-      if (list == nullptr) {
-        return false;
-      }
-      auto it =
-          std::lower_bound(list->begin(), list->end(), p.t_ms, [](const Reset& r, int64_t t) { return r.t_ms < t; });
-      return it != list->end() && it->t_ms == p.t_ms;
+      return Holds(w_.series->resets(), p.t_ms) || Holds(&w_.series->rich()->start_resets, p.t_ms);
     }
     if ((p.h == nullptr) != (before.h == nullptr) || IsStartReset(before.start_ms, before.t_ms, p.start_ms, p.t_ms)) {
       return true;
@@ -44,9 +38,32 @@ class Resets {
   }
 
  private:
+  static bool Holds(const std::vector<Reset>* list, int64_t t_ms) {
+    if (list == nullptr) {
+      return false;
+    }
+    const auto it =
+        std::lower_bound(list->begin(), list->end(), t_ms, [](const Reset& r, int64_t t) { return r.t_ms < t; });
+    return it != list->end() && it->t_ms == t_ms;
+  }
   const Window& w_;
   const Points& points_;
 };
+
+// Calls f(reset) for those of the side lists in (from, until], in time order.
+template <typename F>
+void ForEachListed(const Window& w, int64_t from_ms, int64_t until_ms, F f) {
+  static const std::vector<Reset> kNone;
+  const std::vector<Reset>& a = w.series->resets() != nullptr ? *w.series->resets() : kNone;
+  const std::vector<Reset>& b = w.series->rich()->start_resets;
+  for (size_t i = 0, j = 0; i < a.size() || j < b.size();) {
+    const bool first = j == b.size() || (i < a.size() && a[i].t_ms < b[j].t_ms);
+    const Reset& r = first ? a[i++] : b[j++];
+    if (r.t_ms > from_ms && r.t_ms <= until_ms) {
+      f(r);
+    }
+  }
+}
 
 // Makes the histograms of the window what is read where only count and sum are looked at.
 void ReadPoints(const Window& w, Points* points, std::vector<FloatHistogram>* read) {
@@ -59,22 +76,18 @@ void ReadPoints(const Window& w, Points* points, std::vector<FloatHistogram>* re
   }
 }
 
-// Every reset of floats in the window adds the value before it; those between kept samples are in the side list alone.
-double FloatResets(const Window& w, const Points& points) {
-  double sum = 0;
+// Every reset of floats in the window adds the value before it; those between kept samples are in the side lists alone.
+void AddFloatResets(const Window& w, const Points& points, double* sum) {
   if (w.reset_list) {
-    if (const std::vector<Reset>* list = w.series->resets()) {
-      for (const Reset& r : *list) {
-        sum += r.t_ms > points.front().t_ms && r.t_ms <= points.back().t_ms ? r.previous : 0;
-      }
-    }
-    return sum;
+    ForEachListed(w, points.front().t_ms, points.back().t_ms, [sum](const Reset& r) { *sum += r.previous; });
+    return;
   }
   const Resets resets(w, points);
   for (size_t i = 1; i < points.size(); ++i) {
-    sum += resets.At(i) ? points[i - 1].v : 0;
+    if (resets.At(i)) {
+      *sum += points[i - 1].v;
+    }
   }
-  return sum;
 }
 
 // Last minus first and what resets took away. RETURNS: null when the histograms do not go together.
@@ -149,7 +162,9 @@ bool ExtrapolatedRate(const Window& w, const Points& points, bool is_counter, bo
     }
   } else {
     result = points.back().v - points.front().v;
-    result += is_counter ? FloatResets(w, points) : 0;
+    if (is_counter) {
+      AddFloatResets(w, points, &result);
+    }
   }
   if (is_counter && start_timestamps && w.series->rich() != nullptr) {
     const std::vector<int64_t>& overlaps = w.series->rich()->overlaps;
@@ -350,11 +365,7 @@ bool OverFloats(const Window& w, const Points& points, Kernel kernel, RichResult
 uint64_t CountBetween(const Window& w, const Points& points, size_t from, bool changes) {
   uint64_t count = 0;
   if (!changes && w.reset_list && !w.statistics) {
-    if (const std::vector<Reset>* list = w.series->resets()) {
-      for (const Reset& r : *list) {
-        count += r.t_ms > points[from].t_ms && r.t_ms <= points.back().t_ms ? 1 : 0;
-      }
-    }
+    ForEachListed(w, points[from].t_ms, points.back().t_ms, [&](const Reset&) { ++count; });
     return count;
   }
   if (changes && w.changes_list) {

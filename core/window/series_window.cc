@@ -41,7 +41,8 @@ size_t SeriesWindow::HeapBytes() const {
   }
   if (rich_) {
     bytes += sizeof(RichState) + rich_->histograms.capacity() * sizeof(HistogramRef) +
-             (rich_->starts.capacity() + rich_->overlaps.capacity()) * sizeof(int64_t);
+             (rich_->starts.capacity() + rich_->overlaps.capacity()) * sizeof(int64_t) +
+             rich_->start_resets.capacity() * sizeof(Reset);
     for (const HistogramRef& h : rich_->histograms) {
       bytes += h ? h->Size() : 0;
     }
@@ -127,20 +128,21 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
   RichState& rich = *rich_;
   const bool stale = !h && IsStaleNaN(v);
   bool reset = false;
+  bool start_reset = false;
   bool changed = false;
   bool pinned = false;
   if (!stale && ordinal_ > 0) {
     if ((h == nullptr) != (rich.last == nullptr)) {
       reset = changed = pinned = true;
     } else {
-      reset = IsStartReset(rich.last_start_ms, rich.last_real_t_ms, start_ms, t_ms);
+      start_reset = IsStartReset(rich.last_start_ms, rich.last_real_t_ms, start_ms, t_ms);
       if (h) {
-        reset = reset || h->DetectReset(*rich.last);
+        reset = h->DetectReset(*rich.last);
         changed = !h->Equals(*rich.last);
-        pinned = reset || !SameLayout(*h, *rich.last) ||
+        pinned = reset || start_reset || !SameLayout(*h, *rich.last) ||
                  (h->hint == CounterResetHint::kGauge) != (rich.last->hint == CounterResetHint::kGauge);
       } else {
-        reset = reset || v < last_real_v_;
+        reset = v < last_real_v_;
         changed = Changed(last_real_v_, v);
       }
       if (IsStartOverlap(rich.last_start_ms, rich.last_real_t_ms, start_ms)) {
@@ -151,6 +153,8 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
   if (profile.read) {
     if (profile.count_resets && reset) {
       side().resets.push_back({t_ms, last_real_v_});
+    } else if (profile.count_resets && start_reset) {
+      rich.start_resets.push_back({t_ms, last_real_v_});
     }
     thinned_ = thinned_ || profile.thinning == Thinning::kEdges;
     if (thinned_ && profile.count_changes && changed) {
@@ -265,7 +269,7 @@ bool SeriesWindow::ChangedBetween(uint32_t before, uint32_t i) const {
 bool SeriesWindow::ResetBetween(uint32_t before, uint32_t i) const {
   const Record& a = ring_.At(before);
   const Record& b = ring_.At(i);
-  if (a.kind() != b.kind() || IsStartReset(StartOf(before), ring_.Time(before), StartOf(i), ring_.Time(i))) {
+  if (a.kind() != b.kind()) {
     return true;
   }
   return a.kind() == RecordKind::kHistogram ? HistogramOf(b)->DetectReset(*HistogramOf(a)) : b.v < a.v;
@@ -349,6 +353,7 @@ void SeriesWindow::Evict(const Profile& profile) {
       rich_->starts.erase(rich_->starts.begin(), rich_->starts.begin() + evicted);
     }
     std::erase_if(rich_->overlaps, [&](int64_t t_ms) { return t_ms <= profile.low_range_ms; });
+    std::erase_if(rich_->start_resets, [&](const Reset& r) { return r.t_ms <= profile.low_range_ms; });
   }
   if (refilling_ && ring_.Time(0) > complete_since_ms_) {
     if (profile.count_changes && side_) {
@@ -415,8 +420,14 @@ void SeriesWindow::Adopt(Profile& profile) {
       if (ring_.At(i).kind() == RecordKind::kStale) {
         continue;
       }
-      if (before >= 0 && ResetBetween(static_cast<uint32_t>(before), i)) {
-        side().resets.push_back({ring_.Time(i), ring_.Value(static_cast<uint32_t>(before))});
+      if (before >= 0) {
+        const auto previous = static_cast<uint32_t>(before);
+        const Reset reset{ring_.Time(i), ring_.Value(previous)};
+        if (ResetBetween(previous, i)) {
+          side().resets.push_back(reset);
+        } else if (rich_ && IsStartReset(StartOf(previous), ring_.Time(previous), StartOf(i), ring_.Time(i))) {
+          rich_->start_resets.push_back(reset);
+        }
       }
       before = i;
     }

@@ -36,10 +36,11 @@ struct SideLists {
 struct RichState {
   std::vector<HistogramRef> histograms;  // by the place that a record names
   std::vector<uint32_t> free_places;
-  std::vector<int64_t> starts;    // start timestamps of the ring's records, 0 unset; empty: none was ever set
-  std::vector<int64_t> overlaps;  // times of samples whose start lies before the sample before them
-  HistogramRef last;              // newest sample that is no stale marker, if it is a histogram
-  int64_t last_real_t_ms = 0;     // its time, whatever its type
+  std::vector<int64_t> starts;      // start timestamps of the ring's records, 0 unset; empty: none was ever set
+  std::vector<Reset> start_resets;  // resets that only a start timestamp tells of
+  std::vector<int64_t> overlaps;    // times of samples whose start lies before the sample before them
+  HistogramRef last;                // newest sample that is no stale marker, if it is a histogram
+  int64_t last_real_t_ms = 0;       // its time, whatever its type
   int64_t last_start_ms = 0;
 };
 
