@@ -82,6 +82,9 @@ std::string HistogramIgnoredInMixedRange(std::string_view metric) {
   return Text(kInfo, "ignored histograms in a range containing both floats and histograms for metric name ") +
          Quoted(metric);
 }
+std::string SortInRange() {
+  return Text(kWarning, "sort is ineffective for range queries since results are always ordered by labels");
+}
 std::string ForcedMonotonicity(std::string_view metric) {
   return ForMetric(Text(kInfo,
                         "input to histogram_quantile needed to be fixed for monotonicity (see "

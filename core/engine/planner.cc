@@ -315,6 +315,68 @@ class InfoReference {
   promql::TimeModifiers first_;
 };
 
+// Functions whose value depends on the evaluation time even where all they read is fixed by `@`. timestamp() of a selector with
+// `@` does not.
+bool ReadsEvaluationTime(FunctionId id) {
+  switch (id) {
+    case FunctionId::kDaysInMonth:
+    case FunctionId::kDayOfMonth:
+    case FunctionId::kDayOfWeek:
+    case FunctionId::kDayOfYear:
+    case FunctionId::kHour:
+    case FunctionId::kMinute:
+    case FunctionId::kMonth:
+    case FunctionId::kYear:
+    case FunctionId::kStart:
+    case FunctionId::kEnd:
+    case FunctionId::kStep:
+    case FunctionId::kRange:
+    case FunctionId::kPredictLinear:
+    case FunctionId::kTime:
+    case FunctionId::kTimestamp:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// RETURNS: whether Prometheus evaluates the expression once for all steps of a range.
+bool IsStepInvariant(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::kVectorSelector:
+      return As<promql::VectorSelector>(expr).time.at != AtKind::kNone;
+    case ExprKind::kMatrixSelector:
+      return IsStepInvariant(*As<promql::MatrixSelector>(expr).selector);
+    case ExprKind::kSubquery:
+      return As<promql::SubqueryExpr>(expr).time.at != AtKind::kNone;
+    case ExprKind::kAggregate:
+      return IsStepInvariant(*As<promql::AggregateExpr>(expr).expr);
+    case ExprKind::kBinary:
+      return IsStepInvariant(*As<promql::BinaryExpr>(expr).lhs) && IsStepInvariant(*As<promql::BinaryExpr>(expr).rhs);
+    case ExprKind::kParen:
+      return IsStepInvariant(*As<promql::ParenExpr>(expr).expr);
+    case ExprKind::kUnary:
+      return IsStepInvariant(*As<promql::UnaryExpr>(expr).expr);
+    case ExprKind::kCall: {
+      const auto& call = As<promql::Call>(expr);
+      const FunctionId id = call.function->id;
+      if (id == FunctionId::kInfo) {
+        return IsStepInvariant(*call.args[0]);
+      }
+      const bool of_selector = id == FunctionId::kTimestamp && !call.args.empty() &&
+                               promql::Unparen(*call.args[0]).kind == ExprKind::kVectorSelector;
+      return (of_selector || !ReadsEvaluationTime(id)) &&
+             std::all_of(call.args.begin(), call.args.end(), [](const auto& arg) { return IsStepInvariant(*arg); });
+    }
+    default:
+      return true;
+  }
+}
+
+std::string KeyOf(SortIn in) {
+  return in == SortIn::kQuery ? "" : in == SortIn::kSubquery ? " over steps" : " over nested steps";
+}
+
 // Where the parts of an expression stand: the whole, then its arguments.
 std::vector<uint32_t> OffsetsOf(const Expr& expr) {
   std::vector<uint32_t> offsets;
@@ -383,6 +445,10 @@ NodePtr Planner::Shared(const std::string& key, Make make) {
   return node;
 }
 
+void Planner::AddSite(const NodePtr& node, const Expr& expr) {
+  sites_.push_back({node, OffsetsOf(expr), in_subquery_ > 0});
+}
+
 NodePtr Planner::Fail(const Expr& expr, Code code, const std::string& message) {
   if (status_.ok()) {
     status_ = Status(code, code == Code::kUnsupported ? std::to_string(expr.pos.start) + ": " + message : message);
@@ -413,7 +479,7 @@ NodePtr Planner::Plan(const Expr& expr, const Times& times) {
   statistics_ = statistics;
   whole_histograms_ = whole_histograms;
   if (node && status_.ok()) {
-    sites_.push_back({node, OffsetsOf(expr)});
+    AddSite(node, expr);
   }
   return node;
 }
@@ -481,7 +547,7 @@ NodePtr Planner::At(NodePtr child, const Expr& expr, const promql::TimeModifiers
   if (!child || time.at != AtKind::kTime) {
     return child;
   }
-  sites_.push_back({child, OffsetsOf(expr)});
+  AddSite(child, expr);
   reach_.latest_at_ms = std::max(reach_.latest_at_ms, time.at_ms);
   const int64_t ready_ms = reach_.latest_at_ms;
   return Shared("at " + key, [&] {
@@ -543,7 +609,8 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   std::string text = promql::Print(selector);
   const int64_t lookback_ms = ctx_.options.lookback_ms;
   Demand demand{at, time.offset_ms, 0, lookback_ms};
-  if (selector.smoothed) {  // reads every sample from a lookback before to a lookback behind
+  const bool smoothed = selector.smoothed && what == SampleField::kValue;  // times are those of samples
+  if (smoothed) {  // reads every sample from a lookback before to a lookback behind
     demand.offset_ms -= lookback_ms;
     demand.range_ms = 2 * lookback_ms;
     demand.lookback_ms = 0;
@@ -553,7 +620,7 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
   std::string key = kPrefix[static_cast<size_t>(what)] + text;
   NodePtr node = Shared(key + (time.at == AtKind::kTime ? " inner" : ""), [&] {
-    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed, false, Statistics()});
+    return MakeInstantSelector({set, time.offset_ms, what, smoothed, false, Statistics()});
   });
   return At(node, selector, time, key);
 }
@@ -561,6 +628,21 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
 const std::string* Planner::StringArg(const Expr& expr) {
   const Expr& inner = promql::Unparen(expr);
   return inner.kind == ExprKind::kString ? &As<promql::StringLiteral>(inner).value : nullptr;
+}
+
+SortIn Planner::SortedIn(const promql::Call& call) const {
+  switch (call.function->id) {
+    case FunctionId::kSort:
+    case FunctionId::kSortDesc:
+    case FunctionId::kSortByLabel:
+    case FunctionId::kSortByLabelDesc:
+      if (in_subquery_ == 0 || IsStepInvariant(call)) {
+        return SortIn::kQuery;
+      }
+      return in_subquery_ == 1 ? SortIn::kSubquery : SortIn::kNestedSubquery;
+    default:
+      return SortIn::kQuery;
+  }
 }
 
 NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
@@ -633,7 +715,8 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
   if (!status_.ok()) {
     return nullptr;
   }
-  return Shared(promql::Print(call), [&]() -> NodePtr {
+  const SortIn sort_in = SortedIn(call);
+  return Shared(promql::Print(call) + KeyOf(sort_in), [&]() -> NodePtr {
     switch (id) {
       case FunctionId::kScalar:
         return MakeScalarOf(args[0]);
@@ -641,7 +724,7 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
         return MakeVectorOf(args[0]);
       case FunctionId::kSort:
       case FunctionId::kSortDesc:
-        return MakeSort(args[0], id == FunctionId::kSortDesc);
+        return MakeSort(args[0], id == FunctionId::kSortDesc, sort_in);
       case FunctionId::kHistogramQuantile:
         return MakeHistogramQuantile(args[0], args[1]);
       case FunctionId::kHistogramFraction:
@@ -829,7 +912,7 @@ NodePtr Planner::PlanWindow(const promql::Call& call, RangeSpec spec, std::vecto
 NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {
   NodePtr child = call.function->id == FunctionId::kAbsent ? Plan(*call.args[0], times) : PlanRange(call, 0, times);
   if (child) {
-    sites_.push_back({child, OffsetsOf(call)});
+    AddSite(child, call);
   }
   return Shared("absence " + promql::Print(call),
                 [&] { return MakeAbsent(child, ctx_.labels().InternSet(AbsentLabels(*call.args[0]))); });
@@ -889,7 +972,8 @@ NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times)
       numbers.push_back(Plan(*call.args[i], times));
     }
   }
-  return Shared(promql::Print(call), [&]() -> NodePtr {
+  const SortIn sort_in = SortedIn(call);
+  return Shared(promql::Print(call) + KeyOf(sort_in), [&]() -> NodePtr {
     switch (call.function->id) {
       case FunctionId::kLabelReplace:
         return MakeLabelReplace(vector, strings[0], strings[1], strings[2], strings[3]);
@@ -902,7 +986,7 @@ NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times)
         for (const std::string& name : strings) {
           names.push_back(ctx_.store.Pin(name));
         }
-        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc);
+        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc, sort_in);
       }
     }
   });
