@@ -59,9 +59,6 @@ std::string ResetCollision(std::string_view operation) {
 std::string MismatchedBounds(std::string_view operation) {
   return Text(kInfo, "mismatched custom buckets were reconciled during ") + std::string(operation);
 }
-std::string SortInRangeQuery() {
-  return Text(kWarning, "sort is ineffective for range queries since results are always ordered by labels");
-}
 std::string StartTimeOverlap(std::string_view metric) {
   return Text(kWarning, "sample has start time that overlaps with previous sample timestamp for metric ") +
          Quoted(metric);
@@ -84,6 +81,9 @@ std::string HistogramIgnoredInAggregation(std::string_view aggregation) {
 std::string HistogramIgnoredInMixedRange(std::string_view metric) {
   return Text(kInfo, "ignored histograms in a range containing both floats and histograms for metric name ") +
          Quoted(metric);
+}
+std::string SortInRange() {
+  return Text(kWarning, "sort is ineffective for range queries since results are always ordered by labels");
 }
 std::string ForcedMonotonicity(std::string_view metric) {
   return ForMetric(Text(kInfo,

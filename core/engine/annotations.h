@@ -21,7 +21,7 @@ std::string MixedExponentialCustom(std::string_view metric);
 std::string IncompatibleBucketLayout(std::string_view op);
 std::string ResetCollision(std::string_view operation);    // addition, subtraction, aggregation
 std::string MismatchedBounds(std::string_view operation);  // info
-std::string SortInRangeQuery();
+std::string SortInRange();
 std::string StartTimeOverlap(std::string_view metric);
 std::string PossibleNonCounter(std::string_view metric);                                            // info
 std::string PossibleNonCounterLabel(std::string_view metric, std::string_view type);                // info

@@ -37,10 +37,6 @@ double GoMin(double a, double b) {
   return a < b ? a : b;
 }
 
-double GoLog10(double x) {
-  return GoLog2(x) * (0.693147180559945309417232121458176568 / 2.30258509299404568401799145468436421);
-}
-
 long long GoInt64(double v) {
   if (!(v >= -9223372036854775808.0 && v < 9223372036854775808.0)) {
     return std::numeric_limits<long long>::min();

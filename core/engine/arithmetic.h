@@ -8,9 +8,8 @@ namespace weir::engine {
 // math.Max and math.Min: an infinity of the right sign wins over NaN, any other NaN propagates, and +0 is above −0.
 double GoMax(double a, double b);
 double GoMin(double a, double b);
+using weir::GoLog10;
 using weir::GoLog2;
-// math.Log10, exact on powers of two.
-double GoLog10(double x);
 // int64(v) of Go on amd64: truncation, and the smallest integer for NaN and what does not fit.
 long long GoInt64(double v);
 

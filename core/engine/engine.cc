@@ -141,6 +141,9 @@ struct Engine::Impl {
     out.status = root.error();
     out.type = root.type();
     for (const Site& site : sites) {
+      if (site.in_subquery) {
+        continue;
+      }
       for (const Annotation& a : site.node->annotations()) {
         Tell(a, sites, &out.remarks);
       }

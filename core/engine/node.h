@@ -39,6 +39,8 @@ struct Annotation {
   uint8_t part = 0;              // 0: that whole part; n: its n-th argument
   std::string text;
   std::string detail;  // follows the text where the position is shown, too
+  // Of a part of a subquery: not worth telling where the only step is at the very end of the range.
+  bool over_steps = false;
 };
 
 class Node {

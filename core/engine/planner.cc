@@ -255,37 +255,6 @@ bool ReadsQueryTime(const Expr& expr) {
   return found;
 }
 
-// Whether the expression is the same at every step of a query, as Prometheus sees it: everything in it is read at a fixed time.
-bool IsStepInvariant(const Expr& expr) {
-  switch (expr.kind) {
-    case ExprKind::kNumber:
-    case ExprKind::kString:
-      return true;
-    case ExprKind::kVectorSelector:
-      return As<promql::VectorSelector>(expr).time.at != AtKind::kNone;
-    case ExprKind::kMatrixSelector:
-      return As<promql::MatrixSelector>(expr).selector->time.at != AtKind::kNone;
-    case ExprKind::kSubquery:
-      return As<promql::SubqueryExpr>(expr).time.at != AtKind::kNone;
-    case ExprKind::kParen:
-      return IsStepInvariant(*As<promql::ParenExpr>(expr).expr);
-    case ExprKind::kUnary:
-      return IsStepInvariant(*As<promql::UnaryExpr>(expr).expr);
-    case ExprKind::kBinary:
-      return IsStepInvariant(*As<promql::BinaryExpr>(expr).lhs) && IsStepInvariant(*As<promql::BinaryExpr>(expr).rhs);
-    case ExprKind::kAggregate:
-      return IsStepInvariant(*As<promql::AggregateExpr>(expr).expr);
-    case ExprKind::kCall:
-      break;
-  }
-  const auto& call = As<promql::Call>(expr);
-  static constexpr std::string_view kGoByTheStep[] = {
-      "days_in_month",  "day_of_month", "day_of_week", "day_of_year", "end",  "hour",      "minute", "month",
-      "predict_linear", "range",        "start",       "step",        "time", "timestamp", "year"};
-  return std::find(std::begin(kGoByTheStep), std::end(kGoByTheStep), call.function->name) == std::end(kGoByTheStep) &&
-         std::all_of(call.args.begin(), call.args.end(), [](const auto& arg) { return IsStepInvariant(*arg); });
-}
-
 // The time that info() reads info series at: that of the selectors in its first argument, when they all have the same and nothing
 // in it goes by the evaluation time; else the evaluation time.
 class InfoReference {
@@ -371,6 +340,68 @@ class InfoReference {
   promql::TimeModifiers first_;
 };
 
+// Functions whose value depends on the evaluation time even where all they read is fixed by `@`. timestamp() of a selector with
+// `@` does not.
+bool ReadsEvaluationTime(FunctionId id) {
+  switch (id) {
+    case FunctionId::kDaysInMonth:
+    case FunctionId::kDayOfMonth:
+    case FunctionId::kDayOfWeek:
+    case FunctionId::kDayOfYear:
+    case FunctionId::kHour:
+    case FunctionId::kMinute:
+    case FunctionId::kMonth:
+    case FunctionId::kYear:
+    case FunctionId::kStart:
+    case FunctionId::kEnd:
+    case FunctionId::kStep:
+    case FunctionId::kRange:
+    case FunctionId::kPredictLinear:
+    case FunctionId::kTime:
+    case FunctionId::kTimestamp:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// RETURNS: whether Prometheus evaluates the expression once for all steps of a range.
+bool IsStepInvariant(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::kVectorSelector:
+      return As<promql::VectorSelector>(expr).time.at != AtKind::kNone;
+    case ExprKind::kMatrixSelector:
+      return IsStepInvariant(*As<promql::MatrixSelector>(expr).selector);
+    case ExprKind::kSubquery:
+      return As<promql::SubqueryExpr>(expr).time.at != AtKind::kNone;
+    case ExprKind::kAggregate:
+      return IsStepInvariant(*As<promql::AggregateExpr>(expr).expr);
+    case ExprKind::kBinary:
+      return IsStepInvariant(*As<promql::BinaryExpr>(expr).lhs) && IsStepInvariant(*As<promql::BinaryExpr>(expr).rhs);
+    case ExprKind::kParen:
+      return IsStepInvariant(*As<promql::ParenExpr>(expr).expr);
+    case ExprKind::kUnary:
+      return IsStepInvariant(*As<promql::UnaryExpr>(expr).expr);
+    case ExprKind::kCall: {
+      const auto& call = As<promql::Call>(expr);
+      const FunctionId id = call.function->id;
+      if (id == FunctionId::kInfo) {
+        return IsStepInvariant(*call.args[0]);
+      }
+      const bool of_selector = id == FunctionId::kTimestamp && !call.args.empty() &&
+                               promql::Unparen(*call.args[0]).kind == ExprKind::kVectorSelector;
+      return (of_selector || !ReadsEvaluationTime(id)) &&
+             std::all_of(call.args.begin(), call.args.end(), [](const auto& arg) { return IsStepInvariant(*arg); });
+    }
+    default:
+      return true;
+  }
+}
+
+std::string KeyOf(SortIn in) {
+  return in == SortIn::kQuery ? "" : in == SortIn::kSubquery ? " over steps" : " over nested steps";
+}
+
 // Where the parts of an expression stand: the whole, then its arguments.
 std::vector<uint32_t> OffsetsOf(const Expr& expr) {
   std::vector<uint32_t> offsets;
@@ -440,6 +471,10 @@ NodePtr Planner::Shared(const std::string& key, Make make) {
   return node;
 }
 
+void Planner::AddSite(const NodePtr& node, const Expr& expr) {
+  sites_.push_back({node, OffsetsOf(expr), in_subquery_ > 0});
+}
+
 NodePtr Planner::Fail(const Expr& expr, Code code, const std::string& message) {
   if (status_.ok()) {
     status_ = Status(code, code == Code::kUnsupported ? std::to_string(expr.pos.start) + ": " + message : message);
@@ -470,7 +505,7 @@ NodePtr Planner::Plan(const Expr& expr, const Times& times) {
   statistics_ = statistics;
   whole_histograms_ = whole_histograms;
   if (node && status_.ok()) {
-    sites_.push_back({node, OffsetsOf(expr)});
+    AddSite(node, expr);
   }
   return node;
 }
@@ -534,7 +569,7 @@ NodePtr Planner::At(NodePtr child, const Expr& expr, const promql::TimeModifiers
   if (!child || time.at == AtKind::kNone || (time.at != AtKind::kTime && in_subquery_ == 0)) {
     return child;
   }
-  sites_.push_back({child, OffsetsOf(expr)});
+  AddSite(child, expr);
   if (time.at != AtKind::kTime) {
     return Shared("at the tick " + key, [&] { return MakeAtTick(child); });
   }
@@ -604,7 +639,8 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   std::string text = promql::Print(selector);
   const int64_t lookback_ms = ctx_.options.lookback_ms;
   Demand demand{.times = at, .offset_ms = time.offset_ms, .lookback_ms = lookback_ms};
-  if (selector.smoothed) {  // reads every sample from a lookback before to a lookback behind
+  const bool smoothed = selector.smoothed && what == SampleField::kValue;  // times are those of samples
+  if (smoothed) {  // reads every sample from a lookback before to a lookback behind
     demand.offset_ms -= lookback_ms;
     demand.range_ms = 2 * lookback_ms;
     demand.lookback_ms = 0;
@@ -614,7 +650,7 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
   static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
   std::string key = kPrefix[static_cast<size_t>(what)] + text;
   NodePtr node = Shared(key + (time.at == AtKind::kTime ? " inner" : ""), [&] {
-    return MakeInstantSelector({set, time.offset_ms, what, selector.smoothed, false, Statistics()});
+    return MakeInstantSelector({set, time.offset_ms, what, smoothed, false, Statistics()});
   });
   return At(node, selector, time, key);
 }
@@ -622,6 +658,21 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
 const std::string* Planner::StringArg(const Expr& expr) {
   const Expr& inner = promql::Unparen(expr);
   return inner.kind == ExprKind::kString ? &As<promql::StringLiteral>(inner).value : nullptr;
+}
+
+SortIn Planner::SortedIn(const promql::Call& call) const {
+  switch (call.function->id) {
+    case FunctionId::kSort:
+    case FunctionId::kSortDesc:
+    case FunctionId::kSortByLabel:
+    case FunctionId::kSortByLabelDesc:
+      if (in_subquery_ == 0 || IsStepInvariant(call)) {
+        return SortIn::kQuery;
+      }
+      return in_subquery_ == 1 ? SortIn::kSubquery : SortIn::kNestedSubquery;
+    default:
+      return SortIn::kQuery;
+  }
 }
 
 NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
@@ -690,7 +741,8 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
   if (!status_.ok()) {
     return nullptr;
   }
-  return Shared(promql::Print(call), [&]() -> NodePtr {
+  const SortIn sort_in = SortedIn(call);
+  return Shared(promql::Print(call) + KeyOf(sort_in), [&]() -> NodePtr {
     switch (id) {
       case FunctionId::kScalar:
         return MakeScalarOf(args[0]);
@@ -698,7 +750,7 @@ NodePtr Planner::PlanCall(const promql::Call& call, const Times& times) {
         return MakeVectorOf(args[0]);
       case FunctionId::kSort:
       case FunctionId::kSortDesc:
-        return MakeSort(args[0], id == FunctionId::kSortDesc, in_subquery_ > 0 && !IsStepInvariant(call));
+        return MakeSort(args[0], id == FunctionId::kSortDesc, sort_in);
       case FunctionId::kHistogramQuantile:
         return MakeHistogramQuantile(args[0], args[1]);
       case FunctionId::kHistogramFraction:
@@ -890,7 +942,7 @@ NodePtr Planner::PlanWindow(const promql::Call& call, RangeSpec spec, std::vecto
 NodePtr Planner::PlanAbsent(const promql::Call& call, const Times& times) {
   NodePtr child = call.function->id == FunctionId::kAbsent ? Plan(*call.args[0], times) : PlanRange(call, 0, times);
   if (child) {
-    sites_.push_back({child, OffsetsOf(call)});
+    AddSite(child, call);
   }
   return Shared("absence " + promql::Print(call),
                 [&] { return MakeAbsent(child, ctx_.labels().InternSet(AbsentLabels(*call.args[0]))); });
@@ -951,7 +1003,8 @@ NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times)
       numbers.push_back(Plan(*call.args[i], times));
     }
   }
-  return Shared(promql::Print(call), [&]() -> NodePtr {
+  const SortIn sort_in = SortedIn(call);
+  return Shared(promql::Print(call) + KeyOf(sort_in), [&]() -> NodePtr {
     switch (call.function->id) {
       case FunctionId::kLabelReplace:
         return MakeLabelReplace(vector, strings[0], strings[1], strings[2], strings[3]);
@@ -964,8 +1017,7 @@ NodePtr Planner::PlanLabelFunction(const promql::Call& call, const Times& times)
         for (const std::string& name : strings) {
           names.push_back(ctx_.store.Pin(name));
         }
-        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc,
-                               in_subquery_ > 0 && !IsStepInvariant(call));
+        return MakeSortByLabel(vector, names, call.function->id == FunctionId::kSortByLabelDesc, sort_in);
       }
     }
   });

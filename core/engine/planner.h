@@ -37,6 +37,7 @@ struct PlannedDemand {
 struct Site {
   NodePtr node;
   std::vector<uint32_t> offsets;
+  bool in_subquery = false;  // its annotations are those of steps: the node over the subquery has them
 };
 
 class Planner {
@@ -80,6 +81,8 @@ class Planner {
   std::shared_ptr<SeriesSet> SetOf(const promql::VectorSelector& selector);
   void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text);
   Status WindowKept(const SeriesSet& set, const Demand& demand);
+  SortIn SortedIn(const promql::Call& call) const;
+  void AddSite(const NodePtr& node, const promql::Expr& expr);
   NodePtr Fail(const promql::Expr& expr, Code code, const std::string& message);
   const std::string* StringArg(const promql::Expr& expr);
 

@@ -1,6 +1,7 @@
 #include "core/promqltest/classify.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -62,6 +63,21 @@ bool Matches(const Labels& labels, const std::vector<Matcher>& matchers) {
 bool DependsOnStartTimes(std::string_view function) {
   static const std::set<std::string_view> names = {"rate", "increase", "irate", "resets", "start_timestamp"};
   return names.count(function) > 0;
+}
+
+// RETURNS: whether NaN is written somewhere in the expression.
+bool HasNaN(const Expr& e) {
+  if (e.kind == ExprKind::kBinary && As<promql::BinaryExpr>(e).matching) {
+    const promql::VectorMatching& m = *As<promql::BinaryExpr>(e).matching;
+    if (std::isnan(m.fill_left.value_or(0)) || std::isnan(m.fill_right.value_or(0))) {
+      return true;
+    }
+  }
+  bool found = false;
+  Walk(e, [&](const Expr& part) {
+    found = found || (part.kind == ExprKind::kNumber && std::isnan(As<promql::NumberLiteral>(part).value));
+  });
+  return found;
 }
 
 // The newest time `e` reads when it is evaluated at `t`; start and end of the query resolve `@ start()` and `@ end()`.
@@ -137,18 +153,31 @@ std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Sto
 }
 
 bool SeesChunks(const EvalRequest& request, const Storage& storage) {
-  bool changes = false;
+  static const std::set<std::string_view> kFunctions = {"changes", "histogram_quantile", "histogram_quantiles",
+                                                        "histogram_fraction"};
+  bool sees = false;
+  bool negates = false;
+  bool finds_resets = false;
   bool histograms = false;
   Walk(*request.expr, [&](const Expr& e) {
-    changes = changes || (e.kind == ExprKind::kCall && As<promql::Call>(e).function->name == "changes");
-    if (e.kind == ExprKind::kVectorSelector) {
+    if (e.kind == ExprKind::kCall) {
+      const std::string_view name = As<promql::Call>(e).function->name;
+      sees = sees || kFunctions.count(name) > 0;
+      finds_resets = finds_resets || name == "rate" || name == "increase" || name == "resets";
+    } else if (e.kind == ExprKind::kUnary) {
+      negates = true;
+    } else if (e.kind == ExprKind::kBinary) {
+      const auto& binary = As<promql::BinaryExpr>(e);
+      sees = sees || binary.op == promql::BinaryOp::kEq || binary.op == promql::BinaryOp::kNe ||
+             ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) && HasNaN(e));
+    } else if (e.kind == ExprKind::kVectorSelector) {
       histograms =
           histograms || std::any_of(storage.begin(), storage.end(), [&](const auto& entry) {
             return !entry.second.histograms.empty() && Matches(entry.first, As<promql::VectorSelector>(e).matchers);
           });
     }
   });
-  return changes && histograms;
+  return histograms && (sees || (negates && finds_resets));
 }
 
 std::optional<std::string> ReadsAhead(const EvalRequest& request) {

@@ -14,8 +14,11 @@ namespace weir::promqltest {
 std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Storage& storage, bool start_times);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.
 std::optional<std::string> ReadsAhead(const EvalRequest& request);
-// RETURNS: whether the expression counts changes() of histograms. Prometheus's storage pads equal histograms with empty buckets,
-// each chunk in its own way, and changes() sees that: where a chunk ends by its size, so differs the count.
+// RETURNS: whether the expression does to histograms what shows their empty buckets. Prometheus's storage pads the histograms of
+// a chunk with empty buckets to one layout, each chunk in its own way, and where a chunk ends by its size cannot be told from
+// the samples. It shows in changes() and `==` (equal histograms of two layouts differ), in quantiles and fractions (a zero
+// bucket is cut to one side only beside buckets of the other; what is below every bucket ends at the last, empty or not), in
+// resets of negated histograms, and where an empty bucket becomes NaN.
 bool SeesChunks(const EvalRequest& request, const Storage& storage);
 // RETURNS: what describes the range query around the expression rather than the data, as `step()`; a rule has no such.
 std::optional<std::string> UsesQueryBounds(const EvalRequest& request);

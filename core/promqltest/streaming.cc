@@ -1,6 +1,10 @@
 #include "core/promqltest/streaming.h"
 
 #include <algorithm>
+#include <deque>
+#include <limits>
+#include <map>
+#include <random>
 #include <set>
 
 #include "core/engine/engine.h"
@@ -48,7 +52,8 @@ void AddMissing(const std::string& text, std::vector<std::string>* to) {
 // One engine with its plans and the samples still to come.
 class Stream {
  public:
-  Stream(const Storage& storage, bool share) : engine_(EngineOptions(share)), storage_(storage) {}
+  Stream(const Storage& storage, StreamingMode mode, uint64_t seed)
+      : engine_(EngineOptions(mode != StreamingMode::kOneByOne)), storage_(storage), mode_(mode), random_(seed) {}
 
   void Plan(const EvalRequest& request, Outcome* outcome) {
     engine::Grid grid;
@@ -66,7 +71,7 @@ class Stream {
     for (int64_t t : grid.times) {
       times_.insert(t);
     }
-    planned_.push_back({*plan, std::move(grid.times), request.eval->expr, outcome});
+    planned_.push_back({*plan, std::move(grid), &request, outcome});
   }
 
   void Run() {
@@ -80,10 +85,12 @@ class Stream {
       }
     }
     std::stable_sort(feed_.begin(), feed_.end(), [](const Feed& a, const Feed& b) { return a.t < b.t; });
+    const int64_t delay_ms = mode_ == StreamingMode::kDelayed ? kDelayMs : 0;
     for (int64_t t : times_) {
-      AppendUpTo(t);
+      AppendUpTo(t, delay_ms);
       for (const Planned& p : planned_) {
-        if (std::binary_search(p.times.begin(), p.times.end(), t) && p.outcome->kind == Outcome::Kind::kValue) {
+        const std::vector<int64_t>& times = p.grid.times;
+        if (std::binary_search(times.begin(), times.end(), t) && p.outcome->kind == Outcome::Kind::kValue) {
           Tick(p, t);
         }
       }
@@ -94,8 +101,8 @@ class Stream {
  private:
   struct Planned {
     engine::PlanId plan;
-    std::vector<int64_t> times;
-    std::string_view query;
+    engine::Grid grid;
+    const EvalRequest* request;
     Outcome* outcome;
   };
 
@@ -107,17 +114,74 @@ class Stream {
     return options;
   }
 
-  void AppendUpTo(int64_t t) {
-    for (; next_ < feed_.size() && feed_[next_].t <= t; ++next_) {
-      if (next_ == 0 || feed_[next_ - 1].t != feed_[next_].t) {
-        engine_.AdvanceTo(feed_[next_].t - 1);
+  // Feeds what is due at tick `t`: all samples up to `delay_ms` after it.
+  void AppendUpTo(int64_t t, int64_t delay_ms) {
+    const auto first = feed_.begin() + static_cast<ptrdiff_t>(next_);
+    const auto last = std::find_if(first, feed_.end(), [&](const Feed& f) { return f.t > t + delay_ms; });
+    const size_t end = static_cast<size_t>(last - feed_.begin());
+    if (mode_ == StreamingMode::kShuffled) {
+      Shuffle(end);
+    }
+    // Every sample at or before it has been fed.
+    std::vector<int64_t> settled(end - next_);
+    int64_t oldest = std::numeric_limits<int64_t>::max();
+    for (size_t i = end; i-- > next_;) {
+      oldest = std::min(oldest, feed_[i].t);
+      settled[i - next_] = oldest - 1 - delay_ms;
+    }
+    for (size_t i = next_; i < end; ++i) {
+      if (mode_ == StreamingMode::kReloaded && i == feed_.size() / 2) {
+        Reload();
       }
-      const Feed& f = feed_[next_];
-      if (f.h) {
-        engine_.AppendHistogram(f.series, f.t, f.h, f.start);
-      } else {
-        engine_.Append(f.series, f.t, f.v, f.start);
+      const int64_t settled_ms = settled[i - next_];
+      if (settled_ms > advanced_ms_) {
+        engine_.AdvanceTo(settled_ms);
+        advanced_ms_ = settled_ms;
       }
+      Append(feed_[i]);
+    }
+    next_ = end;
+  }
+
+  void Append(const Feed& f) {
+    if (f.h) {
+      engine_.AppendHistogram(f.series, f.t, f.h, f.start);
+    } else {
+      engine_.Append(f.series, f.t, f.v, f.start);
+    }
+  }
+
+  // Deals the places of the samples up to `end` anew among the series: each keeps its samples in order.
+  void Shuffle(size_t end) {
+    std::vector<engine::SeriesId> places;
+    std::map<engine::SeriesId, std::deque<Feed>> by_series;
+    for (size_t i = next_; i < end; ++i) {
+      places.push_back(feed_[i].series);
+      by_series[feed_[i].series].push_back(std::move(feed_[i]));
+    }
+    std::shuffle(places.begin(), places.end(), random_);
+    for (size_t i = next_; i < end; ++i) {
+      std::deque<Feed>& own = by_series[places[i - next_]];
+      feed_[i] = std::move(own.front());
+      own.pop_front();
+    }
+  }
+
+  // As a reload does it: the new plans come before the old ones go, so that what did not change is kept.
+  void Reload() {
+    std::vector<engine::PlanId> old;
+    for (Planned& p : planned_) {
+      old.push_back(p.plan);
+      Result<engine::PlanId> plan = engine_.AddPlan(*p.request->expr, p.grid);
+      if (!plan.ok()) {
+        p.outcome->kind = Outcome::Kind::kError;
+        p.outcome->message = "planned again: " + std::string(plan.status().message());
+        continue;
+      }
+      p.plan = *plan;
+    }
+    for (engine::PlanId plan : old) {
+      engine_.RemovePlan(plan);
     }
   }
 
@@ -130,16 +194,19 @@ class Stream {
     }
     p.outcome->ticks.push_back(ToTick(evaluation, engine_.labels()));
     for (const engine::Remark& remark : evaluation.remarks) {
-      AddMissing(remark.Shown(p.query), remark.info ? &p.outcome->infos : &p.outcome->warnings);
+      AddMissing(remark.Shown(p.request->eval->expr), remark.info ? &p.outcome->infos : &p.outcome->warnings);
     }
   }
 
   engine::Engine engine_;
   const Storage& storage_;
+  const StreamingMode mode_;
+  std::mt19937_64 random_;
   std::vector<Planned> planned_;
   std::set<int64_t> times_;
   std::vector<Feed> feed_;
   size_t next_ = 0;
+  int64_t advanced_ms_ = std::numeric_limits<int64_t>::min();
 };
 
 // Settles what needs no engine. RETURNS: whether it did.
@@ -167,8 +234,8 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
       open.push_back(i);
     }
   }
-  if (mode_ == StreamingMode::kTogether) {
-    Stream stream(storage, true);
+  if (mode_ != StreamingMode::kOneByOne) {
+    Stream stream(storage, mode_, seed_++);
     for (size_t i : open) {
       stream.Plan(requests[i], &outcomes[i]);
     }
@@ -176,7 +243,7 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
     return outcomes;
   }
   for (size_t i : open) {
-    Stream stream(storage, false);
+    Stream stream(storage, mode_, seed_);
     stream.Plan(requests[i], &outcomes[i]);
     stream.Run();
   }

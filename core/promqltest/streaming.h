@@ -1,7 +1,8 @@
 #pragma once
 // Evaluates conformance scripts by streaming, the way rules run: every eval is planned as a rule, the loaded samples are
 // fed in time order, and at each evaluation time the plan is ticked before any later sample is seen. Nothing is looked
-// up afterwards. A fresh engine per group of evals that see the same samples.
+// up afterwards. A fresh engine per group of evals that see the same samples. The modes differ in how samples and ticks
+// reach the engine; none of them may change a result.
 
 #include "core/promqltest/runner.h"
 
@@ -10,15 +11,25 @@ namespace weir::promqltest {
 enum class StreamingMode : unsigned char {
   kTogether,  // all evals of a group in one engine, common subexpressions shared
   kOneByOne,  // an engine of its own for each eval, nothing shared
+  // together; between two ticks the series are fed in random order against each other, each in its own order. They are made
+  // known in the order of the script, since that order decides ties, in Prometheus as here.
+  kShuffled,
+  kDelayed,   // together; a tick is evaluated only when samples up to kDelayMs newer than it have been appended
+  kReloaded,  // together; in the middle of the samples all plans are added again and the old ones removed
 };
+
+// UNITS: milliseconds.
+inline constexpr int64_t kDelayMs = 120000;
 
 class StreamingEvaluator final : public Evaluator {
  public:
-  explicit StreamingEvaluator(StreamingMode mode) : mode_(mode) {}
+  // `seed`: of kShuffled.
+  explicit StreamingEvaluator(StreamingMode mode, uint64_t seed = 0) : mode_(mode), seed_(seed) {}
   std::vector<Outcome> Evaluate(const Storage& storage, std::span<const EvalRequest> requests) override;
 
  private:
   const StreamingMode mode_;
+  uint64_t seed_;  // of the next group
 };
 
 }  // namespace weir::promqltest

@@ -544,8 +544,9 @@ bool ExtendedRate(const Window& w, bool is_counter, bool is_rate, bool smoothed,
   }
   double result = right - left;
   if (is_counter) {
+    double correction = 0;
     if (!smoothed && w.reset_list) {
-      ForEachReset(w, ring.Time(first), ring.Time(last), [&](double previous) { result += previous; });
+      ForEachReset(w, ring.Time(first), ring.Time(last), [&](double previous) { correction += previous; });
     } else {
       double previous = left;
       for (uint32_t i = first; i <= last; ++i) {
@@ -553,14 +554,15 @@ bool ExtendedRate(const Window& w, bool is_counter, bool is_rate, bool smoothed,
           continue;
         }
         if (ring.Value(i) < previous) {
-          result += previous;
+          correction += previous;
         }
         previous = ring.Value(i);
       }
       if (right < previous) {
-        result += previous;
+        correction += previous;
       }
     }
+    result += correction;
   }
   *out = is_rate ? result / w.range_s() : result;
   return true;

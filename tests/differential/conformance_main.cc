@@ -1,12 +1,18 @@
-// Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive, streaming (all evals of a
-// segment in one engine) or one-by-one, and a PATH is a script or a folder of *.test files. Exit status: 0 when nothing failed,
-// 1 when something did, 2 when a script cannot be read, 77 when a path does not exist (ctest: skipped).
+// Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive or a mode of streaming: streaming (all
+// evals of a segment in one engine), one-by-one, shuffled, delayed or reloaded (core/promqltest/streaming.h), and a PATH is a
+// script or a folder of *.test files. WEIR_SEED is the seed of shuffled; unset, a fresh one is drawn and printed.
+// Exit status: 0 when nothing failed, 1 when something did, 2 when a script cannot be read, 77 when a path does not exist
+// (ctest: skipped).
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <random>
 #include <sstream>
+#include <string_view>
+#include <utility>
 
 #include "core/promqltest/runner.h"
 #ifdef WEIR_HAVE_ENGINE
@@ -18,6 +24,15 @@ namespace {
 
 constexpr int kExitSkipped = 77;
 
+#ifdef WEIR_HAVE_ENGINE
+uint64_t PrintedSeed() {
+  const char* given = std::getenv("WEIR_SEED");
+  const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  std::cout << "WEIR_SEED=" << seed << "\n";
+  return seed;
+}
+#endif
+
 std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& name) {
   using weir::promqltest::Evaluator;
   if (name == "naive") {
@@ -26,11 +41,15 @@ std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& na
 #ifdef WEIR_HAVE_ENGINE
   using weir::promqltest::StreamingEvaluator;
   using weir::promqltest::StreamingMode;
-  if (name == "streaming") {
-    return std::make_unique<StreamingEvaluator>(StreamingMode::kTogether);
-  }
-  if (name == "one-by-one") {
-    return std::make_unique<StreamingEvaluator>(StreamingMode::kOneByOne);
+  static constexpr std::pair<std::string_view, StreamingMode> kModes[] = {
+      {"streaming", StreamingMode::kTogether}, {"one-by-one", StreamingMode::kOneByOne},
+      {"shuffled", StreamingMode::kShuffled},  {"delayed", StreamingMode::kDelayed},
+      {"reloaded", StreamingMode::kReloaded},
+  };
+  for (const auto& [mode_name, mode] : kModes) {
+    if (name == mode_name) {
+      return std::make_unique<StreamingEvaluator>(mode, mode == StreamingMode::kShuffled ? PrintedSeed() : 0);
+    }
   }
 #endif
   return nullptr;
@@ -55,7 +74,7 @@ std::vector<std::filesystem::path> Scripts(const std::filesystem::path& path) {
 int main(int argc, char** argv) {
   std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1]) : nullptr;
   if (!evaluator) {
-    std::cerr << "usage: conformance naive|streaming|one-by-one [--skips] PATH...\n";
+    std::cerr << "usage: conformance naive|streaming|one-by-one|shuffled|delayed|reloaded [--skips] PATH...\n";
     return 2;
   }
   weir::promqltest::ScriptRunner runner(evaluator.get());

@@ -126,19 +126,21 @@ std::optional<double> ExtendedRate(const Window& w, bool is_counter, bool is_rat
   }
   double result = right - left;
   if (is_counter) {
+    double correction = 0;  // summed by itself, as Prometheus does
     double previous = left;
     for (size_t i = first; i <= last; ++i) {
       if (p[i].t <= w.start || p[i].t >= w.end) {
         continue;
       }
       if (p[i].v < previous) {
-        result += previous;
+        correction += previous;
       }
       previous = p[i].v;
     }
     if (right < previous) {
-      result += previous;
+      correction += previous;
     }
+    result += correction;
   }
   if (is_rate) {
     result /= static_cast<double>(w.range) / 1000;

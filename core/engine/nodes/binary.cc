@@ -7,6 +7,7 @@
 
 #include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
+#include "core/model/go_math.h"
 
 namespace weir::engine {
 namespace {
@@ -451,6 +452,9 @@ class VectorVectorNode final : public Node {
       values_.push_back(0);
       present_.push_back(0);
       touched_.push_back(0);
+      if (!histograms_.empty()) {
+        histograms_.push_back(nullptr);
+      }
     }
     return it->second;
   }
@@ -569,7 +573,7 @@ double ScalarBinary(BinaryOp op, double l, double r) {
     case BinaryOp::kMod:
       return std::fmod(l, r);
     case BinaryOp::kPow:
-      return std::pow(l, r);
+      return GoPow(l, r);
     case BinaryOp::kAtan2:
       return std::atan2(l, r);
     default:

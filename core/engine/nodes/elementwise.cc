@@ -93,8 +93,8 @@ constexpr Row kRows[] = {
     {FunctionId::kCeil, "ceil", [](double v) { return std::ceil(v); }, nullptr},
     {FunctionId::kFloor, "floor", [](double v) { return std::floor(v); }, nullptr},
     {FunctionId::kSqrt, "sqrt", [](double v) { return std::sqrt(v); }, nullptr},
-    {FunctionId::kExp, "exp", [](double v) { return std::exp(v); }, nullptr},
-    {FunctionId::kLn, "ln", [](double v) { return std::log(v); }, nullptr},
+    {FunctionId::kExp, "exp", GoExp, nullptr},
+    {FunctionId::kLn, "ln", GoLog, nullptr},
     {FunctionId::kLog2, "log2", GoLog2, nullptr},
     {FunctionId::kLog10, "log10", GoLog10, nullptr},
     {FunctionId::kSin, "sin", [](double v) { return std::sin(v); }, nullptr},
@@ -103,8 +103,8 @@ constexpr Row kRows[] = {
     {FunctionId::kAsin, "asin", [](double v) { return std::asin(v); }, nullptr},
     {FunctionId::kAcos, "acos", [](double v) { return std::acos(v); }, nullptr},
     {FunctionId::kAtan, "atan", [](double v) { return std::atan(v); }, nullptr},
-    {FunctionId::kSinh, "sinh", [](double v) { return std::sinh(v); }, nullptr},
-    {FunctionId::kCosh, "cosh", [](double v) { return std::cosh(v); }, nullptr},
+    {FunctionId::kSinh, "sinh", GoSinh, nullptr},
+    {FunctionId::kCosh, "cosh", GoCosh, nullptr},
     {FunctionId::kTanh, "tanh", [](double v) { return std::tanh(v); }, nullptr},
     {FunctionId::kAsinh, "asinh", [](double v) { return std::asinh(v); }, nullptr},
     {FunctionId::kAcosh, "acosh", [](double v) { return std::acosh(v); }, nullptr},
@@ -217,8 +217,7 @@ class NegateScalarNode final : public Node {
 // Passes its input through and says in which order the slots are to be shown.
 class OrderNode : public Node {
  public:
-  OrderNode(NodePtr vector, bool in_subquery)
-      : Node(ValueType::kVector, {std::move(vector)}), in_subquery_(in_subquery) {
+  OrderNode(NodePtr vector, SortIn in) : Node(ValueType::kVector, {std::move(vector)}), in_(in) {
     one_name_ = inputs_[0]->one_name();
   }
 
@@ -230,9 +229,6 @@ class OrderNode : public Node {
   }
   template <typename Less>
   void Order(bool floats_only, Less less) {
-    if (in_subquery_) {
-      Warn(0, annotations::SortInRangeQuery());
-    }
     TakeValues(input(0));
     for (size_t i = 0; floats_only && i < histograms_.size(); ++i) {
       present_[i] = histograms_[i] ? 0 : present_[i];
@@ -244,16 +240,18 @@ class OrderNode : public Node {
       }
     }
     std::stable_sort(order_.begin(), order_.end(), less);
+    if (in_ != SortIn::kQuery) {
+      Annotate({this, false, 0, annotations::SortInRange(), {}, in_ == SortIn::kSubquery});
+    }
   }
 
  private:
-  bool in_subquery_;
+  SortIn in_;
 };
 
 class SortNode final : public OrderNode {
  public:
-  SortNode(NodePtr vector, bool descending, bool in_subquery)
-      : OrderNode(std::move(vector), in_subquery), descending_(descending) {}
+  SortNode(NodePtr vector, bool descending, SortIn in) : OrderNode(std::move(vector), in), descending_(descending) {}
   std::string Describe() const override { return descending_ ? "sort_desc" : "sort"; }
 
  protected:
@@ -272,8 +270,12 @@ class SortNode final : public OrderNode {
   bool descending_;
 };
 
-// RETURNS: whether a is before b when runs of digits compare as numbers.
+// RETURNS: whether a is before b when runs of digits compare as numbers. Next to an empty text nothing has an order, in
+// Prometheus neither.
 bool NaturalLess(std::string_view a, std::string_view b) {
+  if (a.empty() || b.empty()) {
+    return false;
+  }
   size_t i = 0;
   size_t j = 0;
   auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -314,8 +316,8 @@ bool NaturalLess(std::string_view a, std::string_view b) {
 
 class SortByLabelNode final : public OrderNode {
  public:
-  SortByLabelNode(NodePtr vector, std::vector<SymbolId> names, bool descending, bool in_subquery)
-      : OrderNode(std::move(vector), in_subquery), names_(std::move(names)), descending_(descending) {}
+  SortByLabelNode(NodePtr vector, std::vector<SymbolId> names, bool descending, SortIn in)
+      : OrderNode(std::move(vector), in), names_(std::move(names)), descending_(descending) {}
   std::string Describe() const override { return descending_ ? "sort_by_label_desc" : "sort_by_label"; }
 
  protected:
@@ -359,11 +361,11 @@ NodePtr MakeNegate(NodePtr operand) {
   return std::make_shared<NegateNode>(std::move(operand));
 }
 
-NodePtr MakeSort(NodePtr vector, bool descending, bool in_subquery) {
-  return std::make_shared<SortNode>(std::move(vector), descending, in_subquery);
+NodePtr MakeSort(NodePtr vector, bool descending, SortIn in) {
+  return std::make_shared<SortNode>(std::move(vector), descending, in);
 }
-NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending, bool in_subquery) {
-  return std::make_shared<SortByLabelNode>(std::move(vector), std::move(names), descending, in_subquery);
+NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending, SortIn in) {
+  return std::make_shared<SortByLabelNode>(std::move(vector), std::move(names), descending, in);
 }
 
 }  // namespace weir::engine

@@ -484,6 +484,9 @@ class QuantilesNode final : public HistogramNode {
 
  private:
   static std::string OpenMetricsFloat(double v) {
+    if (v == 0) {
+      return "0.0";  // of either sign
+    }
     std::string text = FormatFloat(v, 'g', -1);
     return text.find_first_of(".eEIN") == std::string::npos ? text + ".0" : text;
   }

@@ -76,9 +76,10 @@ NodePtr MakeScalarFunction(std::string name, double (*f)(double, double), NodePt
 // RETURNS: null when the function is not one that maps values one by one.
 NodePtr MakeElementwise(promql::FunctionId id, std::vector<NodePtr> args);
 NodePtr MakeNegate(NodePtr operand);
-// `in_subquery`: the order is lost, which is told.
-NodePtr MakeSort(NodePtr vector, bool descending, bool in_subquery);
-NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending, bool in_subquery);
+// Where a sort() stands: inside a subquery it changes nothing, which deserves a warning.
+enum class SortIn : unsigned char { kQuery, kSubquery, kNestedSubquery };
+NodePtr MakeSort(NodePtr vector, bool descending, SortIn in);
+NodePtr MakeSortByLabel(NodePtr vector, std::vector<SymbolId> names, bool descending, SortIn in);
 
 // --- labels.cc ---
 NodePtr MakeLabelReplace(NodePtr vector, const std::string& destination, const std::string& replacement,

@@ -207,7 +207,6 @@ class RangeNode final : public Node {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       w.param[i] = input(i).scalar();
     }
-    bool any = false;
     bool checked = spec_.check == nullptr;  // parameters are looked at with the first window: no samples, no error
     const int64_t end = ctx.t_ms - spec_.offset_ms;
     const int64_t start = end - spec_.range_ms;
@@ -217,10 +216,10 @@ class RangeNode final : public Node {
         SetError(std::move(status));
         return;
       }
-      // A subquery of one step, at its end, is to Prometheus no range, and a sort in it no mistake.
-      const bool one_step = end % spec_.producer->step_ms() == 0 && spec_.range_ms <= spec_.producer->step_ms();
+      const std::vector<int64_t> steps = SubquerySteps(end, spec_.range_ms, spec_.producer->step_ms());
+      const bool at_end_alone = !steps.empty() && steps.front() == end;
       spec_.producer->AnnotationsIn(start, end, [&](const Annotation& a) {
-        if (!one_step || a.text != annotations::SortInRangeQuery()) {
+        if (!a.over_steps || !at_end_alone) {
           Annotate(a);
         }
       });
@@ -258,14 +257,14 @@ class RangeNode final : public Node {
       w.changes_list = counts_changes && series.window.thinned();
       w.start_ms = start;
       w.end_ms = end;
-      any = true;
       if (series.window.rich() != nullptr && window::IsRich(w, spec_.rich, ctx.options.use_start_timestamps)) {
         ComputeRich(ctx, w, i);
         continue;
       }
       present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
     }
-    if (spec_.is_quantile && any && !(w.param[0] >= 0 && w.param[0] <= 1)) {
+    if (spec_.is_quantile && !(w.param[0] >= 0 && w.param[0] <= 1) &&
+        std::find(present_.begin(), present_.end(), 1) != present_.end()) {
       Warn(1, annotations::InvalidQuantile(w.param[0]));
     }
     TellDoubtful(ctx);
