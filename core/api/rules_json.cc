@@ -54,11 +54,26 @@ void WriteAlert(JsonWriter& json, const rules::TrackedAlert& alert, int64_t sub_
   json.EndObject();
 }
 
+// At most ten, as in answers to queries.
+void WriteTexts(JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
+  constexpr size_t kTextsMax = 10;
+  if (texts.empty()) {
+    return;
+  }
+  json.Key(key).BeginArray();
+  for (size_t i = 0; i < std::min(texts.size(), kTextsMax); ++i) {
+    json.String(texts[i]);
+  }
+  json.EndArray();
+}
+
 void WriteHealth(JsonWriter& json, const rules::Rule& rule) {
   json.Field("health", rules::HealthText(rule.health()));
   if (!rule.last_error().empty()) {
     json.Field("lastError", rule.last_error());
   }
+  WriteTexts(json, "warnings", rule.warnings());
+  WriteTexts(json, "infos", rule.infos());
   json.Key("evaluationTime").Number(rule.evaluation_seconds());
   json.Field("lastEvaluation", LastEvaluation(rule.last_evaluation_ms()));
 }

@@ -24,6 +24,12 @@ std::string RuleKey(const RuleDefinition& definition) {
   return key;
 }
 
+Counter& AnnotationCounter(MetricRegistry& registry, const std::string& key, const std::string& kind) {
+  return registry.GetCounter("weir_rule_annotations_total",
+                             "Warnings and infos of rule evaluations; /api/v1/rules shows those of the last one.",
+                             {{"rule_group", key}, {"kind", kind}});
+}
+
 }  // namespace
 
 Group::Metrics::Metrics(MetricRegistry& registry, const std::string& key)
@@ -34,6 +40,8 @@ Group::Metrics::Metrics(MetricRegistry& registry, const std::string& key)
       evaluations(registry.GetCounter("prometheus_rule_evaluations_total", "Rule evaluations.", {{"rule_group", key}})),
       failures(registry.GetCounter("prometheus_rule_evaluation_failures_total", "Rule evaluations that failed.",
                                    {{"rule_group", key}})),
+      warnings(AnnotationCounter(registry, key, "warning")),
+      infos(AnnotationCounter(registry, key, "info")),
       interval(registry.GetGauge("prometheus_rule_group_interval_seconds", "Interval of a rule group.",
                                  {{"rule_group", key}})),
       last_duration(registry.GetGauge("prometheus_rule_group_last_duration_seconds",
@@ -100,6 +108,8 @@ void Group::Evaluate(int64_t slot_ms, bool emit) {
     if (!rule->Evaluate(tick)) {
       metrics_.failures.Add();
     }
+    metrics_.warnings.Add(rule->warnings().size());
+    metrics_.infos.Add(rule->infos().size());
     metrics_.rule_duration.Observe(rule->evaluation_seconds());
     rule_seconds += rule->evaluation_seconds();
     samples += rule->samples();

@@ -45,6 +45,8 @@ class Group {
     Counter& missed;
     Counter& evaluations;
     Counter& failures;
+    Counter& warnings;
+    Counter& infos;
     Gauge& interval;
     Gauge& last_duration;
     Gauge& last_timestamp;

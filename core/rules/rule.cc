@@ -21,6 +21,9 @@ std::string_view HealthText(Health health) {
 
 namespace {
 
+// Texts name metrics, and metrics can be any number: a rule logs this many different ones.
+constexpr size_t kRemarksLoggedMax = 100;
+
 // Splits `OFFSET: message` of the engine. RETURNS: the offset, or -1 and the whole message.
 std::pair<long, std::string_view> SplitOffset(std::string_view message) {
   size_t digits = 0;
@@ -63,8 +66,21 @@ Rule::~Rule() {
   }
 }
 
+// Prometheus evaluates the printed text of a rule, so that is the text in which remarks have their places. Errors are told by
+// places in the file, which only the expression as it was written knows.
+Result<engine::PlanId> Rule::PlanQuery() {
+  const promql::ParseOutcome printed = promql::ParseExpr(definition_.query, environment_->parser);
+  if (printed.expr != nullptr) {
+    Result<engine::PlanId> plan = environment_->engine->AddPlan(*printed.expr, grid_);
+    if (plan.ok()) {
+      return plan;
+    }
+  }
+  return environment_->engine->AddPlan(*definition_.expr, grid_);
+}
+
 Status Rule::Prepare() {
-  Result<engine::PlanId> plan = environment_->engine->AddPlan(*definition_.expr, grid_);
+  Result<engine::PlanId> plan = PlanQuery();
   if (plan.ok()) {
     plan_ = *plan;
     planned_ = true;
@@ -78,12 +94,27 @@ Status Rule::Prepare() {
 }
 
 engine::Evaluation Rule::EvaluatePlan(int64_t slot_ms) {
+  warnings_.clear();
+  infos_.clear();
   if (!planned_) {
     engine::Evaluation failed;
     failed.status = never_;
     return failed;
   }
-  return environment_->engine->Evaluate(plan_, slot_ms);
+  engine::Evaluation evaluation = environment_->engine->Evaluate(plan_, slot_ms);
+  KeepRemarks(evaluation.remarks);
+  return evaluation;
+}
+
+void Rule::KeepRemarks(const std::vector<engine::Remark>& remarks) {
+  for (const engine::Remark& remark : remarks) {
+    std::string shown = remark.Shown(definition_.query);
+    if (logged_.size() < kRemarksLoggedMax && logged_.insert(remark.text).second) {
+      Log(remark.info ? LogLevel::kInfo : LogLevel::kWarn, "rule evaluation annotated",
+          {{"group", group_key_}, {"rule", definition_.name}, {"annotation", shown}});
+    }
+    (remark.info ? infos_ : warnings_).push_back(std::move(shown));
+  }
 }
 
 bool Rule::Evaluate(const RuleTick& tick) {
@@ -115,6 +146,11 @@ void Rule::TakeState(Rule& old) {
   outputs_.TakePrevious(old.outputs_);
   health_ = old.health_;
   last_error_ = old.last_error_;
+  warnings_ = old.warnings_;
+  infos_ = old.infos_;
+  if (definition_ == old.definition_) {
+    logged_ = old.logged_;  // a rule that changed tells again
+  }
   evaluation_seconds_ = old.evaluation_seconds_;
   last_evaluation_ms_ = old.last_evaluation_ms_;
 }

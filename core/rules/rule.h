@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,10 @@ class Rule {
   const std::string& last_error() const { return last_error_; }
   double evaluation_seconds() const { return evaluation_seconds_; }
   int64_t last_evaluation_ms() const { return last_evaluation_ms_; }  // wall clock; 0 before the first
+  // What the last evaluation had to say, failed or not, as Prometheus shows it: `PromQL info: … (1:6)`. Places are counted in
+  // the definition's `query`.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  const std::vector<std::string>& infos() const { return infos_; }
   uint64_t samples() const { return samples_; }  // of the last evaluation, before anything was refused
   OutputSeries& outputs() { return outputs_; }
   engine::PlanId plan() const { return plan_; }
@@ -82,7 +87,7 @@ class Rule {
     Status refused;  // written, but samples were refused
   };
   virtual Outcome Run(const RuleTick& tick) = 0;
-  // Evaluates the plan at the slot. ERRORS: those of the expression.
+  // Evaluates the plan at the slot and keeps what it has to say. ERRORS: those of the expression.
   engine::Evaluation EvaluatePlan(int64_t slot_ms);
 
   const RuleDefinition definition_;
@@ -96,12 +101,17 @@ class Rule {
 
  private:
   void SetHealth(const Outcome& outcome);
+  Result<engine::PlanId> PlanQuery();
+  void KeepRemarks(const std::vector<engine::Remark>& remarks);
 
   engine::PlanId plan_ = 0;
   bool planned_ = false;
   Status never_;  // why the expression can only fail
   Health health_ = Health::kUnknown;
   std::string last_error_;
+  std::vector<std::string> warnings_;
+  std::vector<std::string> infos_;
+  std::set<std::string> logged_;  // texts of remarks; at most kRemarksLoggedMax
   double evaluation_seconds_ = 0;
   int64_t last_evaluation_ms_ = 0;
 };

@@ -136,6 +136,24 @@ TEST_F(ApiTest, RulesHaveTheShapeOfPrometheus) {
           R"("interval":60,"limit":0,"evaluationTime":_,"lastEvaluation":_}]})");
 }
 
+TEST_F(ApiTest, RulesShowWhatTheirLastEvaluationHadToSay) {
+  Make({MakeGroup("g", {MakeRule("r", "rate(temp[5m])"), MakeRule("q", "quantile(2, temp)")})});
+  for (int64_t minute = 1; minute <= 3; ++minute) {
+    At(minute * kMinute);
+    Send({{"temp", minute * kMinute, 1}});
+    At(minute * kMinute + 6000);
+  }
+  std::string error;
+  const std::string json = RulesJson(*pipeline_, {}, &error);
+  constexpr std::string_view kInfo =
+      R"json("health":"ok","infos":["PromQL info: metric might not be a counter, name does not end in _total/_sum/)json"
+      R"json(_count/_bucket: \"temp\" (1:6)"],"evaluationTime")json";
+  constexpr std::string_view kWarning =
+      R"json("warnings":["PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)"],"evalu)json";
+  EXPECT_NE(json.find(kInfo), std::string::npos) << json;
+  EXPECT_NE(json.find(kWarning), std::string::npos) << json;
+}
+
 TEST_F(ApiTest, RulesCanBeChosen) {
   MakeWorld();
   const auto names = [&](std::vector<std::pair<std::string, std::string>> parameters) {

@@ -199,6 +199,43 @@ TEST(Group, AnExpressionThatFailsShowsInHealthAndOthersGoOn) {
             1u);
 }
 
+TEST(Group, RemarksAreKeptCountedAndLoggedOnce) {
+  const std::string info =
+      "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"temp\" (1:10)";
+  const std::string warning = "PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)";
+  RuleDefinition written = Record("r", "sum(rate(temp[5m]))");
+  written.expr = promql::ParseExpr("sum( rate ( (temp[5m]) ) )").expr;  // places are counted in the printed text
+  World world;
+  world.Use(GroupOf({written, Alert("A", "quantile(2, temp)")}));
+  world.Add("temp", kMinute, 1);
+  world.Add("temp", 2 * kMinute, 2);
+  const auto logged = [&](int64_t slot_ms) {
+    testing::internal::CaptureStderr();
+    world.Tick(slot_ms);
+    return testing::internal::GetCapturedStderr();
+  };
+  const std::string log = logged(3 * kMinute);
+  EXPECT_NE(log.find("warning rule evaluation annotated"), std::string::npos) << log;
+  EXPECT_NE(log.find("info rule evaluation annotated"), std::string::npos) << log;
+  EXPECT_EQ(world.group().rules()[0]->infos(), Lines{info});
+  EXPECT_EQ(world.group().rules()[0]->warnings(), Lines{});
+  EXPECT_EQ(world.group().rules()[0]->health(), Health::kOk);
+  EXPECT_EQ(world.group().rules()[1]->warnings(), Lines{warning});
+  EXPECT_EQ(logged(4 * kMinute), "");
+
+  world.Use(GroupOf({written, Alert("A", "quantile(2, temp)", kMinute)}));
+  EXPECT_EQ(world.group().rules()[0]->infos(), Lines{info});  // shown until the next evaluation
+  const std::string again = logged(5 * kMinute);              // the rule that changed tells again
+  EXPECT_EQ(again.find("info rule evaluation annotated"), std::string::npos) << again;
+  EXPECT_NE(again.find("warning rule evaluation annotated"), std::string::npos) << again;
+  const std::string metrics = world.metrics().Expose();
+  EXPECT_NE(metrics.find(R"(weir_rule_annotations_total{rule_group="rules.yml;g",kind="info"} 3)"), std::string::npos)
+      << metrics;
+
+  logged(20 * kMinute);  // what has nothing to say says nothing
+  EXPECT_EQ(world.group().rules()[0]->infos(), Lines{});
+}
+
 TEST(Group, VanishedSeriesGetOneStaleMarker) {
   World world;
   world.Use(GroupOf({Record("r", "x > 0")}));
