@@ -159,6 +159,60 @@ TEST_F(EngineTest, ChurnGivesSeriesAndLabelsBack) {
   EXPECT_LE(engine_.Stats().label_bytes + engine_.Stats().window_bytes, settled * 3 / 2);
 }
 
+// What reaches past the tick is evaluated over what has arrived by then; what comes later finds nothing spoilt.
+TEST_F(EngineTest, ReadsPastTheTickSeeWhatHasArrived) {
+  struct Case {
+    const char* expr;
+    double early;  // at 300 s, samples up to 330 s having arrived
+    double later;  // at 360 s, samples up to 480 s having arrived
+  };
+  // x_total is 1 a second, every 10 s.
+  const Case cases[] = {
+      {"x_total offset -1m", 330, 420},
+      {"x_total offset -15s", 310, 370},
+      {"count_over_time(x_total[1m] offset -1m)", 3, 6},
+      {"sum_over_time(x_total[1m] offset -1m)", 310 + 320 + 330, 6 * 395},
+      {"max_over_time(x_total[1m] offset -1m)", 330, 420},
+      {"increase(x_total[1m] offset -1m)", 35, 60},  // half a step past the newest sample
+      {"quantile_over_time(0, x_total[1m] offset -1m)", 310, 370},
+      {"x_total smoothed offset 5s", 295, 355},
+      {"x_total smoothed offset -35s", 330, 395},
+      {"rate(x_total[15s] smoothed)", 1, 1},
+      {"increase(x_total[65s] smoothed offset -20s)", 65, 65},
+      {"x_total @ 450", 330, 450},
+      {"max_over_time(x_total[1m] @ 450)", 0, 450},
+      {"x_total @ 320", 320, 320},
+  };
+  for (const bool dense : {false, true}) {
+    for (const Case& c : cases) {
+      const std::string text = c.expr;
+      SCOPED_TRACE(text + (dense ? " beside a window that keeps panes" : ""));
+      Engine engine{Options{}};
+      Grid grid;
+      grid.interval_ms = 60000;
+      const PlanId plan = *engine.AddPlan(*Parse(text), grid);
+      if (dense) {
+        ASSERT_TRUE(engine.AddPlan(*Parse("avg_over_time(x_total[3h])"), grid).ok());
+      }
+      const Labels labels{{"__name__", "x_total"}};
+      const SeriesId x = engine.Intern(engine.labels().InternSet(labels));
+      const auto value_at = [&](int64_t t_s, int64_t arrived_s) {
+        for (int64_t t = engine.LastTime(x) == INT64_MIN ? -9000 : engine.LastTime(x) / 1000 + 10; t <= arrived_s;
+             t += 10) {
+          engine.Append(x, t * 1000, static_cast<double>(t));
+        }
+        const Evaluation e = engine.Evaluate(plan, t_s * 1000);
+        EXPECT_TRUE(e.status.ok()) << e.status.message();
+        const double v = e.vector.size() > 0 && e.vector.present(0) ? e.vector.value(0) : 0;
+        engine.Release(t_s * 1000);
+        return v;
+      };
+      EXPECT_NEAR(value_at(300, 330), c.early, 1e-9);
+      EXPECT_NEAR(value_at(360, 480), c.later, 1e-9);
+    }
+  }
+}
+
 TEST_F(EngineTest, ASubqueryThatReadsTheTickIsReplayedAtEachTick) {
   PlanId constant = Plan("sum_over_time((x @ start())[3m:1m])");
   PlanId since = Plan("sum_over_time((x - x @ start())[3m:1m])");
