@@ -20,6 +20,10 @@ std::string ForMetric(std::string text, std::string_view metric) {
 
 }  // namespace
 
+bool LooksLikeCounter(std::string_view name) {
+  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_bucket");
+}
+
 std::string InvalidQuantile(double q) {
   return Text(kWarning, "quantile value should be between 0 and 1, got ") + Number(q);
 }

@@ -8,6 +8,9 @@
 
 namespace weir::engine::annotations {
 
+// Whether rate() of a metric with this name deserves no doubt.
+bool LooksLikeCounter(std::string_view name);
+
 // `for metric name "x"` is left out where the name is empty.
 std::string InvalidQuantile(double q);
 std::string InvalidRatio(double ratio, double capped);

@@ -4,10 +4,12 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/files.h"
 #include "core/base/metrics.h"
 #include "core/config/config.h"
 #include "core/runtime/pipeline.h"
+#include "core/runtime/rule_notes.h"
 #include "core/runtime/settings.h"
 
 namespace weir::runtime {
@@ -38,6 +40,14 @@ void AddLines(std::string_view text, std::vector<std::string>* lines) {
   }
 }
 
+void AddNotes(const rules::RuleDefinition& rule, const engine::Options& options, std::vector<std::string>* notices) {
+  for (const RuleNote& note :
+       RuleNotes(*rule.expr, SystemClock().NowMs(), options.lookback_ms, !options.type_and_unit_labels)) {
+    notices->push_back((rule.where_in_expr ? rule.where_in_expr(note.offset) : rule.where) +
+                       (rule.alerting ? ": alert \"" : ": record \"") + rule.name + "\": " + note.text);
+  }
+}
+
 // Rules planned by an engine of their own, and nothing else of a process.
 struct Planned {
   MetricRegistry registry;
@@ -61,6 +71,9 @@ std::unique_ptr<Planned> Plan(const std::string& path, CheckOutcome* outcome) {
   for (const rules::GroupDefinition& group : settings->rules.groups) {
     ++outcome->groups;
     outcome->rules += group.rules.size();
+    for (const rules::RuleDefinition& rule : group.rules) {
+      AddNotes(rule, settings->pipeline.engine, &outcome->notices);
+    }
   }
   auto planned = std::make_unique<Planned>();
   planned->pipeline = std::make_unique<Pipeline>(settings->pipeline, &SystemClock(), &planned->registry, nullptr);

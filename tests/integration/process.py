@@ -82,6 +82,14 @@ class Suite:
         done = self.run("check", "rules.yml", "bad.yml")
         self.check("check names file, line and column of a bad expression",
                    done.returncode == 1 and "bad.yml:6:" in done.stderr and "rat" in done.stderr, done.stdout + done.stderr)
+        self.write("ahead.yml", RULES.replace("2 * job", "rate(temp[1m]) + x offset -1m + job"))
+        done = self.run("check", "ahead.yml")
+        self.check("check notes what reads ahead and what looks like no counter, and passes",
+                   done.returncode == 0 and
+                   'ahead.yml:8:32: record "job:requests:double": reads 1m past its evaluation time: '
+                   "evaluates over what has arrived by the tick" in done.stderr and
+                   "ahead.yml:8:20: " in done.stderr and "metric might not be a counter" in done.stderr,
+                   done.stdout + done.stderr)
         self.write("later.yml", RULES.replace("2 * job", "max_over_time((x @ start())[5m:1m]) + job"))
         done = self.run("check", "later.yml")
         self.check("check refuses what is not evaluated, by position",

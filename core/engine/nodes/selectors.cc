@@ -35,11 +35,6 @@ void AnnotateNotes(const Node* origin, uint32_t notes, uint8_t part, std::string
   tell(window::kStartOverlap, false, annotations::StartTimeOverlap(name));
 }
 
-// Whether rate() of a metric with this name deserves a doubt.
-bool LooksLikeCounter(std::string_view name) {
-  return name.ends_with("_total") || name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_bucket");
-}
-
 // The newest sample at or before T − offset, unless it is stale or older than the lookback (semantics 1.2).
 class InstantSelectorNode final : public Node {
  public:
@@ -311,8 +306,8 @@ class RangeNode final : public Node {
       }
       const std::string_view name = Name(ctx, i);
       const std::string_view type = Type(ctx, i);
-      const bool counter =
-          ctx.options.type_and_unit_labels ? type == "counter" || type == "histogram" : LooksLikeCounter(name);
+      const bool counter = ctx.options.type_and_unit_labels ? type == "counter" || type == "histogram"
+                                                            : annotations::LooksLikeCounter(name);
       if (!name.empty() && !counter) {
         doubtful_.push_back(static_cast<uint32_t>(i));
       }
