@@ -35,21 +35,6 @@ int CheckCommand(const std::vector<std::string>& files) {
   return code;
 }
 
-int ExplainCommand(const std::string& file, const std::string& name) {
-  runtime::CheckOutcome outcome;
-  const std::string text = runtime::ExplainFile(file, name, &outcome);
-  if (!outcome.ok()) {
-    PrintProblems(outcome);
-    return 1;
-  }
-  if (text.empty()) {
-    std::fprintf(stderr, "%s: no rule named \"%s\"\n", file.c_str(), name.c_str());
-    return 1;
-  }
-  std::fputs(text.c_str(), stdout);
-  return 0;
-}
-
 int ConfigDocsCommand(const std::string& output) {
   const std::string text = config::GenerateConfigurationMarkdown(plugin::Plugins());
   if (output.empty()) {

@@ -17,7 +17,15 @@ int RunCommand(const RunOptions& options);
 
 // 0 when all files are fine, 1 otherwise.
 int CheckCommand(const std::vector<std::string>& files);
-int ExplainCommand(const std::string& file, const std::string& name);
+
+struct ExplainOptions {
+  std::string subject;  // a file or an expression
+  std::string rule;
+  std::string scrape_interval = "15s";
+  std::string interval = "1m";
+};
+// 0, or 1 when the subject is neither a good file nor a good expression, or has no such rule.
+int ExplainCommand(const ExplainOptions& options);
 
 struct TestOptions {
   std::vector<std::string> paths;

@@ -18,7 +18,7 @@ constexpr const char* kExamples =
     "  weir run --config prometheus.yml              your own configuration of Prometheus works\n"
     "  weir check weir.yml rules/*.yml               what is wrong, where, and what to write instead\n"
     "  weir test tests/promql                        conformance scripts, evaluated by streaming\n"
-    "  weir explain rules/gpu.rules.yml              what a rule keeps and what it costs\n"
+    "  weir explain configs/rules/gpu.rules.yml      what a rule keeps and what it costs\n"
     "\n"
     "Help on a command: weir COMMAND --help. All options of weir.yml: docs/CONFIGURATION.md.";
 
@@ -81,11 +81,47 @@ void AddTest(CLI::App& app, TestOptions* options) {
       "Exit status: 0 when nothing failed, 1 otherwise.");
 }
 
-void AddExplain(CLI::App& app, std::string* file, std::string* name) {
-  CLI::App* explain = app.add_subcommand("explain", "Prints what each rule keeps and how it is evaluated.");
-  explain->add_option("FILE", *file, "A configuration or a rule file.")->required();
-  explain->add_option("--rule", *name, "Only rules that record, or alert under, this name.");
-  explain->footer("Example:\n  weir explain rules/slo.rules.yml --rule slo:burn_rate:5m");
+void AddExplain(CLI::App& app, ExplainOptions* options) {
+  CLI::App* explain =
+      app.add_subcommand("explain", "Prints what each rule keeps, what it costs and how it is evaluated.");
+  explain->add_option("FILE|EXPR", options->subject, "A configuration, a rule file, or one PromQL expression.")
+      ->required();
+  explain->add_option("--rule", options->rule, "Of a file only the rules that record, or alert under, this name.");
+  explain
+      ->add_option("--scrape-interval", options->scrape_interval, "How often a series has a sample, for the figures.")
+      ->capture_default_str();
+  explain
+      ->add_option("--interval", options->interval, "How often an EXPR is evaluated; rules have that of their group.")
+      ->capture_default_str();
+  explain->footer(
+      "For each rule three things are printed.\n"
+      "\n"
+      "The tree: one line a node, with the work that it does at a tick. Equal parts of any rules\n"
+      "are one node; the line names the rules that share it (and thereby all that is below it).\n"
+      "\n"
+      "The windows: what is kept of each series for every selector and subquery.\n"
+      "  keeps       edges of panes, dense (every sample up to 512, then panes), or every sample;\n"
+      "              a pane is the time between two instants at which some window starts or ends\n"
+      "  codec       how a sample is stored\n"
+      "  a series    bytes at most as a formula, and as a figure for --scrape-interval; for this window\n"
+      "              alone, floats, no late tick, and without what arrays hold in reserve (of records\n"
+      "              as much again at most, of panes three times as much or 99 panes)\n"
+      "  exact       whether values equal Prometheus's bit for bit, or the bound\n"
+      "  bounded     of what cannot be incremental: how many samples are kept, and the limit\n"
+      "  histograms  the same of native histograms, where they are kept otherwise than floats\n"
+      "  a sample    the work when a sample arrives\n"
+      "  a tick      the work when the rule is evaluated, and how it grows; native histograms cost\n"
+      "              besides their buckets for every record that is looked at\n"
+      "  also for    other rules that read the same series\n"
+      "\n"
+      "The Kafka key: by which labels a topic must be partitioned so that every partition can\n"
+      "evaluate the rule by itself; of series that rules of the file record, how they are made counts.\n"
+      "\n"
+      "Exit status: 0, or 1 when FILE|EXPR has errors or no such rule.\n"
+      "\n"
+      "Examples:\n"
+      "  weir explain configs/rules/training.rules.yml --rule job:training_samples:rate1m\n"
+      "  weir explain --scrape-interval 1s 'avg by (job) (avg_over_time(temp[1h]))'");
 }
 
 int Main(int argc, char** argv) {
@@ -96,13 +132,12 @@ int Main(int argc, char** argv) {
   RunOptions run;
   TestOptions test;
   std::vector<std::string> files;
-  std::string explain_file;
-  std::string explain_rule;
+  ExplainOptions explain;
   std::string docs_output;
   AddRun(app, &run);
   AddCheck(app, &files);
   AddTest(app, &test);
-  AddExplain(app, &explain_file, &explain_rule);
+  AddExplain(app, &explain);
   CLI::App* docs = app.add_subcommand("config-docs", "Writes docs/CONFIGURATION.md from the option rows.");
   docs->add_option("-o,--output", docs_output, "File to write; standard output without it.");
   app.add_subcommand("version", "Prints version, commit, libraries and plug-ins.");
@@ -123,7 +158,7 @@ int Main(int argc, char** argv) {
     return TestCommand(test);
   }
   if (name == "explain") {
-    return ExplainCommand(explain_file, explain_rule);
+    return ExplainCommand(explain);
   }
   if (name == "config-docs") {
     return ConfigDocsCommand(docs_output);

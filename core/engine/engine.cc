@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 #include <unordered_set>
 
+#include "core/engine/explain.h"
 #include "core/engine/planner.h"
-#include "core/model/duration.h"
 #include "core/promql/parser.h"
 
 namespace weir::engine {
@@ -17,7 +18,7 @@ struct Engine::Impl {
     NodePtr root;
     std::vector<PlannedDemand> demands;
     std::vector<Site> sites;
-    std::string text;
+    int64_t interval_ms = 0;
     int64_t query_offset_ms = 0;
     bool live = false;
   };
@@ -205,8 +206,8 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
     impl_->Sweep();
     return root.status();
   }
-  Impl::Plan plan{std::move(*root),    planner.TakeDemands(), planner.TakeSites(),
-                  promql::Print(expr), grid.query_offset_ms,  true};
+  Impl::Plan plan{std::move(*root), planner.TakeDemands(), planner.TakeSites(),
+                  grid.interval_ms, grid.query_offset_ms,  true};
   for (PlanId id = 0; id < impl_->plans.size(); ++id) {
     if (!impl_->plans[id].live) {
       impl_->plans[id] = std::move(plan);
@@ -222,49 +223,39 @@ void Engine::RemovePlan(PlanId plan) {
   impl_->sweep = true;  // once for all plans of a reload
 }
 
-std::string Engine::Explain(PlanId id) const {
+std::vector<PlanFacts> Engine::Facts(std::span<const PlanId> ids) const {
   impl_->Settle();
-  const Impl::Plan& plan = impl_->plans[id];
-  std::string out = plan.text + "\n";
-  std::vector<std::pair<const Node*, int>> stack{{plan.root.get(), 1}};
-  while (!stack.empty()) {
-    auto [node, indent] = stack.back();
-    stack.pop_back();
-    const auto users = std::count_if(impl_->plans.begin(), impl_->plans.end(), [node = node](const Impl::Plan& p) {
-      return std::any_of(p.sites.begin(), p.sites.end(), [node](const Site& s) { return s.node.get() == node; });
-    });
-    out += std::string(static_cast<size_t>(indent) * 2, ' ') + node->Describe() + ": " + std::to_string(node->size()) +
-           " slots, " + std::to_string(node->Bytes()) + " bytes" +
-           (users > 1 ? ", shared by " + std::to_string(users) : "") + "\n";
-    for (auto it = node->inputs().rbegin(); it != node->inputs().rend(); ++it) {
-      stack.emplace_back(it->get(), indent + 1);
+  std::unordered_map<const Node*, std::vector<PlanId>> users;
+  std::unordered_map<const SeriesSet*, std::vector<PlanId>> readers;
+  const auto add = [](std::vector<PlanId>& plans, PlanId id) {
+    if (plans.empty() || plans.back() != id) {
+      plans.push_back(id);
+    }
+  };
+  for (PlanId id = 0; id < impl_->plans.size(); ++id) {
+    for (const Site& site : impl_->plans[id].sites) {
+      add(users[site.node.get()], id);
+    }
+    for (const PlannedDemand& demand : impl_->plans[id].demands) {
+      add(readers[demand.set.get()], id);
     }
   }
-  for (const PlannedDemand& d : plan.demands) {
-    const Demand& demand = *d.demand;
-    size_t records = 0;
-    for (SeriesId series : d.set->members) {
-      records += impl_->store.at(series).window.ring().size();
+  std::vector<PlanFacts> all;
+  for (PlanId id : ids) {
+    const Impl::Plan& plan = impl_->plans[id];
+    PlanFacts& facts = all.emplace_back();
+    facts.plan = id;
+    facts.tick_ms = plan.interval_ms;
+    for (const Site& site : plan.sites) {
+      facts.parts.push_back({site.offsets[0], site.end, site.node.get(), users[site.node.get()]});
     }
-    out += "  keeps for " + d.text + ": ";
-    if (demand.range_ms == 0) {
-      out += "the newest sample at each tick";
-    } else if (demand.thinning == window::Thinning::kNever) {
-      out += "every sample of the last " + FormatDurationMs(demand.range_ms + demand.offset_ms);
-    } else if (demand.thinning == window::Thinning::kDense) {
-      out += "every sample of the last " + FormatDurationMs(demand.range_ms + demand.offset_ms) + " up to " +
-             std::to_string(window::kRawRecordsMax) + ", beyond that aggregates between cuts";
-    } else {
-      out +=
-          "the first and last sample between cuts of the last " + FormatDurationMs(demand.range_ms + demand.offset_ms);
+    for (const PlannedDemand& d : plan.demands) {
+      WindowFacts window{d.text, std::string(d.reader), *d.demand, d.step_ms, d.replayed, readers[d.set.get()]};
+      std::erase(window.others, id);
+      facts.windows.push_back(std::move(window));
     }
-    if (demand.offset_ms != 0 && demand.range_ms == 0) {
-      out += ", " + FormatDurationMs(demand.offset_ms) + " back";
-    }
-    out += "; exact; 16 bytes a record; " + std::to_string(d.set->members.size()) + " series, " +
-           std::to_string(records) + " records now\n";
   }
-  return out;
+  return all;
 }
 
 int64_t Engine::LongestWindowMs() const { return impl_->store.LongestMs(); }

@@ -124,6 +124,8 @@ struct SeriesStats {
   size_t node_bytes = 0;
 };
 
+struct PlanFacts;  // core/engine/explain.h
+
 class Engine {
  public:
   explicit Engine(Options options);
@@ -137,8 +139,8 @@ class Engine {
   // is not evaluated by streaming as `offset:` prefix in bytes; kInvalid for what fails statically.
   Result<PlanId> AddPlan(const promql::Expr& expr, const Grid& grid);
   void RemovePlan(PlanId plan);
-  // RETURNS: the text `weir explain` prints.
-  std::string Explain(PlanId plan) const;
+  // RETURNS: for each of the plans what it consists of and what is kept for it.
+  std::vector<PlanFacts> Facts(std::span<const PlanId> plans) const;
   // RETURNS: how far back any plan looks, in milliseconds (the `start: window` of sources).
   int64_t LongestWindowMs() const;
 

@@ -472,7 +472,7 @@ NodePtr Planner::Shared(const std::string& key, Make make) {
 }
 
 void Planner::AddSite(const NodePtr& node, const Expr& expr) {
-  sites_.push_back({node, OffsetsOf(expr), in_subquery_ > 0});
+  sites_.push_back({node, OffsetsOf(expr), in_subquery_ > 0, static_cast<uint32_t>(expr.pos.end)});
 }
 
 NodePtr Planner::Fail(const Expr& expr, Code code, const std::string& message) {
@@ -586,7 +586,8 @@ std::shared_ptr<SeriesSet> Planner::SetOf(const promql::VectorSelector& selector
   return once_t_ms_ != nullptr ? ctx_.store.TemporarySet(selector.matchers) : ctx_.store.SetOf(selector.matchers);
 }
 
-void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text) {
+void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
+                      int64_t step_ms) {
   if (once_t_ms_ != nullptr) {
     return;
   }
@@ -597,7 +598,7 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
   }
   auto shared = std::make_shared<const Demand>(std::move(demand));
   ctx_.store.AddDemand(*set, shared);
-  demands_.push_back({shared, set, std::move(text)});
+  demands_.push_back({shared, set, std::move(text), reader, step_ms});
 }
 
 // For a one-off evaluation: are the window's edges cuts of what is kept?
@@ -646,7 +647,8 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
     demand.lookback_ms = 0;
     demand.thinning = Thinning::kNever;
   }
-  Declare(set, demand, text);
+  static constexpr std::string_view kReaders[] = {"the selector", "timestamp()", "start_timestamp()"};
+  Declare(set, demand, text, kReaders[static_cast<size_t>(what)]);
   static constexpr const char* kPrefix[] = {"", "timestamp of ", "start timestamp of "};
   std::string key = kPrefix[static_cast<size_t>(what)] + text;
   NodePtr node = Shared(key + (time.at == AtKind::kTime ? " inner" : ""), [&] {
@@ -847,7 +849,7 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
       return Fail(matrix, kept.code(), std::string(kept.message()));
     }
   }
-  Declare(spec.set, demand, promql::Print(matrix));
+  Declare(spec.set, demand, promql::Print(matrix), call.function->name);
   return PlanWindow(call, std::move(spec), std::move(params), time);
 }
 
@@ -917,7 +919,10 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
   demand.offset_ms = time.offset_ms;
   demand.range_ms = subquery.range_ms;
   demand.thinning = Thinning::kNever;
-  Declare(spec.set, demand, promql::Print(subquery));
+  Declare(spec.set, demand, promql::Print(subquery), call.function->name, step);
+  if (!demands_.empty()) {
+    demands_.back().replayed = producer->replayed;
+  }
   return PlanWindow(call, std::move(spec), std::move(params), time);
 }
 
@@ -976,8 +981,8 @@ NodePtr Planner::PlanInfo(const promql::Call& call, const Times& times) {
   }
   auto set = SetOf(selector);
   const std::string text = promql::Print(selector);
-  Declare(set, Demand{.times = at, .offset_ms = selector.time.offset_ms, .lookback_ms = ctx_.options.lookback_ms},
-          text);
+  Declare(set, Demand{.times = at, .offset_ms = selector.time.offset_ms, .lookback_ms = ctx_.options.lookback_ms}, text,
+          "info");
   const std::string key = "info series " + text;
   NodePtr info = Shared(key + (selector.time.at == AtKind::kTime ? " inner" : ""), [&] {
     InstantSpec instant{set, selector.time.offset_ms, SampleField::kTime};

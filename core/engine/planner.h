@@ -25,11 +25,14 @@ struct Graph {
   std::vector<Fixed> fixed;  // `@` nodes not yet passed
 };
 
-// A demand with the text of what made it, for explain.
+// A demand with the texts of what made it, for explain.
 struct PlannedDemand {
   std::shared_ptr<const Demand> demand;
   std::shared_ptr<SeriesSet> set;
   std::string text;
+  std::string_view reader;  // a name that lives as long as the program
+  int64_t step_ms = 0;      // of a subquery
+  bool replayed = false;    // all steps of the subquery at each tick
 };
 
 // A node and where the part of the expression that it is for stands: the part itself, then its arguments. Holds the node, so
@@ -38,6 +41,7 @@ struct Site {
   NodePtr node;
   std::vector<uint32_t> offsets;
   bool in_subquery = false;  // its annotations are those of steps: the node over the subquery has them
+  uint32_t end = 0;          // of the part itself
 };
 
 class Planner {
@@ -79,7 +83,8 @@ class Planner {
   // Times at which a part with these modifiers is evaluated.
   bool TimesOf(const promql::Expr& expr, const promql::TimeModifiers& time, const Times& times, Times* out);
   std::shared_ptr<SeriesSet> SetOf(const promql::VectorSelector& selector);
-  void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text);
+  void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
+               int64_t step_ms = 0);
   Status WindowKept(const SeriesSet& set, const Demand& demand);
   SortIn SortedIn(const promql::Call& call) const;
   void AddSite(const NodePtr& node, const promql::Expr& expr);

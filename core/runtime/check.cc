@@ -1,5 +1,6 @@
 #include "core/runtime/check.h"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -8,6 +9,8 @@
 #include "core/base/files.h"
 #include "core/base/metrics.h"
 #include "core/config/config.h"
+#include "core/engine/explain.h"
+#include "core/model/duration.h"
 #include "core/runtime/pipeline.h"
 #include "core/runtime/rule_notes.h"
 #include "core/runtime/settings.h"
@@ -92,26 +95,79 @@ CheckOutcome CheckFile(const std::string& path) {
   return outcome;
 }
 
-std::string ExplainFile(const std::string& path, const std::string& name, CheckOutcome* outcome) {
+std::string ExplainFile(const std::string& path, const ExplainRequest& request, CheckOutcome* outcome) {
   const std::unique_ptr<Planned> planned = Plan(path, outcome);
   std::string text;
   if (planned == nullptr) {
     return text;
   }
+  std::map<engine::PlanId, std::string> names;
+  std::vector<const rules::Rule*> rules;
+  std::vector<engine::PlanId> plans;
   for (const rules::Group* group : planned->pipeline->Groups()) {
     for (const std::unique_ptr<rules::Rule>& rule : group->rules()) {
-      const rules::RuleDefinition& definition = rule->definition();
-      if (!name.empty() && definition.name != name) {
-        continue;
+      if (rule->planned()) {
+        names[rule->plan()] = rule->definition().name;
       }
-      text += definition.where + (definition.alerting ? ": alert " : ": record ") + definition.name + "\n  " +
-              definition.query + "\n";
-      text += rule->planned() ? planned->pipeline->engine().Explain(rule->plan())
-                              : "  can only fail when it is evaluated\n";
-      text += '\n';
+      if (request.rule.empty() || rule->definition().name == request.rule) {
+        rules.push_back(rule.get());
+        if (rule->planned()) {
+          plans.push_back(rule->plan());
+        }
+      }
     }
   }
+  engine::RecordedExprs recorded;
+  for (const rules::Group* group : planned->pipeline->Groups()) {
+    for (const rules::RuleDefinition& definition : group->definition().rules) {
+      if (!definition.alerting) {
+        recorded[definition.name].push_back(definition.expr);
+      }
+    }
+  }
+  const engine::ExplainOptions options{request.scrape_interval_ms,
+                                       [&](engine::PlanId plan) {
+                                         const auto name = names.find(plan);
+                                         return name == names.end() ? "a query in a template" : name->second;
+                                       },
+                                       std::move(recorded)};
+  const std::vector<engine::PlanFacts> facts = planned->pipeline->engine().Facts(plans);
+  size_t next = 0;
+  for (const rules::Rule* rule : rules) {
+    const rules::RuleDefinition& definition = rule->definition();
+    text += (text.empty() ? "" : "\n") + definition.where + (definition.alerting ? ": alert " : ": record ") +
+            definition.name;
+    if (!rule->planned()) {
+      text += "\n  can only fail when it is evaluated\n";
+      continue;
+    }
+    const engine::PlanFacts& plan = facts[next++];
+    text += ", every " + FormatDurationMs(plan.tick_ms) + "\n";
+    // The text that was planned (Rule::Prepare), so that its parts are found among the plan's.
+    const promql::ParseOutcome printed = promql::ParseExpr(definition.query, planned->pipeline->settings().parser);
+    text += engine::Explain(plan, printed.expr != nullptr ? *printed.expr : *definition.expr, options);
+  }
   return text;
+}
+
+std::string ExplainExpr(const std::string& text, const ExplainRequest& request, CheckOutcome* outcome) {
+  const promql::ParseOutcome parsed = promql::ParseExpr(text, promql::ParserOptions::All());
+  for (const promql::ParseError& error : parsed.errors) {
+    outcome->errors.push_back(error.ToString());
+  }
+  if (parsed.expr == nullptr) {
+    return {};
+  }
+  engine::Engine engine{engine::Options{}};
+  engine::Grid grid;
+  grid.interval_ms = request.evaluation_interval_ms;
+  const Result<engine::PlanId> plan = engine.AddPlan(*parsed.expr, grid);
+  if (!plan.ok()) {
+    outcome->errors.emplace_back(plan.status().message());
+    return {};
+  }
+  return promql::Print(*parsed.expr) + ", every " + FormatDurationMs(grid.interval_ms) + "\n" +
+         engine::Explain(engine.Facts({&*plan, 1}).front(), *parsed.expr, {request.scrape_interval_ms, nullptr, {}});
 }
 
 }  // namespace weir::runtime

@@ -40,6 +40,13 @@ class Panes {
   // Forgets panes whose newest sample is at or before t_ms.
   void EvictUntil(int64_t t_ms);
   size_t HeapBytes() const;
+  // RETURNS: what one pane takes with these families.
+  static size_t BytesPerPane(uint8_t families) {
+    return sizeof(Head) + ((families & kSums) != 0 ? sizeof(DoubleDouble) : 0) +
+           ((families & kExtremes) != 0 ? sizeof(ExtremePair) : 0) +
+           ((families & kDeviations) != 0 ? sizeof(Deviation) : 0) +
+           ((families & kRegressions) != 0 ? sizeof(Moments) : 0);
+  }
   size_t size() const { return heads_.size() - first_; }
 
   // Aggregates of the panes whose samples lie in (start, end]. REQUIRES: both are cuts. RETURNS: false when there are none.

@@ -95,7 +95,21 @@ class Suite:
         self.check("check refuses what is not evaluated, by position",
                    done.returncode == 1 and "later.yml:8:" in done.stderr, done.stdout + done.stderr)
         done = self.run("explain", "rules.yml", "--rule", "job:requests:rate30s")
-        self.check("explain prints a plan", done.returncode == 0 and "keeps for" in done.stdout, done.stdout + done.stderr)
+        self.check("explain prints a plan, what is kept, what it costs and the key",
+                   done.returncode == 0 and "read by rate()" in done.stdout and "scraped every 15s: 3 records" in done.stdout and
+                   "Kafka key     job\n" in done.stdout, done.stdout + done.stderr)
+        done = self.run("explain", "rules.yml")
+        self.check("explain names the rules of a file", done.returncode == 0 and
+                   "rules.yml:7:9: record job:requests:double, every 10s" in done.stdout and "any:" not in done.stdout, done.stdout + done.stderr)
+        done = self.run("explain", "--scrape-interval", "1s", "--interval", "30s", "quantile_over_time(0.9, x[1m])")
+        self.check("explain takes an expression, and says what bounds it",
+                   done.returncode == 0 and "= 90 samples a series (scraped every 1s)" in done.stdout, done.stdout + done.stderr)
+        for arguments, text in ((["sum("], "not a file, and as an expression:\n1:5: parse error"),
+                                (["x", "--scrape-interval", "0"], "--scrape-interval: \"0\" is no duration above 0"),
+                                (["none.yml"], "none.yml"), (["rules.yml", "--rule", "zz"], 'no rule named "zz"')):
+            done = self.run("explain", *arguments)
+            self.check("explain says what is wrong with " + " ".join(arguments),
+                       done.returncode == 1 and text in done.stderr and not done.stdout, done.stdout + done.stderr)
         with open(os.path.join(ROOT, "docs", "CONFIGURATION.md"), encoding="utf-8") as handle:
             self.check("docs/CONFIGURATION.md is what config-docs writes", handle.read() == self.run("config-docs").stdout,
                        "weir config-docs -o docs/CONFIGURATION.md")

@@ -1,0 +1,502 @@
+#include "core/engine/explain.h"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "core/model/duration.h"
+#include "core/promql/functions.h"
+#include "core/promql/parser.h"
+
+namespace weir::engine {
+namespace {
+
+using promql::AggregateOp;
+using promql::As;
+using promql::Expr;
+using promql::ExprKind;
+using promql::FunctionId;
+using promql::ValueType;
+using window::Thinning;
+
+constexpr uint64_t kRecordBytes = sizeof(window::Record);
+constexpr uint64_t kChangesBytes = sizeof(uint32_t);  // a prefix count beside each record
+constexpr uint64_t kSparsePane = 4;                   // samples a pane below which panes save nothing
+
+uint64_t CeilDiv(int64_t a, int64_t b) { return b <= 0 ? 0 : static_cast<uint64_t>((a + b - 1) / b); }
+
+// RETURNS: how many records of a thinned pane stay.
+uint64_t RecordsPerPane(const Demand& demand) { return 1 + demand.last_kept; }
+
+// RETURNS: instants at which a window starts or ends, for each evaluation.
+uint64_t CutsPerEvaluation(const Demand& demand) {
+  return demand.range_ms == 0 || demand.range_ms % demand.times.interval_ms == 0 ? 1 : 2;
+}
+
+bool KeepsOneBefore(const Demand& demand) { return demand.range_ms == 0 || demand.anchored; }
+
+bool CountsChanges(const Demand& demand) { return demand.thinning == Thinning::kEdges && demand.changes; }
+
+uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsChanges(demand) ? kChangesBytes : 0); }
+
+// RETURNS: what a series costs before it keeps anything.
+uint64_t FixedBytes(const Demand& demand) {
+  return sizeof(Series) + (CountsChanges(demand) ? sizeof(window::SideLists) : 0);
+}
+
+std::string Count(uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+
+std::string Call(const std::string& reader) {
+  return reader.find_first_of(" (") == std::string::npos ? reader + "()" : reader;
+}
+
+bool IsLiteral(const Expr& e) {
+  const Expr& inner = promql::Unparen(e);
+  return inner.kind == ExprKind::kNumber || inner.kind == ExprKind::kString ||
+         (inner.kind == ExprKind::kUnary && IsLiteral(*As<promql::UnaryExpr>(inner).expr));
+}
+
+std::string Shortened(const Expr& e) { return IsLiteral(e) ? promql::Print(e) : "…"; }
+
+std::string Names(const std::vector<std::string>& names) {
+  std::string text = "(";
+  for (const std::string& name : names) {
+    text += (text.size() > 1 ? ", " : "") + name;
+  }
+  return text + ")";
+}
+
+std::string MatchingText(const promql::VectorMatching& matching) {
+  using promql::MatchCardinality;
+  std::string text;
+  if (matching.on || !matching.labels.empty()) {
+    text += (matching.on ? " on " : " ignoring ") + Names(matching.labels);
+  }
+  if (matching.cardinality == MatchCardinality::kManyToOne || matching.cardinality == MatchCardinality::kOneToMany) {
+    text += (matching.cardinality == MatchCardinality::kManyToOne ? " group_left " : " group_right ") +
+            Names(matching.include);
+  }
+  return text;
+}
+
+// One node of the tree as text: the part without the parts below it.
+struct TreeLine {
+  std::string head;
+  std::string work;  // at a tick
+  std::vector<const Expr*> below;
+};
+
+void AddBelow(const promql::ExprPtr& part, TreeLine* line) {
+  if (part && !IsLiteral(*part)) {
+    line->below.push_back(part.get());
+  }
+}
+
+TreeLine AggregateLine(const promql::AggregateExpr& aggregate) {
+  TreeLine line;
+  line.head = std::string(promql::AggregateOpText(aggregate.op));
+  if (aggregate.param) {
+    line.head += "(" + Shortened(*aggregate.param) + ")";
+    AddBelow(aggregate.param, &line);
+  }
+  if (aggregate.without || !aggregate.grouping.empty()) {
+    line.head += (aggregate.without ? " without " : " by ") + Names(aggregate.grouping);
+  }
+  AddBelow(aggregate.expr, &line);
+  switch (aggregate.op) {
+    case AggregateOp::kTopk:
+    case AggregateOp::kBottomk:
+    case AggregateOp::kLimitk:
+      line.work = "O(n log k) in the series of a group";
+      break;
+    case AggregateOp::kQuantile:
+      line.work = "O(n log n) in the series of a group";
+      break;
+    case AggregateOp::kCountValues:
+      line.work = "one count a series, groups by value";
+      break;
+    case AggregateOp::kLimitRatio:
+      line.work = "one look at each series";
+      break;
+    default:
+      line.work = "one fold a series";
+  }
+  return line;
+}
+
+TreeLine BinaryLine(const promql::BinaryExpr& binary) {
+  TreeLine line;
+  const bool vectors = binary.lhs->type == ValueType::kVector && binary.rhs->type == ValueType::kVector;
+  line.head = Shortened(*binary.lhs) + " " + std::string(promql::BinaryOpText(binary.op)) +
+              (binary.return_bool ? " bool" : "") + (vectors && binary.matching ? MatchingText(*binary.matching) : "") +
+              " " + Shortened(*binary.rhs);
+  line.work = binary.type != ValueType::kVector ? "one operation"
+              : vectors                         ? "one operation a pair; pairs are found when series appear"
+                                                : "one operation a series";
+  AddBelow(binary.lhs, &line);
+  AddBelow(binary.rhs, &line);
+  return line;
+}
+
+std::string CallWork(const promql::Call& call) {
+  switch (call.function->id) {
+    case FunctionId::kSort:
+    case FunctionId::kSortDesc:
+    case FunctionId::kSortByLabel:
+    case FunctionId::kSortByLabelDesc:
+      return "O(n log n) in the series";
+    case FunctionId::kHistogramQuantile:
+    case FunctionId::kHistogramQuantiles:
+    case FunctionId::kHistogramFraction:
+      return "one pass over the buckets; layouts are found when series appear";
+    case FunctionId::kLabelReplace:
+    case FunctionId::kLabelJoin:
+      return "a copy; labels are written when series appear";
+    case FunctionId::kInfo:
+      return "one look-up a series";
+    default:
+      return call.type == ValueType::kVector ? "one operation a series" : "one operation";
+  }
+}
+
+std::string TimeText(const promql::TimeModifiers& time) {
+  std::string text = time.at == promql::AtKind::kTime    ? " @ " + FormatRfc3339(time.at_ms)
+                     : time.at == promql::AtKind::kStart ? " @ start()"
+                     : time.at == promql::AtKind::kEnd   ? " @ end()"
+                                                         : "";
+  if (time.offset_ms != 0) {
+    text += time.offset_ms < 0 ? " offset -" + FormatDurationMs(-time.offset_ms)
+                               : " offset " + FormatDurationMs(time.offset_ms);
+  }
+  return text;
+}
+
+TreeLine CallLine(const promql::Call& call) {
+  TreeLine line;
+  line.work = CallWork(call);
+  const promql::SubqueryExpr* subquery = nullptr;
+  bool whole = true;  // nothing below: the call is its own text
+  line.head = std::string(call.function->name) + "(";
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    const Expr& arg = promql::Unparen(*call.args[i]);
+    line.head += i > 0 ? ", " : "";
+    if (arg.kind == ExprKind::kMatrixSelector) {
+      line.head += promql::Print(arg);
+      line.work = "one window a series, see below";
+    } else if (arg.kind == ExprKind::kSubquery) {
+      subquery = &As<promql::SubqueryExpr>(arg);
+      line.head += "…[" + FormatDurationMs(subquery->range_ms) + ":" +
+                   (subquery->step_ms > 0 ? FormatDurationMs(subquery->step_ms) : "") + "]" + TimeText(subquery->time);
+      line.work = "one window a series, see below";
+      line.below.push_back(subquery->expr.get());
+      whole = false;
+    } else {
+      line.head += Shortened(arg);
+      AddBelow(call.args[i], &line);
+      whole = whole && IsLiteral(arg);
+    }
+  }
+  line.head += ")";
+  if (call.function->id == FunctionId::kInfo && call.args.size() > 1) {
+    line.below.resize(1);  // the second argument is no vector
+  }
+  if (whole) {
+    line.head = promql::Print(call);
+  }
+  return line;
+}
+
+TreeLine LineOf(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::kAggregate:
+      return AggregateLine(As<promql::AggregateExpr>(expr));
+    case ExprKind::kBinary:
+      return BinaryLine(As<promql::BinaryExpr>(expr));
+    case ExprKind::kCall:
+      return CallLine(As<promql::Call>(expr));
+    case ExprKind::kUnary: {
+      TreeLine line{As<promql::UnaryExpr>(expr).negate ? "-…" : "+…", "one operation a series", {}};
+      AddBelow(As<promql::UnaryExpr>(expr).expr, &line);
+      return line;
+    }
+    case ExprKind::kVectorSelector:
+      return {promql::Print(expr), "the newest sample a series", {}};
+    default:
+      return {promql::Print(expr), "", {}};
+  }
+}
+
+std::string NamesOf(const std::vector<PlanId>& plans, const ExplainOptions& options) {
+  constexpr size_t kNamesMax = 4;
+  std::string text;
+  for (size_t i = 0; i < std::min(plans.size(), kNamesMax); ++i) {
+    text += (i > 0 ? ", " : "") + (options.name ? options.name(plans[i]) : "plan " + std::to_string(plans[i]));
+  }
+  return plans.size() > kNamesMax ? text + " and " + std::to_string(plans.size() - kNamesMax) + " more" : text;
+}
+
+class TreeWriter {
+ public:
+  TreeWriter(const PlanFacts& facts, const ExplainOptions& options) : options_(options) {
+    for (const PartFacts& part : facts.parts) {
+      parts_[{part.start, part.end}] = &part;  // the last one is the outermost
+    }
+  }
+
+  void Write(const Expr& written, size_t depth, const std::vector<PlanId>& around) {
+    const Expr& expr = promql::Unparen(written);
+    const auto found = parts_.find({static_cast<uint32_t>(expr.pos.start), static_cast<uint32_t>(expr.pos.end)});
+    const PartFacts* part = found == parts_.end() ? nullptr : found->second;
+    TreeLine line = LineOf(expr);
+    const bool again = part != nullptr && !line.below.empty() && !seen_.insert(part->node).second;
+    if (again) {
+      line.work = "the same node as above";
+    }
+    std::string text = std::string(2 + 2 * depth, ' ') + line.head;
+    if (!line.work.empty()) {
+      constexpr size_t kColumn = 48;
+      text.append(Width(text) + 2 < kColumn ? kColumn - Width(text) : 2, ' ');
+      text += line.work;
+    }
+    const std::vector<PlanId>& users = part != nullptr ? part->users : around;
+    if (users != around) {
+      text += "; shared with " + Others(users, around);
+    }
+    out_ += text + "\n";
+    if (!again) {
+      for (const Expr* below : line.below) {
+        Write(*below, depth + 1, users);
+      }
+    }
+  }
+  std::string Take() { return std::move(out_); }
+
+ private:
+  // RETURNS: how many characters the text has.
+  static size_t Width(const std::string& text) {
+    return static_cast<size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  }
+  // RETURNS: names of those that do not share what is around, too.
+  std::string Others(const std::vector<PlanId>& users, const std::vector<PlanId>& around) const {
+    std::vector<PlanId> others;
+    std::set_difference(users.begin(), users.end(), around.begin(), around.end(), std::back_inserter(others));
+    return NamesOf(others, options_);
+  }
+
+  const ExplainOptions& options_;
+  std::map<std::pair<uint32_t, uint32_t>, const PartFacts*> parts_;
+  std::set<const void*> seen_;
+  std::string out_;
+};
+
+// What is said of one window, line by line.
+class WindowWriter {
+ public:
+  WindowWriter(const WindowFacts& window, int64_t tick_ms, const ExplainOptions& options)
+      : window_(window),
+        demand_(window.demand),
+        options_(options),
+        fine_(window.step_ms > 0 ? window.step_ms : options.scrape_interval_ms),
+        print_(FootprintOf(window, tick_ms, options.scrape_interval_ms)) {}
+
+  std::string Write() {
+    out_ = "  " + window_.text + ", read by " + Call(window_.reader) + "\n";
+    Line("keeps", Keeps());
+    Line("codec", "plain records of " + std::to_string(kRecordBytes) + " bytes; a histogram is a heap value of " +
+                      std::to_string(FloatHistogram().Size()) + " + 8 × (spans + buckets + bounds) bytes more" +
+                      (demand_.thinning == Thinning::kEdges ? ", kept also around resets and changes of layout" : ""));
+    WriteBytes();
+    Line("exact", Exactness());
+    WriteNotIncremental();
+    Line("a sample", Sample());
+    Line("a tick", Tick());
+    if (!window_.others.empty()) {
+      Line("also for", NamesOf(window_.others, options_) +
+                           "; one ring a series serves all, and keeps what the most demanding of them needs");
+    }
+    return std::move(out_);
+  }
+
+ private:
+  void Line(std::string_view key, const std::string& text) {
+    constexpr size_t kColumn = 12;
+    out_ += "    " + std::string(key) + std::string(kColumn - key.size(), ' ') + text + "\n";
+  }
+  bool Every() const { return demand_.thinning == Thinning::kNever; }
+  std::string Span() const { return FormatDurationMs(print_.span_ms); }
+  // RETURNS: how many samples the span has, as a formula.
+  std::string SamplesFormula() const {
+    return "⌈" + Span() + " / " + (window_.step_ms > 0 ? FormatDurationMs(window_.step_ms) : "scrape interval") + "⌉";
+  }
+  std::string Spacing() const {
+    return (window_.step_ms > 0 ? "a step every " : "scraped every ") + FormatDurationMs(fine_);
+  }
+
+  std::string Keeps() const {
+    const std::string of_span = " of the last " + Span() + " (window, offset and one interval)";
+    switch (demand_.thinning) {
+      case Thinning::kNever:
+        return window_.step_ms > 0 ? "every step" + of_span + ", as samples of hidden series"
+                                   : "every sample" + of_span;
+      case Thinning::kDense:
+        return "dense: every sample" + of_span + " up to " + std::to_string(window::kRawRecordsMax) +
+               " (more where panes have fewer than " + std::to_string(kSparsePane) +
+               "), beyond that aggregates of panes" + (print_.form == Footprint::Form::kPanes ? " (so here)" : "");
+      case Thinning::kEdges:
+        break;
+    }
+    std::string text = demand_.last_kept > 1
+                           ? "edges of panes: the first and the last " + std::to_string(demand_.last_kept) + " samples"
+                           : "edges of panes: the first and the last sample";
+    text += " between instants at which a window starts or ends";
+    text += demand_.resets ? ", and every counter reset" : demand_.changes ? ", and a count of changes" : "";
+    return text + "; " + Span() + " back";
+  }
+
+  void WriteBytes() {
+    const std::string fixed = std::to_string(FixedBytes(demand_));
+    const std::string record = std::to_string(BytesPerRecord(demand_));
+    const std::string one = KeepsOneBefore(demand_) ? " + 1" : "";
+    const std::string per_pane =
+        std::to_string(kRecordBytes * RecordsPerPane(demand_) + window::Panes::BytesPerPane(demand_.aggregates));
+    const std::string raw = SamplesFormula() + one;
+    std::string formula;
+    switch (demand_.thinning) {
+      case Thinning::kNever:
+        formula = fixed + " + " + record + " × " + (one.empty() ? raw : "(" + raw + ")");
+        break;
+      case Thinning::kDense:
+        formula = fixed + " + " + record + " × " + raw + "; dense " +
+                  std::to_string(sizeof(Series) + sizeof(window::Panes)) + " + " + per_pane + " × " +
+                  Count(print_.panes, "pane");
+        break;
+      case Thinning::kEdges:
+        formula = fixed + " + " + record + " × " + (one.empty() ? "" : "(") + "min(" + SamplesFormula() + ", " +
+                  std::to_string(RecordsPerPane(demand_)) + " × " + Count(print_.panes, "pane") + ")" +
+                  (one.empty() ? "" : " + 1)");
+    }
+    if (demand_.resets) {
+      formula +=
+          " + " + std::to_string(sizeof(window::Reset)) + " × resets" +
+          (CountsChanges(demand_) ? "" : " (" + std::to_string(sizeof(window::SideLists)) + " more with the first)");
+    }
+    Line("a series", formula + " bytes");
+    Line("", Spacing() + ": " + Count(print_.records, "record") +
+                 (print_.form == Footprint::Form::kPanes ? " and " + Count(print_.panes, "pane") : "") + ", " +
+                 std::to_string(print_.bytes) + " bytes" + (demand_.resets ? " without resets" : ""));
+  }
+
+  std::string Exactness() const {
+    if (demand_.thinning != Thinning::kDense || demand_.aggregates == window::kExtremes) {
+      return "bit for bit";
+    }
+    return "bit for bit while samples are kept whole; of panes within 1e-9 relative (compensated sums, moments of 106 "
+           "bits)";
+  }
+
+  void WriteNotIncremental() {
+    const std::string at_most = "at most " + SamplesFormula() + (KeepsOneBefore(demand_) ? " + 1" : "") + " = " +
+                                std::to_string(print_.samples + (KeepsOneBefore(demand_) ? 1 : 0)) +
+                                " samples a series (" + Spacing() + ")";
+    const std::string limit = window_.step_ms > 0 ? "the limit is (window + interval) / step"
+                                                  : "the limit is (window + interval) / scrape interval";
+    if (window_.step_ms > 0) {
+      Line("bounded", "the steps of a subquery are kept whole: " + at_most + "; " + limit);
+    } else if (Every()) {
+      Line("bounded", (IsSmoothed() ? "smoothed looks between samples"
+                                    : Call(window_.reader) + " looks at each sample of its window") +
+                          ": not incremental, " + at_most + "; " + limit);
+    } else if (demand_.thinning == Thinning::kDense) {
+      Line("histograms", "are not folded by panes: every sample of the span is kept, " + at_most + "; " + limit);
+    }
+  }
+  bool IsSmoothed() const { return window_.text.find(" smoothed") != std::string::npos; }
+
+  std::string Sample() const {
+    switch (print_.form) {
+      case Footprint::Form::kEdges:
+        return "O(1): one record written, or one of its pane replaced";
+      case Footprint::Form::kPanes:
+        return "O(1): one record written or replaced, one addition to each aggregate of its pane";
+      case Footprint::Form::kSamples:
+        break;
+    }
+    return window_.step_ms > 0
+               ? "none; at a step the inside is evaluated once and one record written for each series of its result"
+               : "O(1): one record written";
+  }
+
+  std::string Tick() const {
+    if (demand_.times.interval_ms == 0) {
+      return "until the stream has passed that time the work below the `@` anew, then a copy of the result";
+    }
+    if (demand_.thinning == Thinning::kEdges) {
+      return demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
+             : demand_.resets ? "O(resets in the window) a series: the records at its two ends and the resets between"
+                              : "O(1) a series: the records at the two ends of the window";
+    }
+    const uint64_t in_window = std::min(CeilDiv(demand_.range_ms, fine_), print_.samples);  // smoothed looks ahead, too
+    if (print_.form == Footprint::Form::kPanes) {
+      return "O(window / interval) a series: " + Count(print_.panes, "fold") + " of panes at most";
+    }
+    const std::string size = window_.step_ms > 0 ? "window / step" : "window / scrape interval";
+    if (Every() && window_.step_ms == 0 && !IsSmoothed()) {
+      return "O(n log n) at most, n = " + size + ": " + Count(in_window, "sample");
+    }
+    return "O(" + size + ") a series: " + Count(in_window, "fold") +
+           (Every() && window_.step_ms > 0 ? ", or what the function costs over as many samples" : "");
+  }
+
+  const WindowFacts& window_;
+  const Demand& demand_;
+  const ExplainOptions& options_;
+  int64_t fine_;  // between samples
+  Footprint print_;
+  std::string out_;
+};
+
+}  // namespace
+
+Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape_interval_ms) {
+  const Demand& demand = window.demand;
+  Footprint out;
+  // Records go when a tick has released them, so just before the next one they reach back an interval further.
+  out.span_ms = std::max(demand.offset_ms + demand.range_ms + demand.held_ms, int64_t{0}) +
+                std::max(tick_ms, demand.times.interval_ms);
+  out.samples = CeilDiv(out.span_ms, window.step_ms > 0 ? window.step_ms : scrape_interval_ms);
+  constexpr uint64_t kPanesOfFixedTime = 3;
+  out.panes = demand.times.interval_ms == 0
+                  ? kPanesOfFixedTime
+                  : CutsPerEvaluation(demand) * CeilDiv(out.span_ms, demand.times.interval_ms);
+  const uint64_t edges = std::min(out.samples, RecordsPerPane(demand) * out.panes);
+  const bool dense = out.samples > window::kRawRecordsMax && out.samples >= kSparsePane * out.panes;
+  out.form = demand.thinning == Thinning::kEdges            ? Footprint::Form::kEdges
+             : demand.thinning == Thinning::kDense && dense ? Footprint::Form::kPanes
+                                                            : Footprint::Form::kSamples;
+  out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + (KeepsOneBefore(demand) ? 1 : 0);
+  out.bytes = FixedBytes(demand) + out.records * BytesPerRecord(demand);
+  if (out.form == Footprint::Form::kPanes) {
+    out.bytes += sizeof(window::Panes) + out.panes * window::Panes::BytesPerPane(demand.aggregates);
+  }
+  return out;
+}
+
+std::string Explain(const PlanFacts& facts, const Expr& expr, const ExplainOptions& options) {
+  TreeWriter tree(facts, options);
+  tree.Write(expr, 0, {facts.plan});
+  std::string out = tree.Take();
+  std::set<std::string> written;
+  for (const WindowFacts& window : facts.windows) {
+    const std::string text = WindowWriter(window, facts.tick_ms, options).Write();
+    if (written.insert(text).second) {
+      out += text;
+    }
+  }
+  const bool reads = !facts.windows.empty();
+  out +=
+      "  Kafka key     " + (reads ? PartitionKeyOf(expr, options.recorded).ToString() : "none: reads no series") + "\n";
+  return out;
+}
+
+}  // namespace weir::engine
