@@ -100,6 +100,13 @@ Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emi
   returned_.clear();
   for (Pending& sample : pending_) {
     Entry& entry = entries_[sample.index];
+    if (sample.h != nullptr) {
+      // Expressions may make what no storage takes, such as a negative count: no later rule shall see it.
+      if (Status status = sample.h->Validate(); !status.ok()) {
+        refused = std::move(status);
+        continue;
+      }
+    }
     const engine::SeriesId series = SeriesOf(entry);
     if (series == engine::kNoSeries) {
       refused = LimitError("the limit of series is reached: " + entry.labels->ToString());

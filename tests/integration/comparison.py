@@ -19,22 +19,48 @@ def key_of(labels, without=()):
     return tuple(sorted((name, value) for name, value in labels.items() if name not in without))
 
 
+class Histogram:
+    """A native histogram as the query API tells it."""
+
+    def __init__(self, answer):
+        self.count, self.sum = float(answer["count"]), float(answer["sum"])
+        # (which ends belong to the bucket, lower bound, upper bound) -> count
+        self.buckets = {(ends, float(lower), float(upper)): float(count)
+                        for ends, lower, upper, count in answer.get("buckets", [])}
+
+    def difference(self, other):
+        """RETURNS: the largest relative difference of count, sum and buckets; infinite when the buckets are others."""
+        if self.buckets.keys() != other.buckets.keys():
+            return math.inf
+        return max(difference(self.count, other.count), difference(self.sum, other.sum),
+                   *(difference(count, other.buckets[bucket]) for bucket, count in self.buckets.items()))
+
+    def __repr__(self):
+        return f"{{count {self.count!r}, sum {self.sum!r}, buckets {self.buckets}}}"
+
+
+def points_of(series):
+    """RETURNS: {time in ms: float or Histogram} of one series of an API answer."""
+    return {**{round(float(t) * 1000): float(v) for t, v in series.get("values", [])},
+            **{round(float(t) * 1000): Histogram(h) for t, h in series.get("histograms", [])}}
+
+
 def samples_of(port, selector, start_s, end_s, without=()):
     """RETURNS: {labels: {time in ms: value}} of the stored samples in (start, end]."""
     data = api(port, "query", {"query": f"{selector}[{math.ceil(end_s - start_s)}s]", "time": f"{end_s:.3f}"})
-    return {key_of(s["metric"], without): {round(float(t) * 1000): float(v) for t, v in s["values"]}
-            for s in data["result"]}
+    return {key_of(s["metric"], without): points_of(s) for s in data["result"]}
 
 
 def visible_of(port, selector, start_s, end_s, without=()):
     """RETURNS: the same on a one-second grid as a query sees it: what went stale is not there."""
     data = api(port, "query_range", {"query": selector, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": "1"})
-    return {key_of(s["metric"], without): {round(float(t) * 1000): float(v) for t, v in s["values"]}
-            for s in data["result"]}
+    return {key_of(s["metric"], without): points_of(s) for s in data["result"]}
 
 
 def difference(a, b):
-    """RETURNS: the relative difference; NaN equals NaN."""
+    """RETURNS: the relative difference; NaN equals NaN, and a histogram no float."""
+    if isinstance(a, Histogram) or isinstance(b, Histogram):
+        return a.difference(b) if isinstance(a, Histogram) and isinstance(b, Histogram) else math.inf
     if a == b or (a != a and b != b):
         return 0.0
     if a != a or b != b or math.isinf(a) or math.isinf(b):

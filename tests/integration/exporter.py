@@ -9,8 +9,11 @@ import random
 import threading
 import time
 
+from native_exporter import NativeInstance
+
 # (job, instances). Jobs and names are those that the rules select.
 JOBS = [("inference-gateway", 4), ("model-server", 4), ("trainer", 3), ("pipeline", 2)]
+NATIVE_JOB, NATIVE_INSTANCES = "native", 3
 BUCKETS = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.2", "0.3", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf"]
 CONFIDENCE_BUCKETS = ["0.1", "0.3", "0.5", "0.7", "0.9", "1.0", "+Inf"]
 
@@ -39,7 +42,9 @@ class Counters:
 
 
 class Instance:
-    """State of one exporter; `lines(t)` advances it to t seconds after the start and renders the text format."""
+    """State of one exporter; `body(t)` advances it to t seconds after the start and renders the text format."""
+
+    content_type = "text/plain; version=0.0.4"
 
     def __init__(self, job, number, seed):
         self.job, self.number = job, number
@@ -51,12 +56,12 @@ class Instance:
         self.restarts_at = sorted(self.random.uniform(20, 900) for _ in range(6)) if number % 2 else []
         self.lock = threading.Lock()
 
-    def lines(self, t):
+    def body(self, t):
         with self.lock:
             while self.advanced_to < t:
                 self.advanced_to += 1
                 self.step(self.advanced_to)
-            return self.render()
+            return self.render().encode()
 
     def step(self, t):
         """One second of life."""
@@ -170,6 +175,7 @@ class Exporter:
     def __init__(self, port, seed):
         self.started = time.monotonic()
         self.instances = {(job, n): Instance(job, n, seed) for job, count in JOBS for n in range(count)}
+        self.instances.update({(NATIVE_JOB, n): NativeInstance(n, seed, time.time()) for n in range(NATIVE_INSTANCES)})
         exporter = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -178,13 +184,17 @@ class Exporter:
             def do_GET(self):
                 _, job, number = self.path.split("/")
                 t = int(time.monotonic() - exporter.started)
-                body = exporter.instances[(job, int(number))].lines(t).encode()
+                instance = exporter.instances[(job, int(number))]
+                body = instance.body(max(1, t))
                 code = 503 if exporter.in_outage(job, int(number), t) else 200
                 self.send_response(code)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Type", instance.content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.wfile.write(body)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # the scraper gave up: what it records then is its own affair
 
             def log_message(self, *args):
                 pass
@@ -196,13 +206,15 @@ class Exporter:
     @staticmethod
     def in_outage(job, number, t):
         return (job == "inference-gateway" and number == 3 and 50 <= t % 150 < 80) or \
-               (job == "model-server" and number == 1 and 100 <= t % 210 < 108)
+               (job == "model-server" and number == 1 and 100 <= t % 210 < 108) or \
+               (job == NATIVE_JOB and number == 2 and 85 <= t % 120 < 95)
 
-    def targets(self, port, without=()):
-        """RETURNS: the target groups for Prometheus's file discovery, without the named (job, number) pairs."""
+    def targets(self, port, native, without=()):
+        """RETURNS: the target groups for Prometheus's file discovery, of the native job or of all others, without the named
+        (job, number) pairs."""
         return [{"targets": [f"127.0.0.1:{port}"],
                  "labels": {"job": job, "instance": f"{job}-{n}", "__metrics_path__": f"/{job}/{n}"}}
-                for (job, n) in self.instances if (job, n) not in without]
+                for (job, n) in self.instances if (job == NATIVE_JOB) == native and (job, n) not in without]
 
     def stop(self):
         self.server.shutdown()

@@ -1,5 +1,5 @@
-// A remote-write receiver that puts what it gets on a Kafka topic, as a metrics pipeline does: each request is split by
-// `instance`, every part is a remote-write body of its own, keyed by the instance so that a series stays on one
+// A receiver of remote write 2.0 that puts what it gets on a Kafka topic, as a metrics pipeline does: each request is split by
+// `instance`, every part is a body of remote write 2.0 of its own, keyed by the instance so that a series stays on one
 // partition. A request is answered when the broker has all of it. Runs until SIGTERM; a tool of the integration tests
 // only.
 
@@ -70,17 +70,17 @@ class Topic {
   std::unique_ptr<rd_kafka_t, Destroy> producer_;
 };
 
-// RETURNS: the HTTP status of one request.
-int Relay(const std::string& body, Topic& topic) {
+// RETURNS: the answer to one request, with the counts that a sender of 2.0 wants to see.
+HttpResponse Relay(const std::string& body, Topic& topic) {
   plugin::SampleBatch batch;
-  if (!remote_write::DecodeSnappy(body, {}, &batch).ok()) {
-    return 400;
+  if (!remote_write::DecodeSnappy(body, {.message = remote_write::Message::kRequestV2}, &batch).ok()) {
+    return {.status = 400};
   }
-  std::map<std::string, remote_write::WriteRequestBuilder> parts;
+  std::map<std::string, remote_write::RequestV2Builder> parts;
   std::vector<std::pair<std::string_view, std::string_view>> decoded;
   for (const auto& series : batch.series) {
     if (!plugin::DecodeLabels(series.labels, &decoded).ok()) {
-      return 400;
+      return {.status = 400};
     }
     std::vector<Label> labels;
     std::string instance;
@@ -90,16 +90,26 @@ int Relay(const std::string& body, Topic& topic) {
         instance = value;
       }
     }
-    for (uint32_t i = 0; i < series.count; ++i) {
-      parts[instance].Add(labels, batch.samples[series.first + i]);
+    remote_write::RequestV2Builder& part = parts[instance];
+    for (uint32_t i = series.first; i < series.first + series.count; ++i) {
+      part.Add(labels, batch.samples[i], batch.start_times.empty() ? 0 : batch.start_times[i]);
+    }
+    for (uint32_t i = series.first_histogram; i < series.first_histogram + series.histogram_count; ++i) {
+      const plugin::HistogramSample& histogram = batch.histograms[i];
+      part.Add(labels, histogram.t, *histogram.h, histogram.start_ms);
     }
   }
   for (auto& [instance, part] : parts) {
     if (!topic.Send(instance, part.TakeSnappy())) {
-      return 503;
+      return {.status = 503};
     }
   }
-  return topic.Flush() ? 204 : 503;
+  return {.status = topic.Flush() ? 204 : 503,
+          .headers = {
+              {"X-Prometheus-Remote-Write-Samples-Written", std::to_string(batch.samples.size())},
+              {"X-Prometheus-Remote-Write-Histograms-Written", std::to_string(batch.histograms.size())},
+              {"X-Prometheus-Remote-Write-Exemplars-Written", "0"},
+          }};
 }
 
 int Run(const std::string& listen, const std::string& brokers, const std::string& name, int partitions) {
@@ -117,9 +127,7 @@ int Run(const std::string& listen, const std::string& brokers, const std::string
   options.listen = listen;
   HttpServer server(options);
   server.Handle("/api/v1/write", [&topic](const HttpRequest& request, const HttpResponder& respond) {
-    HttpResponse response;
-    response.status = Relay(request.body, topic);
-    respond(std::move(response));
+    respond(Relay(request.body, topic));
   });
   server.Handle("/-/ready", [](const HttpRequest&, const HttpResponder& respond) { respond({}); });
   if (const Status status = server.Start(); !status.ok()) {
@@ -138,7 +146,7 @@ int Run(const std::string& listen, const std::string& brokers, const std::string
 int main(int argc, char** argv) {
   std::string listen, brokers, topic;
   int partitions = 4;
-  CLI::App app{"Takes remote write and puts it on a Kafka topic, keyed by instance."};
+  CLI::App app{"Takes remote write 2.0 and puts it on a Kafka topic, keyed by instance."};
   app.add_option("--listen", listen, "host:port")->required();
   app.add_option("--brokers", brokers, "host:port of the broker")->required();
   app.add_option("--topic", topic, "topic, created with --partitions")->required();

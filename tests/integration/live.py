@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
 """weir beside a real Prometheus, on the same scrapes and the same rules.
 
-Prometheus A scrapes an exporter, evaluates the acceptance rules and sends the raw samples on to the subject by remote
-write. The subject evaluates the same files in the same slots (`phase: prometheus`), writes its results to Prometheus B
-and its alerts to a real Alertmanager. Then every recorded series at every tick, every ALERTS series, what a query sees
-between ticks (staleness), rule health, alert states with activeAt, and the notifications are compared. Durations in the
-rules are divided by --factor, so that an hour of rules passes in minutes; both sides load the same rewritten files. A
-rule_query_offset lets every scrape arrive before it is evaluated, so nothing hangs on how fast the machine is.
+Prometheus A scrapes an exporter, evaluates the acceptance rules and a rule file that uses every PromQL function, and sends
+the raw samples, native histograms and start times on to the subject by remote write 2.0. The subject evaluates the same files
+in the same slots (`phase: prometheus`), writes its results, histograms too, to Prometheus B by remote write 2.0 and its alerts
+to a real Alertmanager. Then every recorded series at every tick, every ALERTS series, what a query sees between ticks
+(staleness), rule health, alert states with activeAt, and the notifications are compared. Durations in the acceptance rules are
+divided by --factor, so that an hour of rules passes in minutes; both sides load the same rewritten files. A rule_query_offset
+lets every scrape arrive before it is evaluated, so nothing hangs on how fast the machine is.
 
 The same bodies also go through a real Kafka broker, on four partitions keyed by instance, to a second weir, which is killed
 in the middle and started again with `start: window`; its results are compared too.
 
-`--subject prometheus` puts a second Prometheus in weir's place: a control run that shows the test itself is right.
+`--subject prometheus` puts a second Prometheus in weir's place: a control run that shows the test itself is right. It goes
+without start times, which the receiver of Prometheus does not keep.
 Exit status: 0 passed, 1 failed, 3 skipped because a peer cannot be had here.
 """
 import argparse
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +40,11 @@ QUERY_OFFSET_S = 15
 RESTART_S = 16  # a restarted weir usually has its partitions (the dead one's session ends) and has read them again by then
 SETTLE_S = 60  # at most: until what was evaluated has reached B; a loaded machine sends late, but it sends
 TOLERANCE = 1e-9
+EVERY_FUNCTION = os.path.join(HERE, "every_function.rules.yml")
+FEATURES = ("--enable-feature=promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers,"
+            "use-start-timestamps")
+STORES_STARTS = "--enable-feature=st-storage"  # Prometheus keeps and sends start times; its receiver drops them
+REMOTE_WRITE_2 = "    protobuf_message: io.prometheus.write.v2.Request\n    send_native_histograms: true\n"
 
 
 class Webhook:
@@ -88,7 +96,8 @@ class Run:
         self.ports = {name: free_port() for name in ("exporter", "a", "b", "subject", "alertmanager", "webhook", "relay",
                                                      "kafka_subject")}
         self.interval_s = 60 // args.factor
-        self.rule_files, self.rules, slack_ms = write_rules(args.rules, folder, args.factor, self.interval_s)
+        self.rule_files, self.rules, slack_ms = write_rules(args.rules, folder, args.factor, self.interval_s,
+                                                            more=[EVERY_FUNCTION])
         print(f"live: {self.rules} rules of {len(self.rule_files)} files, durations divided by {args.factor}, "
               f"{slack_ms:.0f} ms between writers and readers, seed {args.seed}", flush=True)
 
@@ -119,6 +128,9 @@ class Run:
     def rules_block(self):
         return "rule_files:\n" + "".join(f"  - {path}\n" for path in self.rule_files)
 
+    def results_block(self):
+        return f"remote_write:\n  - url: {self.url('b', '/api/v1/write')}\n{REMOTE_WRITE_2}"
+
     def start_prometheus(self, name, config, *flags):
         path = self.write(f"{name}.yml", config)
         self.processes.start(
@@ -128,21 +140,21 @@ class Run:
             ready_url=self.url(name, "/-/ready"))
 
     def start_subject(self):
-        results = f"remote_write:\n  - url: {self.url('b', '/api/v1/write')}\n"
+        results = self.results_block()
         alerting = (f"alerting: {{alertmanagers: [{{static_configs: "
                     f"[{{targets: ['127.0.0.1:{self.ports['alertmanager']}']}}]}}]}}\n")
         config = self.global_block() + self.rules_block() + results + alerting
         if self.args.subject == "prometheus":
             keep = "    write_relabel_configs: [{source_labels: [__name__], regex: '.+:.+|ALERTS.*', action: keep}]\n"
             config = self.global_block() + self.rules_block() + results + keep + alerting
-            self.start_prometheus("subject", config, "--web.enable-remote-write-receiver")
+            self.start_prometheus("subject", config, "--web.enable-remote-write-receiver", FEATURES)
             return
         config += (f"listen: 127.0.0.1:{self.ports['subject']}\n"
                    "evaluation: {phase: prometheus}\n"
                    "sources:\n  - remote_write: {}\n"
                    f"state: {{dir: {os.path.join(self.folder, 'weir-state')}}}\n")
         path = self.write("weir.yml", config)
-        self.processes.start("subject", [self.args.weir, "run", "--config", path],
+        self.processes.start("subject", [self.args.weir, "run", FEATURES, "--config", path],
                              ready_url=self.url("subject", "/-/ready"))
 
     def start_kafka(self):
@@ -160,15 +172,15 @@ class Run:
                                        self.broker.address, "--topic", "metrics", "--partitions", "4"],
                              ready_url=self.url("relay", "/-/ready"))
         self.write("weir-kafka.yml", self.global_block("external_labels: {via: kafka}") + self.rules_block() + (
-            f"remote_write:\n  - url: {self.url('b', '/api/v1/write')}\n"
-            f"listen: 127.0.0.1:{self.ports['kafka_subject']}\n"
+            f"{self.results_block()}listen: 127.0.0.1:{self.ports['kafka_subject']}\n"
             "evaluation: {phase: prometheus}\n"
             f"sources:\n  - kafka: {{brokers: ['{self.broker.address}'], topics: [metrics], group: weir, payload: auto, "
             "start: window, rdkafka: {session.timeout.ms: \"6000\"}}\n"))
         self.start_kafka_subject()
 
     def start_kafka_subject(self):
-        self.processes.start("kafka_subject", [self.args.weir, "run", "--config", os.path.join(self.folder, "weir-kafka.yml")],
+        config = os.path.join(self.folder, "weir-kafka.yml")
+        self.processes.start("kafka_subject", [self.args.weir, "run", FEATURES, "--config", config],
                              ready_url=self.url("kafka_subject", "/-/healthy"))
 
     def start_all(self):
@@ -186,19 +198,25 @@ class Run:
         self.start_kafka()
         self.exporter = Exporter(self.ports["exporter"], self.args.seed)
         self.set_targets()
+        self.write("native.json", json.dumps(self.exporter.targets(self.ports["exporter"], True)))
         drop = "{source_labels: [__name__], regex: '.+:.+|ALERTS|ALERTS_FOR_STATE', action: drop}"
         self.start_prometheus("a", self.global_block() + self.rules_block() + (
             "scrape_configs:\n  - job_name: fleet\n"
             f"    file_sd_configs: [{{files: ['{self.folder}/targets.json'], refresh_interval: 1s}}]\n"
+            "  - job_name: native\n"
+            f"    file_sd_configs: [{{files: ['{self.folder}/native.json']}}]\n"
+            "    scrape_protocols: [PrometheusProto]\n    scrape_native_histograms: true\n"
+            "    always_scrape_classic_histograms: true\n    convert_classic_histograms_to_nhcb: true\n"
             "remote_write:\n") + "".join(
-                f"  - url: {self.url(name, '/api/v1/write')}\n"
+                f"  - url: {self.url(name, '/api/v1/write')}\n{REMOTE_WRITE_2}"
                 "    queue_config: {max_shards: 1, max_samples_per_send: 2000, batch_send_deadline: 500ms}\n"
                 "    metadata_config: {send: false}\n"
                 f"    write_relabel_configs: [{drop}]\n"
-                for name in (["subject", "relay"] if self.broker else ["subject"])))
+                for name in (["subject", "relay"] if self.broker else ["subject"])),
+            FEATURES, *([STORES_STARTS] if self.args.subject == "weir" else []))
 
     def set_targets(self, without=()):
-        self.write("targets.json", json.dumps(self.exporter.targets(self.ports["exporter"], without)))
+        self.write("targets.json", json.dumps(self.exporter.targets(self.ports["exporter"], False, without)))
 
     def drive(self):
         """Lets the timeline pass; a target leaves discovery for a while, and the weir behind Kafka is killed."""
@@ -312,6 +330,15 @@ class Run:
             self.check(f"Alertmanager, {state}", len(keys), problems, "alerts")
 
 
+def unused_functions():
+    """RETURNS: the functions of weir's table that EVERY_FUNCTION does not use."""
+    with open(os.path.join(ROOT, "core", "promql", "functions.def"), encoding="utf-8") as table:
+        names = re.findall(r'(?m)^WEIR_FUNCTION\(\w+, "(\w+)"', table.read())
+    with open(EVERY_FUNCTION, encoding="utf-8") as rules:
+        expressions = "".join(re.findall(r"(?m)^\s*expr:.*$", rules.read()))
+    return [name for name in names if not re.search(rf"\b{name}\(", expressions)]
+
+
 def find_peers(*names):
     """RETURNS: (folder, None), or (None, why there is none)."""
     done = subprocess.run([os.path.join(HERE, "peers", "build.sh"), *names], stdout=subprocess.PIPE,
@@ -335,6 +362,10 @@ def main():
     if not os.path.isdir(args.rules):
         print(f"SKIP live: no rule files at {args.rules}; set WEIR_ACCEPTANCE_DIR")
         return 3
+    if unused_functions():
+        print(f"FAIL live: {EVERY_FUNCTION} does not use: {', '.join(unused_functions())}")
+        print("live: 0 passed, 1 failed, 0 skipped")
+        return 1
     peers, reason = find_peers("prometheus-slim", "alertmanager")
     if reason:
         print(f"SKIP live: {reason}")

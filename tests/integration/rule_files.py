@@ -122,16 +122,19 @@ def readers(texts, default_interval_s):
             for writer in writers if writer != reader and re.search(rf"(?<![\w:]){re.escape(record)}(?![\w:])", body)]
 
 
-def write_rules(source, parent, factor, default_interval_s, candidates=1500):
-    """Writes the rule files of `source` into a folder under `parent`. The folder's name decides the groups' slots; of
-    many names the one is taken that leaves the most time between a group and the groups that read it, so that what a
-    reader sees does not hang on how fast the machine is.
+def write_rules(source, parent, factor, default_interval_s, candidates=1500, more=()):
+    """Writes the rule files of `source`, and those named by `more` as they are, into a folder under `parent`. The folder's
+    name decides the groups' slots; of many names the one is taken that leaves the most time between a group and the
+    groups that read it, so that what a reader sees does not hang on how fast the machine is.
     RETURNS: (paths, number of rules, that time in ms)."""
     texts = {}
     for name in sorted(os.listdir(source)):
         if name.endswith((".yml", ".yaml")):
             with open(os.path.join(source, name), encoding="utf-8") as handle:
                 texts[name.rsplit(".", 1)[0] + ".yml"] = scale_text(unwrap(handle.read()), factor)
+    for path in more:
+        with open(path, encoding="utf-8") as handle:
+            texts[os.path.basename(path)] = handle.read()
     shortest_ns = 10**9 * min(interval for text in texts.values() for _, interval in groups_of(text, default_interval_s))
     pairs = set(readers(texts, default_interval_s))
     groups = {group for pair in pairs for group in pair}

@@ -567,7 +567,7 @@ class KafkaSource final : public Source {
   }
 
   void CheckCatchUp() {
-    if (!catching_up_ || !assigned_once_) {
+    if (!catching_up_ || !assignment_known_) {
       return;
     }
     for (auto& [key, partition] : partitions_) {
@@ -644,7 +644,7 @@ class KafkaSource final : public Source {
 
   void OnAssign(rd_kafka_topic_partition_list_t* list) {
     rebalances_assigned_->Add();
-    assigned_once_ = true;
+    assignment_known_ = true;
     for (int i = 0; i < list->cnt; ++i) {
       const rd_kafka_topic_partition_t& element = list->elems[i];
       std::string number = std::to_string(element.partition);
@@ -689,6 +689,8 @@ class KafkaSource final : public Source {
       host_->CloseStream(at->second.stream);
       at->second.lag->Set(0);
       partitions_.erase(at);
+      // What is left to this member, if anything, the next assignment tells, be it empty.
+      assignment_known_ = assignment_known_ && !partitions_.empty();
     }
   }
 
@@ -797,7 +799,7 @@ class KafkaSource final : public Source {
   bool paused_ = false;
   bool fatal_ = false;
   bool catching_up_ = false;
-  bool assigned_once_ = false;
+  bool assignment_known_ = false;  // having no partition may mean that the group is being joined
   int64_t committed_ms_ = 0;
   int64_t probed_ms_ = 0;
 

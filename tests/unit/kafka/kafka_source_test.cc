@@ -288,6 +288,44 @@ TEST_F(KafkaSourceTest, WindowNamesItsStreamsAndEndsItsCatchUp) {
   EXPECT_EQ(host.catch_up_done_, 1);
 }
 
+TEST_F(KafkaSourceTest, LosingEverythingDoesNotEndTheCatchUp) {
+  MakeTopic(1);
+  Produce(0, Body(1));
+  FakeSourceHost host;
+  host.HoldCompletions(true);
+  // Where the window begins shall not be known: the partition is read from its begin then.
+  constexpr int16_t kListOffsets = 2, kHeartbeat = 12;
+  rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+  auto source = Make("window");
+  ASSERT_TRUE(source->Start(host).ok());
+  ASSERT_TRUE(host.WaitUntil([&] { return host.held_.size() == 1; })) << "the window is read, but not yet applied";
+  rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+  rd_kafka_mock_push_request_errors(cluster_, kHeartbeat, 1, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+  ASSERT_TRUE(host.WaitForMetric("weir_kafka_rebalances_total{event=\"lost\"} 1"));
+  // The mock lets the member wait for seconds before it joins again: many rounds with nothing assigned.
+  ASSERT_TRUE(host.WaitUntil([&] { return host.held_.size() == 2; })) << "the partition is read again";
+  EXPECT_EQ(host.catch_up_done_, 0);
+  host.HoldCompletions(false);
+  host.CompleteHeld();
+  EXPECT_TRUE(host.WaitUntil([&] { return host.catch_up_done_ == 1; }));
+  source->Stop();
+  EXPECT_EQ(host.catch_up_begun_, 1) << "it went on";
+}
+
+TEST_F(KafkaSourceTest, AMemberWithoutPartitionsHasNothingToCatchUpWith) {
+  MakeTopic(1);
+  FakeSourceHost first_host, second_host;
+  auto first = Make("window");
+  ASSERT_TRUE(first->Start(first_host).ok());
+  ASSERT_TRUE(first_host.WaitUntil([&] { return first_host.catch_up_done_ == 1; }));
+  auto second = Make("window");
+  ASSERT_TRUE(second->Start(second_host).ok());
+  EXPECT_TRUE(second_host.WaitUntil([&] { return second_host.catch_up_done_ == 1; })) << "an empty assignment is one";
+  second->Stop();
+  first->Stop();
+  EXPECT_EQ(first_host.closed_.size() + second_host.closed_.size(), 1u);
+}
+
 TEST_F(KafkaSourceTest, TwoMembersShareThePartitions) {
   MakeTopic(4);
   FakeSourceHost first_host, second_host;

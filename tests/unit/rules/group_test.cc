@@ -142,6 +142,20 @@ TEST(Group, RecordedHistogramsFeedLaterRulesAndEndLikeFloats) {
   EXPECT_EQ(ended[ended.size() - 1], "r stale");
 }
 
+TEST(Group, AHistogramThatNoStorageTakesIsRefused) {
+  World world;
+  world.Use(GroupOf({Record("r", "h - on() x"), Record("c", "histogram_count(r)")}));
+  world.AddHistogram("h", kMinute, 3);
+  world.AddHistogram("x", kMinute, 1);
+  EXPECT_EQ(world.Tick(kMinute), (Lines{"c 2", "r {count:2, sum:3, (1,2]:2}"}));
+  world.AddHistogram("x", kMinute + 1, 4);
+  EXPECT_EQ(world.Tick(2 * kMinute), (Lines{"c stale", "r stale"}));
+  EXPECT_EQ(world.group().rules()[0]->health(), Health::kError);
+  EXPECT_EQ(world.group().rules()[0]->last_error(),
+            "observation count is  -1: histogram's observation count is negative");
+  EXPECT_EQ(world.group().rules()[1]->health(), Health::kOk);
+}
+
 TEST(Group, LaterRulesSeeRecordedSamplesOfTheSameTick) {
   World world;
   world.Use(GroupOf({Record("a", "sum(x)"), Record("b", "a * 2")}));
