@@ -180,6 +180,23 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
   return histograms && (sees || (negates && finds_resets));
 }
 
+bool SeesLastDigits(const EvalRequest& request) {
+  static const std::set<std::string_view> kFunctions = {"sin",  "cos",  "tan",   "asin",  "acos", "atan",
+                                                        "sinh", "tanh", "asinh", "acosh", "atanh"};
+  bool makes_labels = false;
+  bool rounds = false;
+  Walk(*request.expr, [&](const Expr& e) {
+    if (e.kind == ExprKind::kCall) {
+      rounds = rounds || kFunctions.count(As<promql::Call>(e).function->name) > 0;
+    } else if (e.kind == ExprKind::kBinary) {
+      rounds = rounds || As<promql::BinaryExpr>(e).op == promql::BinaryOp::kAtan2;
+    } else if (e.kind == ExprKind::kAggregate) {
+      makes_labels = makes_labels || As<promql::AggregateExpr>(e).op == promql::AggregateOp::kCountValues;
+    }
+  });
+  return makes_labels && rounds;
+}
+
 std::optional<std::string> ReadsAhead(const EvalRequest& request) {
   for (int64_t t : request.eval->Times()) {
     if (NewestRead(*request.expr, t, *request.eval) > t) {
