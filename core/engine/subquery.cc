@@ -1,8 +1,16 @@
 #include "core/engine/subquery.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 
 namespace weir::engine {
+
+namespace {
+
+constexpr uint32_t kNoMember = 0xffffffff;
+
+}  // namespace
 
 std::vector<int64_t> SubquerySteps(int64_t end_ms, int64_t range_ms, int64_t step_ms) {
   std::vector<int64_t> steps;
@@ -72,10 +80,9 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
   if (series_generation_ != out_->generation) {  // hidden series expired
     series_generation_ = out_->generation;
     slot_generation_ = 0;
-    series_.clear();
-    for (size_t i = 0; i < out_->members.size(); ++i) {
-      SeriesId id = out_->members[i];
-      series_[uint64_t{ctx.store.at(id).labels} << 1 | out_->drop[i]] = id;
+    member_of_.clear();
+    for (uint32_t i = 0; i < out_->members.size(); ++i) {
+      member_of_[ctx.store.at(out_->members[i]).labels] = i;
     }
   }
   if (again) {
@@ -88,36 +95,45 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
   if (!inner_->error().ok()) {
     return;
   }
-  bool scalar = inner_->type() == promql::ValueType::kScalar;
   if (slot_generation_ != inner_->generation()) {
     slot_generation_ = inner_->generation();
-    slot_series_.clear();
+    slot_members_.clear();
   }
-  size_t slots = scalar ? 1 : inner_->size();
+  const bool scalar = inner_->type() == promql::ValueType::kScalar;
+  const size_t slots = scalar ? 1 : inner_->size();
+  slot_members_.resize(std::max(slots, slot_members_.size()), kNoMember);
   for (size_t slot = 0; slot < slots; ++slot) {
-    if (!scalar && !inner_->present()[slot]) {
-      continue;
+    if (scalar || inner_->present()[slot]) {
+      Record(ctx, t_ms, slot);
     }
-    if (slot >= slot_series_.size()) {
-      slot_series_.resize(slots, kNoSeries);
-    }
-    SeriesId& id = slot_series_[slot];
-    if (id == kNoSeries) {
-      LabelSetId labels = scalar ? kEmptyLabelSet : inner_->labels(slot);
-      bool drop = !scalar && inner_->drop_name(slot);
-      auto [it, inserted] = series_.try_emplace(uint64_t{labels} << 1 | (drop ? 1 : 0), kNoSeries);
-      if (inserted) {
-        it->second = ctx.store.AddHidden(*out_, labels, drop);
+  }
+  ForgetDrops(t_ms - reach_ms_ - step_ms_);
+  ++ctx.epoch;
+}
+
+void SubqueryProducer::Record(Context& ctx, int64_t t_ms, size_t slot) {
+  const bool scalar = inner_->type() == promql::ValueType::kScalar;
+  const bool drop = !scalar && inner_->drop_name(slot);
+  uint32_t& member = slot_members_[slot];
+  if (member == kNoMember) {
+    const LabelSetId labels = scalar ? kEmptyLabelSet : inner_->labels(slot);
+    const auto found = member_of_.find(labels);
+    if (found != member_of_.end()) {
+      member = found->second;
+    } else {
+      if (ctx.store.AddHidden(*out_, labels, drop) == kNoSeries) {
+        return;
       }
-      id = it->second;
+      member = static_cast<uint32_t>(out_->members.size() - 1);
+      member_of_[labels] = member;
     }
-    if (id == kNoSeries) {
-      continue;
-    }
-    if (scalar || !inner_->histogram(slot)) {
-      ctx.store.Append(id, t_ms, scalar ? inner_->scalar() : inner_->values()[slot]);
-      continue;
-    }
+  }
+  const SeriesId id = out_->members[member];
+  NoteDrop(member, t_ms, drop);
+  AppendOutcome outcome = AppendOutcome::kOk;
+  if (scalar || !inner_->histogram(slot)) {
+    outcome = ctx.store.Append(id, t_ms, scalar ? inner_->scalar() : inner_->values()[slot]);
+  } else {
     // Between the steps of a subquery samples may be missing, or come twice: hints of resets no longer hold.
     HistogramRef h = inner_->histogram(slot);
     if (h->hint == CounterResetHint::kReset || h->hint == CounterResetHint::kNotReset) {
@@ -125,9 +141,47 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
       unknown->hint = CounterResetHint::kUnknown;
       h = std::move(unknown);
     }
-    ctx.store.AppendHistogram(id, t_ms, std::move(h), 0, true);
+    outcome = ctx.store.AppendHistogram(id, t_ms, std::move(h), 0, true);
   }
-  ++ctx.epoch;
+  if (outcome == AppendOutcome::kDuplicateSame || outcome == AppendOutcome::kDuplicateConflict) {
+    errors_.emplace_back(t_ms, InvalidError("vector cannot contain metrics with the same labelset"));
+  }
+}
+
+void SubqueryProducer::NoteDrop(uint32_t member, int64_t t_ms, bool drop) {
+  const bool before = out_->drop[member] != 0;
+  if (before == drop) {
+    return;
+  }
+  auto& changes = drop_changes_[out_->members[member]];
+  if (changes.empty()) {
+    changes.emplace_back(INT64_MIN, before);
+  }
+  changes.emplace_back(t_ms, drop);
+  out_->drop[member] = drop ? 1 : 0;
+}
+
+// What was before `until_ms` will not be asked for.
+void SubqueryProducer::ForgetDrops(int64_t until_ms) {
+  for (auto it = drop_changes_.begin(); it != drop_changes_.end();) {
+    auto& changes = it->second;
+    while (changes.size() > 1 && changes[1].first <= until_ms) {
+      changes.erase(changes.begin());
+    }
+    it = changes.size() == 1 ? drop_changes_.erase(it) : std::next(it);
+  }
+}
+
+bool SubqueryProducer::DropAt(size_t member, int64_t t_ms) const {
+  const auto found = drop_changes_.find(out_->members[member]);
+  if (found == drop_changes_.end()) {
+    return out_->drop[member] != 0;
+  }
+  bool drop = false;
+  for (const auto& [since_ms, flag] : found->second) {
+    drop = since_ms <= t_ms ? flag : drop;
+  }
+  return drop;
 }
 
 void SubqueryProducer::Replay(Context& ctx, int64_t end_ms, int64_t range_ms) {

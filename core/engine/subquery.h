@@ -40,6 +40,12 @@ class SubqueryProducer {
     }
   }
 
+  // Samples of one label set are one series; some may be without the name that they carry for delayed name removal. RETURNS:
+  // whether there are such series now.
+  bool mixes_names() const { return !drop_changes_.empty(); }
+  // RETURNS: whether the name of a member's sample at t_ms goes at the end.
+  bool DropAt(size_t member, int64_t t_ms) const;
+
   SeriesSet& out() { return *out_; }
   const Node& inner() const { return *inner_; }
   int64_t step_ms() const { return step_ms_; }
@@ -65,9 +71,15 @@ class SubqueryProducer {
   std::set<int64_t> points_;  // to run at, when not periodic
   int64_t last_run_ms_ = INT64_MIN;
   uint64_t last_version_ = 0;
-  std::unordered_map<uint64_t, SeriesId> series_;  // labels and drop flag -> hidden series
+  // Appends a slot of the inner node to its hidden series.
+  void Record(Context& ctx, int64_t t_ms, size_t slot);
+  void NoteDrop(uint32_t member, int64_t t_ms, bool drop);
+  void ForgetDrops(int64_t until_ms);
+  std::unordered_map<LabelSetId, uint32_t> member_of_;  // labels -> place among the members of out_
   uint64_t series_generation_ = 0;
-  std::vector<SeriesId> slot_series_;
+  std::vector<uint32_t> slot_members_;
+  // Members whose flag changed within reach: from when on which; out_->drop has the newest.
+  std::unordered_map<SeriesId, std::vector<std::pair<int64_t, bool>>> drop_changes_;
   uint64_t slot_generation_ = 0;
   std::deque<std::pair<int64_t, Status>> errors_;
   std::deque<std::pair<int64_t, Annotation>> annotations_;

@@ -65,17 +65,17 @@ bool DependsOnStartTimes(std::string_view function) {
   return names.count(function) > 0;
 }
 
-// RETURNS: whether NaN is written somewhere in the expression.
-bool HasNaN(const Expr& e) {
+// RETURNS: whether NaN or an infinity is written somewhere in the expression.
+bool HasNonFinite(const Expr& e) {
   if (e.kind == ExprKind::kBinary && As<promql::BinaryExpr>(e).matching) {
     const promql::VectorMatching& m = *As<promql::BinaryExpr>(e).matching;
-    if (std::isnan(m.fill_left.value_or(0)) || std::isnan(m.fill_right.value_or(0))) {
+    if (!std::isfinite(m.fill_left.value_or(0)) || !std::isfinite(m.fill_right.value_or(0))) {
       return true;
     }
   }
   bool found = false;
   Walk(e, [&](const Expr& part) {
-    found = found || (part.kind == ExprKind::kNumber && std::isnan(As<promql::NumberLiteral>(part).value));
+    found = found || (part.kind == ExprKind::kNumber && !std::isfinite(As<promql::NumberLiteral>(part).value));
   });
   return found;
 }
@@ -169,7 +169,7 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
     } else if (e.kind == ExprKind::kBinary) {
       const auto& binary = As<promql::BinaryExpr>(e);
       sees = sees || binary.op == promql::BinaryOp::kEq || binary.op == promql::BinaryOp::kNe ||
-             ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) && HasNaN(e));
+             ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) && HasNonFinite(e));
     } else if (e.kind == ExprKind::kVectorSelector) {
       histograms =
           histograms || std::any_of(storage.begin(), storage.end(), [&](const auto& entry) {
@@ -178,6 +178,23 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
     }
   });
   return histograms && (sees || (negates && finds_resets));
+}
+
+bool SeesLastDigits(const EvalRequest& request) {
+  static const std::set<std::string_view> kFunctions = {"sin",  "cos",  "tan",   "asin",  "acos", "atan",
+                                                        "sinh", "tanh", "asinh", "acosh", "atanh"};
+  bool makes_labels = false;
+  bool rounds = false;
+  Walk(*request.expr, [&](const Expr& e) {
+    if (e.kind == ExprKind::kCall) {
+      rounds = rounds || kFunctions.count(As<promql::Call>(e).function->name) > 0;
+    } else if (e.kind == ExprKind::kBinary) {
+      rounds = rounds || As<promql::BinaryExpr>(e).op == promql::BinaryOp::kAtan2;
+    } else if (e.kind == ExprKind::kAggregate) {
+      makes_labels = makes_labels || As<promql::AggregateExpr>(e).op == promql::AggregateOp::kCountValues;
+    }
+  });
+  return makes_labels && rounds;
 }
 
 std::optional<std::string> ReadsAhead(const EvalRequest& request) {

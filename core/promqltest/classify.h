@@ -12,6 +12,9 @@ namespace weir::promqltest {
 // RETURNS: why the data that `expr` reads cannot be held as plain floats (native histograms, start timestamps), if so.
 // `start_times` says whether the evaluator takes start timestamps.
 std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Storage& storage, bool start_times);
+// RETURNS: whether the expression makes label values of what trigonometric and hyperbolic functions give: Go and the C library
+// compute those to within a last digit of each other.
+bool SeesLastDigits(const EvalRequest& request);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.
 std::optional<std::string> ReadsAhead(const EvalRequest& request);
 // RETURNS: whether the expression does to histograms what shows their empty buckets. Prometheus's storage pads the histograms of

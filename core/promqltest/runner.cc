@@ -300,17 +300,17 @@ void ScriptRunner::RunGroup(const Storage& storage, const std::vector<const Eval
     outcomes[i].message = parsed.errors.empty() ? "does not parse" : parsed.errors[0].message;
   }
   std::vector<Outcome> answers = evaluator_->Evaluate(storage, requests);
-  std::vector<bool> sees_chunks(cases.size());
+  std::vector<bool> outside(cases.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     outcomes[asked[i]] = std::move(answers[i]);
-    sees_chunks[asked[i]] = SeesChunks(requests[i], storage);
+    outside[asked[i]] = SeesChunks(requests[i], storage) || SeesLastDigits(requests[i]);
   }
   for (size_t i = 0; i < cases.size(); ++i) {
-    Judge(*cases[i], outcomes[i], sees_chunks[i], file);
+    Judge(*cases[i], outcomes[i], outside[i], file);
   }
 }
 
-void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool sees_chunks, const std::string& file) {
+void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool outside, const std::string& file) {
   std::string where = file + ":" + std::to_string(eval.line);
   if (outcome.kind == Outcome::Kind::kUnsupported || outcome.kind == Outcome::Kind::kUndecidable) {
     bool unsupported = outcome.kind == Outcome::Kind::kUnsupported;
@@ -356,7 +356,7 @@ void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool sees
   }
   // A rounding decided the expected result (a comparison at its edge, a last digit that became a label value), or the layout of
   // chunks did: listed, and a failure only when there are more of them than honest rounding makes.
-  if ((eval.sensitive || sees_chunks) && ++counts_.sensitive_missed <= 1 + counts_.passed / 500) {
+  if ((eval.sensitive || outside) && ++counts_.sensitive_missed <= 1 + counts_.passed / 500) {
     rounding_.push_back({file, eval.line, eval.expr, problem});
     return;
   }

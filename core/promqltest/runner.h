@@ -97,7 +97,8 @@ class ScriptRunner {
 
  private:
   void RunGroup(const Storage& storage, const std::vector<const EvalCase*>& cases, const std::string& file);
-  void Judge(const EvalCase& eval, const Outcome& outcome, bool sees_chunks, const std::string& file);
+  // `outside`: the result may hang on what the samples do not tell (SeesChunks, SeesLastDigits).
+  void Judge(const EvalCase& eval, const Outcome& outcome, bool outside, const std::string& file);
 
   Evaluator* const evaluator_;
   Counts counts_;

@@ -57,6 +57,7 @@ void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v, int64_t star
   }
   const bool stale = IsStaleNaN(v);
   if (profile.read) {
+    counts_resets_ = profile.count_resets;
     if (profile.count_resets && !stale && ordinal_ > 0 && v < last_real_v_) {
       side().resets.push_back({t_ms, last_real_v_});
     }
@@ -151,6 +152,7 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
     }
   }
   if (profile.read) {
+    counts_resets_ = profile.count_resets;
     if (profile.count_resets && reset) {
       side().resets.push_back({t_ms, last_real_v_});
     } else if (profile.count_resets && start_reset) {
@@ -414,7 +416,13 @@ void SeriesWindow::Adopt(Profile& profile) {
     Clear();
     return;
   }
-  if (profile.count_resets && !side_) {
+  if (profile.count_resets && !counts_resets_) {
+    if (side_) {
+      side_->resets.clear();
+    }
+    if (rich_) {
+      rich_->start_resets.clear();
+    }
     int64_t before = -1;
     for (uint32_t i = 0; i < ring_.size(); ++i) {
       if (ring_.At(i).kind() == RecordKind::kStale) {
@@ -432,6 +440,7 @@ void SeriesWindow::Adopt(Profile& profile) {
       before = i;
     }
   }
+  counts_resets_ = profile.count_resets;
   if (profile.thinning == Thinning::kEdges && !thinned_) {
     Thin(profile, true);
   }
@@ -466,6 +475,7 @@ void SeriesWindow::Clear() {
   panes_.reset();
   rich_.reset();
   thinned_ = false;
+  counts_resets_ = false;
   refilling_ = false;
   complete_since_ms_ = last_t_ms_;
 }

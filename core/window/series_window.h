@@ -135,6 +135,7 @@ class SeriesWindow {
   uint32_t ordinal_ = 0;               // samples seen, stale markers not counted
   uint32_t thin_at_ = kRawRecordsMax;  // kDense: records at which thinning is tried
   bool thinned_ = false;
+  bool counts_resets_ = false;  // the side list has every reset of what is kept
   bool refilling_ =
       false;  // thinned, but every sample is kept since complete_since_ms_: a plan that needs all came late
 };

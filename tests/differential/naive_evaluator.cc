@@ -223,10 +223,9 @@ class Evaluator {
       for (const Element& e : v.vector) {
         auto [it, added] = index.emplace(e.labels, out.series.size());
         if (added) {
-          out.series.push_back({e.labels, false, {}});
+          out.series.push_back({e.labels, e.drop_name, {}});  // of several the first decides
         }
         Series& series = out.series[it->second];
-        series.drop_name = series.drop_name || e.drop_name;
         series.points.push_back({s, e.v, 0});
       }
     }
@@ -526,6 +525,14 @@ class Evaluator {
       bool is_min = name == "clamp_min";
       return Map(std::move(in), t, [&](const Element& e) { return is_min ? GoMax(bound, e.v) : GoMin(bound, e.v); });
     }
+    if (name == "timestamp" || name == "start_timestamp") {
+      const promql::VectorSelector* own = BareSelector(*call.args[0]);
+      if (own != nullptr && own->smoothed) {  // times are those of samples
+        promql::VectorSelector plain = *own;
+        plain.smoothed = false;
+        in = Eval(plain, t).vector;
+      }
+    }
     if (name == "timestamp") {
       bool own_time = BareSelector(*call.args[0]) != nullptr;
       return Map(std::move(in), t, [&](const Element& e) { return static_cast<double>(own_time ? e.t : t) / 1000; });
@@ -570,18 +577,16 @@ class Evaluator {
       return VectorValue(std::move(in));
     }
     std::vector<std::string> names = TextArgs(call, 1, t);
-    auto less = [&](const Element& a, const Element& b) {
+    std::stable_sort(in.begin(), in.end(), [&](const Element& a, const Element& b) {
       for (const std::string& label : names) {
         std::string_view x = a.labels.Get(label);
         std::string_view y = b.labels.Get(label);
-        if (x != y) {
-          return NaturalLess(x, y);
+        if (x != y) {  // an empty one is before nothing, and nothing before it
+          return (!x.empty() && !y.empty() && NaturalLess(x, y)) != descending;
         }
       }
-      return a.labels < b.labels;
-    };
-    std::stable_sort(in.begin(), in.end(),
-                     [&](const Element& a, const Element& b) { return descending ? less(b, a) : less(a, b); });
+      return descending ? b.labels < a.labels : a.labels < b.labels;
+    });
     return VectorValue(std::move(in));
   }
 

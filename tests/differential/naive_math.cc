@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/model/duration.h"
+#include "core/model/go_math.h"
 #include "tests/differential/naive_internal.h"
 
 namespace weir::naive {
@@ -26,18 +27,18 @@ const std::map<std::string_view, MathFn>& MathFunctions() {
       {"ceil", [](double v) { return std::ceil(v); }},
       {"floor", [](double v) { return std::floor(v); }},
       {"sqrt", [](double v) { return std::sqrt(v); }},
-      {"exp", [](double v) { return std::exp(v); }},
-      {"ln", [](double v) { return std::log(v); }},
+      {"exp", GoExp},
+      {"ln", GoLog},
       {"log2", [](double v) { return std::log2(v); }},
-      {"log10", [](double v) { return std::log10(v); }},
+      {"log10", GoLog10},
       {"sin", [](double v) { return std::sin(v); }},
       {"cos", [](double v) { return std::cos(v); }},
       {"tan", [](double v) { return std::tan(v); }},
       {"asin", [](double v) { return std::asin(v); }},
       {"acos", [](double v) { return std::acos(v); }},
       {"atan", [](double v) { return std::atan(v); }},
-      {"sinh", [](double v) { return std::sinh(v); }},
-      {"cosh", [](double v) { return std::cosh(v); }},
+      {"sinh", GoSinh},
+      {"cosh", GoCosh},
       {"tanh", [](double v) { return std::tanh(v); }},
       {"asinh", [](double v) { return std::asinh(v); }},
       {"acosh", [](double v) { return std::acosh(v); }},

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/model/duration.h"
+#include "core/model/go_math.h"
 #include "tests/differential/naive_internal.h"
 
 namespace weir::naive {
@@ -403,7 +404,7 @@ double Arithmetic(BinaryOp op, double l, double r) {
     case BinaryOp::kMod:
       return std::fmod(l, r);
     case BinaryOp::kPow:
-      return std::pow(l, r);
+      return GoPow(l, r);
     case BinaryOp::kAtan2:
       return std::atan2(l, r);
     default:

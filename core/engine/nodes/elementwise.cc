@@ -270,8 +270,8 @@ class SortNode final : public OrderNode {
   bool descending_;
 };
 
-// RETURNS: whether a is before b when runs of digits compare as numbers. Next to an empty text nothing has an order, in
-// Prometheus neither.
+// RETURNS: whether a is before b when runs of digits compare as numbers. Next to an empty text nothing has an order: neither
+// in Prometheus, where such neighbours stay as they are, and descending ones change places.
 bool NaturalLess(std::string_view a, std::string_view b) {
   if (a.empty() || b.empty()) {
     return false;
@@ -324,17 +324,15 @@ class SortByLabelNode final : public OrderNode {
   void Compute(Context& ctx) override {
     LabelSetTable& table = ctx.labels();
     Order(false, [&](uint32_t a, uint32_t b) {
-      if (descending_) {
-        std::swap(a, b);
-      }
       for (SymbolId name : names_) {
         SymbolId x = table.Value(labels_[a], name);
         SymbolId y = table.Value(labels_[b], name);
         if (x != y) {
-          return NaturalLess(table.Text(x), table.Text(y));
+          return NaturalLess(table.Text(x), table.Text(y)) != descending_;
         }
       }
-      return table.Compare(labels_[a], labels_[b]) < 0;
+      const int order = table.Compare(labels_[a], labels_[b]);
+      return descending_ ? order > 0 : order < 0;
     });
   }
 

@@ -221,6 +221,9 @@ class RangeNode final : public Node {
     }
     const int64_t from = spec_.anchored || spec_.smoothed ? start - ctx.options.lookback_ms : start;
     const int64_t until = spec_.smoothed ? end + ctx.options.lookback_ms : end;
+    if (spec_.keeps_name && spec_.producer && spec_.producer->mixes_names()) {
+      TakeNames(ctx, from, until);
+    }
     std::vector<double> scratch;
     w.scratch = &scratch;
     w.lookback_ms = ctx.options.lookback_ms;
@@ -269,6 +272,27 @@ class RangeNode final : public Node {
   }
 
  private:
+  // Of the samples of a window it is the first that says whether the name goes.
+  void TakeNames(Context& ctx, int64_t from, int64_t until) {
+    std::vector<uint8_t> drops;
+    bool same = true;
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
+      window::Window w;
+      const bool any = window::FindWindow(series, from, until, &cursors_[i], &w);
+      drops.push_back(any ? spec_.producer->DropAt(i, series.ring().Time(w.first)) : drop_name(i));
+      same = same && (drops.back() != 0) == drop_name(i);
+    }
+    if (same) {
+      return;
+    }
+    const std::vector<LabelSetId> labels = labels_;
+    Renumbered();
+    for (size_t i = 0; i < labels.size(); ++i) {
+      AddSlot(labels[i], drops[i] != 0);
+    }
+    ClearValues();
+  }
   void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
     window::RichResult result;
     uint32_t notes = 0;

@@ -87,5 +87,24 @@ TEST(Adopt, APlanThatNeedsAllSamplesTakesNothingFromThoseThatDoNot) {
   EXPECT_EQ(v, 2999);
 }
 
+// Every sample has a start of its own in the middle of the one before: no reset between neighbours, but between those that a
+// thinned ring has left.
+TEST(Adopt, SameProfileAgainFindsNoNewResets) {
+  Profile p;
+  p.read = true;
+  p.count_resets = true;
+  p.range_ms = 300000;
+  p.cuts.AddPeriodic(60000, 0);
+  p.cuts.Finish();
+  SeriesWindow series;
+  for (int64_t t = 1000; t <= 240000; t += 1000) {
+    series.Append(p, t, static_cast<double>(t), t == 1000 ? 0 : t - 1500);
+  }
+  auto resets = [&] { return (series.resets() ? series.resets()->size() : 0) + series.rich()->start_resets.size(); };
+  const size_t before = resets();
+  series.Adopt(p);
+  EXPECT_EQ(resets(), before);
+}
+
 }  // namespace
 }  // namespace weir::window
