@@ -530,8 +530,13 @@ NodePtr Planner::PlanWindow(const promql::Call& call, RangeSpec spec, std::vecto
     return arg->type == ValueType::kMatrix || IsStepInvariant(*arg);
   });
   if (time.at == AtKind::kTime && call.function->id != FunctionId::kPredictLinear && !fixed_parameters) {
-    return Fail(call, Code::kUnsupported,
-                "a parameter that changes, over a window at a fixed time, is not evaluated yet");
+    reach_.latest_at_ms = std::max(reach_.latest_at_ms, time.at_ms);
+    const int64_t ready_ms = reach_.latest_at_ms;
+    return Shared(text, [&] {
+      NodePtr node = MakeHeldWindow(std::move(spec), std::move(params), time.at_ms, ready_ms);
+      graph_.fixed.push_back({node, time.at_ms, ready_ms});
+      return node;
+    });
   }
   if (time.at != AtKind::kTime || call.function->id != FunctionId::kPredictLinear) {
     NodePtr node = Shared(text + (time.at == AtKind::kTime ? " inner" : ""),

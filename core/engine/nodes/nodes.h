@@ -51,6 +51,8 @@ struct RangeSpec {
 NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params);
 // The child evaluated at one fixed time; frozen once the stream has passed ready_ms.
 NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms);
+// A function of floats over the window at a fixed time, with the parameters of the tick.
+NodePtr MakeHeldWindow(RangeSpec spec, std::vector<NodePtr> params, int64_t at_ms, int64_t ready_ms);
 // The child evaluated at the tick, inside a subquery that is replayed for it.
 NodePtr MakeAtTick(NodePtr child);
 // predict_linear() of a window at a fixed time: the line with this slope per second that has `value` at at_ms, at the evaluation

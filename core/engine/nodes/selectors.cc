@@ -421,6 +421,122 @@ class AtNode final : public Node {
   std::vector<Annotation> told_;  // annotations of everything below
 };
 
+// A function of floats over a window at a fixed time whose parameters are those of the tick: the node holds the window's samples.
+class HeldWindowNode final : public Node {
+ public:
+  HeldWindowNode(RangeSpec spec, std::vector<NodePtr> params, int64_t at_ms, int64_t ready_ms)
+      : Node(ValueType::kVector, std::move(params)), spec_(std::move(spec)), at_ms_(at_ms), ready_ms_(ready_ms) {
+    every_.thinning = window::Thinning::kNever;
+    every_.read = true;
+  }
+  std::string Describe() const override { return spec_.function + " @"; }
+  size_t Bytes() const override {
+    size_t bytes = Node::Bytes();
+    for (const Held& held : held_) {
+      bytes += sizeof(Held) + held.floats.HeapBytes();
+    }
+    return bytes;
+  }
+
+ protected:
+  uint64_t SourceVersion(Context& ctx) override { return held_for_good_ ? 0 : ctx.epoch; }
+  uint64_t SourceGeneration() const override { return held_for_good_ ? generation_ : spec_.set->generation; }
+  void Reset() override { held_.clear(); }
+
+  void Extend(Context& ctx) override {
+    for (size_t i = labels_.size(); !held_for_good_ && i < spec_.set->members.size(); ++i) {
+      AddSlotDroppingName(ctx, ctx.store.at(spec_.set->members[i]).labels);
+    }
+  }
+
+  void Compute(Context& ctx) override {
+    const int64_t end = at_ms_ - spec_.offset_ms;
+    const int64_t start = end - spec_.range_ms;
+    if (!held_for_good_) {
+      Hold(ctx, start, end);
+      held_for_good_ = ctx.t_ms >= ready_ms_;
+      generation_ = spec_.set->generation;
+    }
+    annotations_ = told_;
+    ClearValues();
+    if (!held_error_.ok()) {
+      SetError(held_error_);
+      return;
+    }
+    window::Window w;
+    std::vector<double> scratch;
+    w.scratch = &scratch;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      w.param[i] = input(i).scalar();
+    }
+    bool any = false;
+    for (size_t i = 0; i < held_.size(); ++i) {
+      uint32_t cursor = 0;
+      if (!window::FindWindow(held_[i].floats, start, end, &cursor, &w)) {
+        continue;
+      }
+      if (!any && spec_.check != nullptr) {
+        Status status = spec_.check(w.param);
+        if (!status.ok()) {
+          SetError(std::move(status));
+          return;
+        }
+      }
+      any = true;
+      present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
+      if (held_[i].histograms) {
+        Info(spec_.part, annotations::HistogramIgnoredInMixedRange(NameOf(ctx, labels_[i])));
+      }
+    }
+    if (spec_.is_quantile && any && !(w.param[0] >= 0 && w.param[0] <= 1)) {
+      Warn(1, annotations::InvalidQuantile(w.param[0]));
+    }
+    CheckUnique(ctx);
+  }
+
+ private:
+  struct Held {
+    window::SeriesWindow floats;
+    bool histograms = false;  // there were some, too
+  };
+
+  void Hold(Context& ctx, int64_t start, int64_t end) {
+    held_.clear();
+    held_.resize(labels_.size());
+    told_.clear();
+    held_error_ = Status();
+    if (spec_.producer) {
+      held_error_ = spec_.producer->ErrorIn(start, end);
+      spec_.producer->AnnotationsIn(start, end, [this](const Annotation& a) { told_.push_back(a); });
+    }
+    for (size_t i = 0; i < held_.size(); ++i) {
+      const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
+      window::Window w;
+      uint32_t cursor = 0;
+      if (!window::FindWindow(series, std::max(start, series.complete_since_ms()), end, &cursor, &w)) {
+        continue;
+      }
+      for (const window::Point& p : window::PointsOf(w)) {
+        if (p.h != nullptr) {
+          held_[i].histograms = true;
+        } else {
+          held_[i].floats.Append(every_, p.t_ms, p.v);
+        }
+      }
+    }
+  }
+
+  RangeSpec spec_;
+  int64_t at_ms_;
+  int64_t ready_ms_;
+  window::Profile every_;
+  std::vector<Held> held_;
+  bool held_for_good_ = false;
+  uint64_t generation_ = 0;  // of the set, when the samples were taken
+  Status held_error_;
+  std::vector<Annotation> told_;  // by the steps of a subquery
+};
+
 // The child at the tick, whatever time is evaluated for it.
 class AtTickNode final : public Node {
  public:
@@ -541,6 +657,9 @@ NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params) {
 }
 NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms) {
   return std::make_shared<AtNode>(std::move(child), at_ms, ready_ms);
+}
+NodePtr MakeHeldWindow(RangeSpec spec, std::vector<NodePtr> params, int64_t at_ms, int64_t ready_ms) {
+  return std::make_shared<HeldWindowNode>(std::move(spec), std::move(params), at_ms, ready_ms);
 }
 NodePtr MakeAtTick(NodePtr child) { return std::make_shared<AtTickNode>(std::move(child)); }
 NodePtr MakeLine(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms) {
