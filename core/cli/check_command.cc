@@ -3,6 +3,7 @@
 #include "core/base/files.h"
 #include "core/cli/commands.h"
 #include "core/config/config.h"
+#include "core/engine/function_docs.h"
 #include "core/runtime/check.h"
 
 namespace weir::cli {
@@ -15,6 +16,19 @@ void PrintProblems(const runtime::CheckOutcome& outcome) {
   for (const std::string& error : outcome.errors) {
     std::fprintf(stderr, "%s\n", error.c_str());
   }
+}
+
+// To a file, or to standard output without one. RETURNS: the exit status.
+int WriteDocument(const std::string& text, const std::string& output) {
+  if (output.empty()) {
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
+  if (const Status status = WriteFileAtomically(output, text); !status.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -36,16 +50,9 @@ int CheckCommand(const std::vector<std::string>& files) {
 }
 
 int ConfigDocsCommand(const std::string& output) {
-  const std::string text = config::GenerateConfigurationMarkdown(plugin::Plugins());
-  if (output.empty()) {
-    std::fputs(text.c_str(), stdout);
-    return 0;
-  }
-  if (const Status status = WriteFileAtomically(output, text); !status.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-    return 1;
-  }
-  return 0;
+  return WriteDocument(config::GenerateConfigurationMarkdown(plugin::Plugins()), output);
 }
+
+int FunctionDocsCommand(const std::string& output) { return WriteDocument(engine::FunctionsMarkdown(), output); }
 
 }  // namespace weir::cli

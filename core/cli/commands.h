@@ -36,6 +36,7 @@ struct TestOptions {
 int TestCommand(const TestOptions& options);
 
 int ConfigDocsCommand(const std::string& output);
+int FunctionDocsCommand(const std::string& output);
 
 std::string VersionText();  // of `weir --version`
 std::string VersionNumber();

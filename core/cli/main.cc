@@ -140,6 +140,8 @@ int Main(int argc, char** argv) {
   AddExplain(app, &explain);
   CLI::App* docs = app.add_subcommand("config-docs", "Writes docs/CONFIGURATION.md from the option rows.");
   docs->add_option("-o,--output", docs_output, "File to write; standard output without it.");
+  CLI::App* functions = app.add_subcommand("function-docs", "Writes docs/FUNCTIONS.md from the function table.");
+  functions->add_option("-o,--output", docs_output, "File to write; standard output without it.");
   app.add_subcommand("version", "Prints version, commit, libraries and plug-ins.");
   try {
     app.parse(argc, argv);
@@ -162,6 +164,9 @@ int Main(int argc, char** argv) {
   }
   if (name == "config-docs") {
     return ConfigDocsCommand(docs_output);
+  }
+  if (name == "function-docs") {
+    return FunctionDocsCommand(docs_output);
   }
   std::fputs(VersionText().c_str(), stdout);
   return 0;

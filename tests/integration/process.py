@@ -109,9 +109,10 @@ class Suite:
             done = self.run("explain", *arguments)
             self.check("explain says what is wrong with " + " ".join(arguments),
                        done.returncode == 1 and text in done.stderr and not done.stdout, done.stdout + done.stderr)
-        with open(os.path.join(ROOT, "docs", "CONFIGURATION.md"), encoding="utf-8") as handle:
-            self.check("docs/CONFIGURATION.md is what config-docs writes", handle.read() == self.run("config-docs").stdout,
-                       "weir config-docs -o docs/CONFIGURATION.md")
+        for name, command in (("CONFIGURATION.md", "config-docs"), ("FUNCTIONS.md", "function-docs")):
+            with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as handle:
+                self.check(f"docs/{name} is what {command} writes", handle.read() == self.run(command).stdout,
+                           f"weir {command} -o docs/{name}")
         many = "groups:\n" + "".join(
             f"  - name: g{g}\n    rules:\n" + "".join(
                 f"      - record: r{g}:{n}\n        expr: sum(rate(m{n}{{g=\"{g}\"}}[5m]))\n" for n in range(100))
