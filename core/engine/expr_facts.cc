@@ -218,6 +218,19 @@ bool ReadsQueryTime(const Expr& expr) {
   return found;
 }
 
+bool ReadsAhead(const Expr& expr) {
+  bool found = false;
+  if (expr.kind == ExprKind::kVectorSelector) {
+    const auto& selector = As<promql::VectorSelector>(expr);
+    found = selector.time.at == AtKind::kNone && (selector.time.offset_ms < 0 || selector.smoothed);
+  } else if (expr.kind == ExprKind::kSubquery) {
+    const promql::TimeModifiers& time = As<promql::SubqueryExpr>(expr).time;
+    found = time.at == AtKind::kNone && time.offset_ms < 0;
+  }
+  ForEachPart(expr, [&found](const Expr& part) { found = found || ReadsAhead(part); });
+  return found;
+}
+
 bool IsStepInvariant(const Expr& expr) {
   switch (expr.kind) {
     case ExprKind::kVectorSelector:

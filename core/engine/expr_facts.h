@@ -16,6 +16,8 @@ Labels AbsentLabels(const promql::Expr& arg);
 void AppendAbsentLabels(const promql::Expr& expr, std::string* out);
 // Whether something in the expression asks for the start or the end of the query.
 bool ReadsQueryTime(const promql::Expr& expr);
+// Whether something in it reads samples from after its evaluation time: a negative offset, or an instant `smoothed`.
+bool ReadsAhead(const promql::Expr& expr);
 // Whether the expression is the same at every step of a query, as Prometheus sees it: everything in it is read at a fixed time.
 bool IsStepInvariant(const promql::Expr& expr);
 // The time that info() reads info series at: that of the selectors in its first argument, when they all have the same and

@@ -479,7 +479,7 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
     inner.points.erase(std::unique(inner.points.begin(), inner.points.end()), inner.points.end());
     const Reach before = reach_;
     reach_ = Reach{};
-    const bool replayed = !bounds_ && ReadsQueryTime(*subquery.expr);
+    const bool replayed = (!bounds_ && ReadsQueryTime(*subquery.expr)) || ReadsAhead(*subquery.expr);
     const int64_t behind_ms = replayed ? subquery.range_ms + time.offset_ms : 0;
     ++in_subquery_;
     held_ms_ += behind_ms;

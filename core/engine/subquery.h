@@ -25,7 +25,7 @@ class SubqueryProducer {
   // Runs again at the current tick if what the inner expression reads has changed since (a rule recorded a sample).
   void RefreshAt(Context& ctx, int64_t end_ms);
   // Evaluates the inner expression anew at every step of (end − range, end] and puts that in the place of all that was there: for
-  // an expression that reads the tick itself (`@ start()`), which is another one at every tick.
+  // an expression that reads the tick itself (`@ start()`) or past its own time, which is another one at every tick.
   void Replay(Context& ctx, int64_t end_ms, int64_t range_ms);
   // RETURNS: the first error of an inner step in (start, end], ok if none.
   Status ErrorIn(int64_t start_ms, int64_t end_ms) const;

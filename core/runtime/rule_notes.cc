@@ -101,8 +101,7 @@ class Reader {
     }
     Note(expr, std::string(beyond_ms > 0 ? "smoothed reads up to " : "reads ") + FormatDurationMs(past_ms) +
                    " past its evaluation time: " + std::string(kByTheTick) +
-                   (around->subquery ? "; a step of the subquery, over what has arrived when the stream passes the step"
-                                     : ""));
+                   (around->subquery ? "; the subquery is evaluated anew at every tick, all its steps" : ""));
   }
 
   void ReadSelector(const promql::VectorSelector& selector, const Expr& expr, Around around) {

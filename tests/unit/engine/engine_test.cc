@@ -237,5 +237,18 @@ TEST_F(EngineTest, ASubqueryThatReadsTheTickIsReplayedAtEachTick) {
   }
 }
 
+TEST_F(EngineTest, AStepThatReadsAheadSeesWhatHasArrivedByTheTick) {
+  PlanId ahead = Plan("sum_over_time((x offset -1m)[3m:1m])");
+  SeriesId x = Series({{"__name__", "x"}});
+  for (int minute = 1; minute <= 10; ++minute) {
+    engine_.Append(x, minute * 60000, minute);
+    const auto got = Read(engine_.Evaluate(ahead, minute * 60000));
+    engine_.Release(minute * 60000);
+    if (minute >= 3) {  // steps at −2m, −1m and now read one minute later each; the newest reads what there is
+      EXPECT_EQ(got, (Values{{"{}", (minute - 1) + minute + minute}})) << minute;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::engine

@@ -29,7 +29,7 @@ TEST(RuleNotes, ReadsPastTheEvaluationTime) {
             "9: smoothed reads up to 5m past its evaluation time: " + by_the_tick + "\n");
   EXPECT_EQ(Notes("max_over_time((a offset -3m)[5m:1m] offset 2m)"),
             "15: reads 1m past its evaluation time: " + by_the_tick +
-                "; a step of the subquery, over what has arrived when the stream passes the step\n");
+                "; the subquery is evaluated anew at every tick, all its steps\n");
   EXPECT_EQ(Notes("max_over_time((a offset -3m)[5m:1m] offset 3m) + b smoothed offset 5m"), "");
 }
 
