@@ -197,6 +197,18 @@ bool SeesLastDigits(const EvalRequest& request) {
   return makes_labels && rounds;
 }
 
+bool PicksByOrder(const EvalRequest& request) {
+  bool picks = false;
+  Walk(*request.expr, [&](const Expr& e) {
+    if (e.kind == ExprKind::kAggregate) {
+      const promql::AggregateOp op = As<promql::AggregateExpr>(e).op;
+      picks = picks || op == promql::AggregateOp::kTopk || op == promql::AggregateOp::kBottomk ||
+              op == promql::AggregateOp::kLimitk;
+    }
+  });
+  return picks;
+}
+
 std::optional<std::string> ReadsAhead(const EvalRequest& request) {
   for (int64_t t : request.eval->Times()) {
     if (NewestRead(*request.expr, t, *request.eval) > t) {

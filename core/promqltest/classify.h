@@ -23,6 +23,9 @@ std::optional<std::string> ReadsAhead(const EvalRequest& request);
 // bucket is cut to one side only beside buckets of the other; what is below every bucket ends at the last, empty or not), in
 // resets of negated histograms, and where an empty bucket becomes NaN.
 bool SeesChunks(const EvalRequest& request, const Storage& storage);
+// RETURNS: whether the expression takes some elements of many: between equal ones, and for limitk() always, the order of series
+// decides, which is the order in which Prometheus's script loader happens to make them.
+bool PicksByOrder(const EvalRequest& request);
 // RETURNS: what describes the range query around the expression rather than the data, as `step()`; a rule has no such.
 std::optional<std::string> UsesQueryBounds(const EvalRequest& request);
 

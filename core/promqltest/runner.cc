@@ -303,7 +303,7 @@ void ScriptRunner::RunGroup(const Storage& storage, const std::vector<const Eval
   std::vector<bool> outside(cases.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     outcomes[asked[i]] = std::move(answers[i]);
-    outside[asked[i]] = SeesChunks(requests[i], storage) || SeesLastDigits(requests[i]);
+    outside[asked[i]] = SeesChunks(requests[i], storage) || SeesLastDigits(requests[i]) || PicksByOrder(requests[i]);
   }
   for (size_t i = 0; i < cases.size(); ++i) {
     Judge(*cases[i], outcomes[i], outside[i], file);
