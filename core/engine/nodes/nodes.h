@@ -49,6 +49,12 @@ struct RangeSpec {
   Status (*check)(const double* params) = nullptr;
 };
 NodePtr MakeRange(RangeSpec spec, std::vector<NodePtr> params);
+// absent(), absent_over_time(): one slot with `labels` when the child is empty.
+NodePtr MakeAbsent(NodePtr child, LabelSetId labels);
+// Delayed name removal, at the end of an expression.
+NodePtr MakeCleanup(NodePtr child);
+
+// --- fixed_time.cc ---
 // The child evaluated at one fixed time; frozen once the stream has passed ready_ms.
 NodePtr MakeAt(NodePtr child, int64_t at_ms, int64_t ready_ms);
 // A function of floats over the window at a fixed time, with the parameters of the tick.
@@ -58,10 +64,6 @@ NodePtr MakeAtTick(NodePtr child);
 // predict_linear() of a window at a fixed time: the line with this slope per second that has `value` at at_ms, at the evaluation
 // time and `ahead` seconds.
 NodePtr MakeLine(NodePtr slope, NodePtr value, NodePtr ahead, int64_t at_ms);
-// absent(), absent_over_time(): one slot with `labels` when the child is empty.
-NodePtr MakeAbsent(NodePtr child, LabelSetId labels);
-// Delayed name removal, at the end of an expression.
-NodePtr MakeCleanup(NodePtr child);
 
 // --- scalars.cc ---
 NodePtr MakeNumber(double value);
