@@ -29,7 +29,8 @@ class Resets {
     const Point& p = points_[i];
     const Point& before = points_[i - 1];
     if (w_.reset_list && !w_.statistics) {
-      return Holds(w_.series->resets(), p.t_ms) || Holds(&w_.series->rich()->start_resets, p.t_ms);
+      const RichState* rich = w_.series->rich();
+      return Holds(w_.series->resets(), p.t_ms) || (rich != nullptr && Holds(&rich->start_resets, p.t_ms));
     }
     if ((p.h == nullptr) != (before.h == nullptr) || IsStartReset(before.start_ms, before.t_ms, p.start_ms, p.t_ms)) {
       return true;
@@ -55,7 +56,7 @@ template <typename F>
 void ForEachListed(const Window& w, int64_t from_ms, int64_t until_ms, F f) {
   static const std::vector<Reset> kNone;
   const std::vector<Reset>& a = w.series->resets() != nullptr ? *w.series->resets() : kNone;
-  const std::vector<Reset>& b = w.series->rich()->start_resets;
+  const std::vector<Reset>& b = w.series->rich() != nullptr ? w.series->rich()->start_resets : kNone;
   for (size_t i = 0, j = 0; i < a.size() || j < b.size();) {
     const bool first = j == b.size() || (i < a.size() && a[i].t_ms < b[j].t_ms);
     const Reset& r = first ? a[i++] : b[j++];
