@@ -4,6 +4,7 @@
 
 #include "bench/load.h"
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/base/metrics.h"
 #include "core/engine/engine.h"
 #include "core/rules/group.h"
@@ -160,5 +161,6 @@ int main(int argc, char** argv) {
   app.add_option("--minutes", options.minutes, "length of the stream");
   app.add_flag("--groups", options.groups, "print every group");
   CLI11_PARSE(app, argc, argv);
+  weir::SetLogLevel(weir::LogLevel::kError);  // what rules have to say is not the question here
   return weir::Run(options);
 }

@@ -55,8 +55,10 @@ class Resets {
 template <typename F>
 void ForEachListed(const Window& w, int64_t from_ms, int64_t until_ms, F f) {
   static const std::vector<Reset> kNone;
-  const std::vector<Reset>& a = w.series->resets() != nullptr ? *w.series->resets() : kNone;
-  const std::vector<Reset>& b = w.series->rich() != nullptr ? w.series->rich()->start_resets : kNone;
+  const std::vector<Reset>* resets = w.series->resets();
+  const RichState* rich = w.series->rich();
+  const std::vector<Reset>& a = resets != nullptr ? *resets : kNone;
+  const std::vector<Reset>& b = rich != nullptr ? rich->start_resets : kNone;
   for (size_t i = 0, j = 0; i < a.size() || j < b.size();) {
     const bool first = j == b.size() || (i < a.size() && a[i].t_ms < b[j].t_ms);
     const Reset& r = first ? a[i++] : b[j++];
