@@ -97,7 +97,7 @@ class ScriptRunner {
 
  private:
   void RunGroup(const Storage& storage, const std::vector<const EvalCase*>& cases, const std::string& file);
-  // `outside`: the result may hang on what the samples do not tell (SeesChunks, SeesLastDigits).
+  // `outside`: the result may hang on what the samples do not tell (SeesChunks, SeesLastDigits, PicksByOrder).
   void Judge(const EvalCase& eval, const Outcome& outcome, bool outside, const std::string& file);
 
   Evaluator* const evaluator_;

@@ -443,6 +443,9 @@ class QuantilesNode final : public HistogramNode {
  protected:
   void AddSlots(Context& ctx) override {
     const size_t n = quantiles_.size();
+    if (labels_.size() == groups_.size() * n) {
+      return;
+    }
     SymbolId name = ctx.labels().Intern(label_);
     for (size_t i = labels_.size(); i < groups_.size() * n; ++i) {
       AddSlotDroppingName(ctx, ctx.labels().With(groups_.labels(i / n), name,

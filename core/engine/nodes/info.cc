@@ -162,20 +162,20 @@ class InfoNode final : public Node {
 
   void Combine(Context& ctx, uint32_t i) {
     BaseSlot& base = base_[i];
-    std::vector<uint32_t> chosen;
+    chosen_.clear();
     if (!base.passes) {
       for (uint32_t c : keys_[base.key].candidates) {
         if (candidates_[c].slot != kNone) {
-          chosen.push_back(candidates_[c].slot);
+          chosen_.push_back(candidates_[c].slot);
         }
       }
-      if (chosen.empty() && !may_be_missing_) {
+      if (chosen_.empty() && !may_be_missing_) {
         return;
       }
     }
-    if (base.slot == kNone || base.chosen != chosen) {
+    if (base.slot == kNone || base.chosen != chosen_) {
       LabelSetId labels = kEmptyLabelSet;
-      if (!Enrich(ctx, input(0).labels(i), chosen, &labels)) {
+      if (!Enrich(ctx, input(0).labels(i), chosen_, &labels)) {
         return;
       }
       auto [it, inserted] = slots_.try_emplace(uint64_t{i} << 32 | labels, 0);
@@ -188,7 +188,7 @@ class InfoNode final : public Node {
         }
       }
       base.slot = it->second;
-      base.chosen = std::move(chosen);
+      base.chosen = chosen_;
     }
     if (input(0).histogram(i)) {
       SetHistogram(base.slot, input(0).histogram(i));
@@ -232,6 +232,7 @@ class InfoNode final : public Node {
   SymbolId instance_ = kEmptySymbol;
   SymbolId job_ = kEmptySymbol;
   std::vector<BaseSlot> base_;
+  std::vector<uint32_t> chosen_;  // for the element at hand; reused
   std::vector<InfoSlot> info_;
   std::vector<Key> keys_;
   std::unordered_map<uint64_t, uint32_t> key_of_;  // instance and job -> key

@@ -161,7 +161,9 @@ class RangeNode final : public Node {
     one_name_ = spec_.set->one_name || (spec_.producer && spec_.producer->inner().one_name());
   }
   std::string Describe() const override { return spec_.function; }
-  size_t Bytes() const override { return Node::Bytes() + cursors_.capacity() * sizeof(uint32_t); }
+  size_t Bytes() const override {
+    return Node::Bytes() + cursors_.capacity() * sizeof(uint32_t) + scratch_.capacity() * sizeof(double);
+  }
 
  protected:
   uint64_t SourceVersion(Context& ctx) override {
@@ -224,8 +226,7 @@ class RangeNode final : public Node {
     if (spec_.keeps_name && spec_.producer && spec_.producer->mixes_names()) {
       TakeNames(ctx, from, until);
     }
-    std::vector<double> scratch;
-    w.scratch = &scratch;
+    w.scratch = &scratch_;
     w.lookback_ms = ctx.options.lookback_ms;
     w.eval_ms = ctx.t_ms;
     w.statistics = spec_.statistics;
@@ -365,6 +366,7 @@ class RangeNode final : public Node {
 
   RangeSpec spec_;
   std::vector<uint32_t> cursors_;
+  std::vector<double> scratch_;  // of kernels that sort
   std::vector<uint32_t> doubtful_;
   size_t doubtful_known_ = 0;
 };
