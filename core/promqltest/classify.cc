@@ -59,12 +59,6 @@ bool Matches(const Labels& labels, const std::vector<Matcher>& matchers) {
                      [&](const Matcher& m) { return m.Matches(labels.Get(m.name())); });
 }
 
-// Functions whose float result depends on start timestamps.
-bool DependsOnStartTimes(std::string_view function) {
-  static const std::set<std::string_view> names = {"rate", "increase", "irate", "resets", "start_timestamp"};
-  return names.count(function) > 0;
-}
-
 // RETURNS: whether NaN or an infinity is written somewhere in the expression.
 bool HasNonFinite(const Expr& e) {
   if (e.kind == ExprKind::kBinary && As<promql::BinaryExpr>(e).matching) {
@@ -126,30 +120,15 @@ bool IsQueryBound(AtKind at) { return at == AtKind::kStart || at == AtKind::kEnd
 
 }  // namespace
 
-std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Storage& storage, bool start_times) {
-  std::optional<std::string> why;
-  bool uses_start_times = false;
-  bool calls_info = false;
+bool ReadsHistograms(const EvalRequest& request, const Storage& storage) {
+  bool found = false;
   Walk(*request.expr, [&](const Expr& e) {
-    if (e.kind == ExprKind::kCall) {
-      std::string_view name = As<promql::Call>(e).function->name;
-      uses_start_times = uses_start_times || DependsOnStartTimes(name);
-      calls_info = calls_info || name == "info";
-    }
+    found = found ||
+            (e.kind == ExprKind::kVectorSelector && std::any_of(storage.begin(), storage.end(), [&](const auto& entry) {
+               return !entry.second.histograms.empty() && Matches(entry.first, As<promql::VectorSelector>(e).matchers);
+             }));
   });
-  Walk(*request.expr, [&](const Expr& e) {
-    if (e.kind != ExprKind::kVectorSelector) {
-      return;
-    }
-    for (const auto& [labels, series] : storage) {
-      bool histograms = !series.histograms.empty();
-      bool starts = series.has_start_times && uses_start_times && !start_times;
-      if ((histograms || starts) && Matches(labels, As<promql::VectorSelector>(e).matchers)) {
-        why = histograms ? "native histograms" : "start timestamps";
-      }
-    }
-  });
-  return why;
+  return found;
 }
 
 bool SeesChunks(const EvalRequest& request, const Storage& storage) {
@@ -158,7 +137,6 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
   bool sees = false;
   bool negates = false;
   bool finds_resets = false;
-  bool histograms = false;
   Walk(*request.expr, [&](const Expr& e) {
     if (e.kind == ExprKind::kCall) {
       const std::string_view name = As<promql::Call>(e).function->name;
@@ -170,14 +148,9 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
       const auto& binary = As<promql::BinaryExpr>(e);
       sees = sees || binary.op == promql::BinaryOp::kEq || binary.op == promql::BinaryOp::kNe ||
              ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) && HasNonFinite(e));
-    } else if (e.kind == ExprKind::kVectorSelector) {
-      histograms =
-          histograms || std::any_of(storage.begin(), storage.end(), [&](const auto& entry) {
-            return !entry.second.histograms.empty() && Matches(entry.first, As<promql::VectorSelector>(e).matchers);
-          });
     }
   });
-  return histograms && (sees || (negates && finds_resets));
+  return (sees || (negates && finds_resets)) && ReadsHistograms(request, storage);
 }
 
 bool SeesLastDigits(const EvalRequest& request) {

@@ -9,9 +9,8 @@
 
 namespace weir::promqltest {
 
-// RETURNS: why the data that `expr` reads cannot be held as plain floats (native histograms, start timestamps), if so.
-// `start_times` says whether the evaluator takes start timestamps.
-std::optional<std::string> ReadsUnheldData(const EvalRequest& request, const Storage& storage, bool start_times);
+// RETURNS: whether a selector of the expression matches a series that holds native histograms.
+bool ReadsHistograms(const EvalRequest& request, const Storage& storage);
 // RETURNS: whether the expression makes label values of what trigonometric and hyperbolic functions give: Go and the C library
 // compute those to within a last digit of each other.
 bool SeesLastDigits(const EvalRequest& request);

@@ -224,7 +224,6 @@ void Merge(const std::vector<LoadedSeries>& load, Storage* storage) {
   for (const LoadedSeries& in : load) {
     LoadedSeries& out = (*storage)[in.labels];
     out.labels = in.labels;
-    out.has_start_times = out.has_start_times || in.has_start_times;
     out.samples.insert(out.samples.end(), in.samples.begin(), in.samples.end());
     out.histograms.insert(out.histograms.end(), in.histograms.begin(), in.histograms.end());
     std::stable_sort(out.samples.begin(), out.samples.end(),

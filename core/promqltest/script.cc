@@ -190,7 +190,6 @@ class Reader {
       if (!(series.labels == d.labels)) {
         continue;
       }
-      series.has_start_times = true;
       const auto apply = [&](auto* samples) {
         for (auto& sample : *samples) {
           size_t i = static_cast<size_t>(sample.t / step);

@@ -33,7 +33,6 @@ struct LoadedSeries {
   Labels labels;
   std::vector<LoadedSample> samples;  // floats only, stale markers included
   std::vector<LoadedHistogram> histograms;
-  bool has_start_times = false;
 };
 
 enum class AnnotationKind : unsigned char { kWarn, kInfo };

@@ -56,9 +56,9 @@ std::vector<promqltest::Outcome> ScriptEvaluator::Evaluate(const promqltest::Sto
   }
   std::vector<promqltest::Outcome> outcomes;
   for (const promqltest::EvalRequest& request : requests) {
-    if (std::optional<std::string> why = promqltest::ReadsUnheldData(request, storage, true)) {
+    if (promqltest::ReadsHistograms(request, storage)) {
       outcomes.emplace_back().kind = promqltest::Outcome::Kind::kUnsupported;
-      outcomes.back().message = *why;
+      outcomes.back().message = "native histograms";
       continue;
     }
     outcomes.push_back(EvaluateOne(data, request));

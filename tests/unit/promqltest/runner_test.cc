@@ -157,8 +157,8 @@ TEST(Classify, FindsWhatAStreamCannotKnow) {
   EXPECT_TRUE(ReadsAhead(request(4)));
   EXPECT_TRUE(ReadsAhead(request(5)));
   EXPECT_FALSE(ReadsAhead(request(6)));
-  EXPECT_TRUE(ReadsUnheldData(request(7), storage, false));
-  EXPECT_FALSE(ReadsUnheldData(request(3), storage, false));
+  EXPECT_TRUE(ReadsHistograms(request(7), storage));
+  EXPECT_FALSE(ReadsHistograms(request(3), storage));
   EXPECT_TRUE(UsesQueryBounds(request(8)));
   EXPECT_FALSE(UsesQueryBounds(request(3)));
 }

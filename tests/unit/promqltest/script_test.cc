@@ -58,7 +58,6 @@ TEST(ParseScript, StartTimesAreRelativeToTheirSample) {
   Script script = MustParse("load 1m\n  c_total{}@st -30s _ -10s\n  c_total{} 1 2 3\n");
   ASSERT_EQ(script.commands[0].load.size(), 1u);
   const LoadedSeries& s = script.commands[0].load[0];
-  EXPECT_TRUE(s.has_start_times);
   EXPECT_EQ(s.samples[0].start, -30000);
   EXPECT_EQ(s.samples[1].start, 0);
   EXPECT_EQ(s.samples[2].start, 110000);
