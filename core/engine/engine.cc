@@ -286,6 +286,9 @@ uint64_t Engine::plans_generation() const {
 LabelSetId Engine::SeriesLabels(SeriesId series) const { return impl_->store.at(series).labels; }
 int64_t Engine::LastTime(SeriesId series) const { return impl_->store.at(series).window.last_t_ms(); }
 
+void Engine::Prefetch(SeriesId series) const { __builtin_prefetch(&impl_->store.at(series), 1); }
+void Engine::PrefetchAppend(SeriesId series) const { impl_->store.at(series).window.PrefetchAppend(); }
+
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
   impl_->Settle();
   ++impl_->ctx.epoch;

@@ -160,6 +160,9 @@ class Engine {
   uint64_t plans_generation() const;
   LabelSetId SeriesLabels(SeriesId series) const;
   int64_t LastTime(SeriesId series) const;  // INT64_MIN before the first sample
+  // Whoever appends to many series asks for them ahead: first for the series, a little later for what it writes to.
+  void Prefetch(SeriesId series) const;
+  void PrefetchAppend(SeriesId series) const;
   // REQUIRES: samples of one series arrive in time order; others are refused by outcome.
   // `start_ms`: the sample's start timestamp, 0 when unset; read only with use_start_timestamps.
   AppendOutcome Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms = 0);

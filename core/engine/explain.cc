@@ -25,8 +25,17 @@ constexpr uint64_t kSparsePane = 4;                   // samples a pane below wh
 
 uint64_t CeilDiv(int64_t a, int64_t b) { return b <= 0 ? 0 : static_cast<uint64_t>((a + b - 1) / b); }
 
-// RETURNS: how many records of a thinned pane stay.
-uint64_t RecordsPerPane(const Demand& demand) { return 1 + demand.last_kept; }
+// RETURNS: how many records of a thinned pane stay for good: its last ones go when no window can end there any more.
+uint64_t RecordsPerPane(const Demand& demand) { return demand.anchored ? 1 + demand.last_kept : 1; }
+
+// RETURNS: how many records stay beside those of panes: the last ones of panes where a window may still end.
+uint64_t RecordsOfEnds(const Demand& demand, uint64_t cuts) {
+  return demand.anchored ? 0 : demand.last_kept * (2 * cuts + 1);
+}
+
+// RETURNS: how many records a ring has room for that holds so many: it grows by a quarter, and what is over waits in it until its
+// place is needed.
+uint64_t PlacesOf(uint64_t records) { return records + std::max(records / 3, uint64_t{4}); }
 
 // RETURNS: instants at which a window starts or ends, for each evaluation.
 uint64_t CutsPerEvaluation(const Demand& demand) {
@@ -41,7 +50,7 @@ uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsCha
 
 // RETURNS: what a series costs before it keeps anything.
 uint64_t FixedBytes(const Demand& demand) {
-  return sizeof(Series) + (CountsChanges(demand) ? sizeof(window::SideLists) : 0);
+  return sizeof(Series) + (CountsChanges(demand) ? sizeof(window::RareState) : 0);
 }
 
 std::string Count(uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
@@ -346,10 +355,9 @@ class WindowWriter {
       case Thinning::kEdges:
         break;
     }
-    std::string text = demand_.last_kept > 1
-                           ? "edges of panes: the first and the last " + std::to_string(demand_.last_kept) + " samples"
-                           : "edges of panes: the first and the last sample";
-    text += " between instants at which a window starts or ends";
+    const std::string last = demand_.last_kept > 1 ? "last " + std::to_string(demand_.last_kept) : "last";
+    std::string text = "edges of panes: the first sample between instants at which a window starts or ends, and the " +
+                       last + (demand_.anchored ? "" : " while a window may end there");
     text += demand_.resets ? ", and every counter reset" : demand_.changes ? ", and a count of changes" : "";
     return text + "; " + Span() + " back";
   }
@@ -368,20 +376,21 @@ class WindowWriter {
         break;
       case Thinning::kDense:
         formula = fixed + " + " + record + " × " + raw + "; dense " +
-                  std::to_string(sizeof(Series) + sizeof(window::Panes)) + " + " + per_pane + " × " +
-                  Count(print_.panes, "pane");
+                  std::to_string(sizeof(Series) + sizeof(window::RareState) + sizeof(window::Panes)) + " + " +
+                  per_pane + " × " + Count(print_.panes, "pane");
         break;
       case Thinning::kEdges:
         formula = fixed + " + " + record + " × " + (one.empty() ? "" : "(") + "min(" + SamplesFormula() + ", " +
-                  std::to_string(RecordsPerPane(demand_)) + " × " + Count(print_.panes, "pane") + ")" +
+                  (demand_.anchored ? std::to_string(RecordsPerPane(demand_)) + " × " : "") +
+                  Count(print_.panes, "pane") + (print_.ends > 0 ? " + " + std::to_string(print_.ends) : "") + ")" +
                   (one.empty() ? "" : " + 1)");
     }
     if (demand_.resets) {
       formula +=
           " + " + std::to_string(sizeof(window::Reset)) + " × resets" +
-          (CountsChanges(demand_) ? "" : " (" + std::to_string(sizeof(window::SideLists)) + " more with the first)");
+          (CountsChanges(demand_) ? "" : " (" + std::to_string(sizeof(window::RareState)) + " more with the first)");
     }
-    Line("a series", formula + " bytes");
+    Line("a series", formula + " bytes; a third of the records, or 4, in reserve");
     Line("", Spacing() + ": " + Count(print_.records, "record") +
                  (print_.form == Footprint::Form::kPanes ? " and " + Count(print_.panes, "pane") : "") + ", " +
                  std::to_string(print_.bytes) + " bytes" + (demand_.resets ? " without resets" : ""));
@@ -469,15 +478,17 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
   out.panes = demand.times.interval_ms == 0
                   ? kPanesOfFixedTime
                   : CutsPerEvaluation(demand) * CeilDiv(out.span_ms, demand.times.interval_ms);
-  const uint64_t edges = std::min(out.samples, RecordsPerPane(demand) * out.panes);
+  out.ends = RecordsOfEnds(demand, CutsPerEvaluation(demand));
+  const uint64_t edges = std::min(out.samples, RecordsPerPane(demand) * out.panes + out.ends);
   const bool dense = out.samples > window::kRawRecordsMax && out.samples >= kSparsePane * out.panes;
   out.form = demand.thinning == Thinning::kEdges            ? Footprint::Form::kEdges
              : demand.thinning == Thinning::kDense && dense ? Footprint::Form::kPanes
                                                             : Footprint::Form::kSamples;
   out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + (KeepsOneBefore(demand) ? 1 : 0);
-  out.bytes = FixedBytes(demand) + out.records * BytesPerRecord(demand);
+  out.bytes = FixedBytes(demand) + PlacesOf(out.records) * BytesPerRecord(demand);
   if (out.form == Footprint::Form::kPanes) {
-    out.bytes += sizeof(window::Panes) + out.panes * window::Panes::BytesPerPane(demand.aggregates);
+    out.bytes +=
+        sizeof(window::RareState) + sizeof(window::Panes) + out.panes * window::Panes::BytesPerPane(demand.aggregates);
   }
   return out;
 }

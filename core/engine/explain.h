@@ -52,8 +52,9 @@ struct Footprint {
   int64_t span_ms = 0;   // what is kept reaches back this far, just before a tick
   uint64_t samples = 0;  // in the span
   uint64_t panes = 0;    // in the span
-  uint64_t records = 0;
-  uint64_t bytes = 0;  // of floats, with what a series costs at all
+  uint64_t ends = 0;     // kEdges, kPanes: records beside those of panes
+  uint64_t records = 0;  // that are needed
+  uint64_t bytes = 0;    // of floats, with what a series costs at all, and places in reserve
 };
 Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape_interval_ms);
 

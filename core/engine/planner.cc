@@ -219,11 +219,18 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand) {
     };
     if (profile.thinning > demand.thinning || (demand.aggregates & ~profile.aggregates) != 0 ||
         demand.last_kept > profile.last_kept || (demand.resets && !profile.count_resets) ||
-        (demand.changes && !profile.count_changes) || !is_cut(end) || !is_cut(start)) {
+        (demand.changes && !profile.count_changes) || end < profile.low_right_ms || !is_cut(end) || !is_cut(start)) {
       return UnsupportedError("no loaded rule keeps what this function needs of these series at this time");
     }
   }
   return {};
+}
+
+// For a one-off evaluation: is the newest sample at or before t_ms still there?
+bool Planner::InstantKept(const SeriesSet& set, int64_t t_ms) const {
+  return std::all_of(set.members.begin(), set.members.end(), [&](SeriesId id) {
+    return !ctx_.store.at(id).window.thinned() || t_ms >= ctx_.store.profile_of(id).low_right_ms;
+  });
 }
 
 NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Times& times, SampleField what) {
@@ -243,6 +250,9 @@ NodePtr Planner::PlanSelector(const promql::VectorSelector& selector, const Time
     demand.range_ms = 2 * lookback_ms;
     demand.lookback_ms = 0;
     demand.thinning = Thinning::kNever;
+  }
+  if (once_t_ms_ != nullptr && !InstantKept(*set, *once_t_ms_ - demand.offset_ms)) {
+    return Fail(selector, Code::kUnsupported, "no loaded rule keeps values of so long ago for these series");
   }
   static constexpr std::string_view kReaders[] = {"the selector", "timestamp()", "start_timestamp()"};
   Declare(set, demand, text, kReaders[static_cast<size_t>(what)]);

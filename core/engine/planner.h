@@ -85,6 +85,7 @@ class Planner {
   std::shared_ptr<SeriesSet> SetOf(const promql::VectorSelector& selector);
   void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
                int64_t step_ms = 0);
+  bool InstantKept(const SeriesSet& set, int64_t t_ms) const;
   Status WindowKept(const SeriesSet& set, const Demand& demand);
   SortIn SortedIn(const promql::Call& call) const;
   void AddSite(const NodePtr& node, const promql::Expr& expr);

@@ -231,6 +231,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       fresh.anchored = fresh.anchored || demand->anchored;
       fresh.count_changes = fresh.count_changes || demand->changes;
       int64_t reach = demand->offset_ms + demand->range_ms + demand->held_ms;
+      fresh.right_ms = std::max(fresh.right_ms, demand->anchored ? reach : reach - demand->range_ms);
       if (demand->range_ms > 0) {
         fresh.range_ms = std::max(fresh.range_ms, reach);
       }

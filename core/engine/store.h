@@ -67,11 +67,12 @@ class SeriesSet {
   }
 };
 
-struct Series {
+struct alignas(64) Series {
   window::SeriesWindow window;
   LabelSetId labels = kNoLabelSet;  // kNoLabelSet: a free slot of the table
   uint32_t profile = 0;
 };
+static_assert(sizeof(Series) == 64, "one cache line a sample");
 
 class Store {
  public:

@@ -25,6 +25,8 @@ constexpr uint32_t kIndexShards = 64;       // one shard rehashes at a time, for
 constexpr uint32_t kSweepStep = 64;         // aliases looked at per batch …
 constexpr uint32_t kSweepSeriesShare = 16;  // … and one more for so many of its series
 constexpr int64_t kLogEveryMs = 10000;
+constexpr size_t kBlock = 64;  // series resolved before their samples are appended
+constexpr size_t kAhead = 8;   // samples whose places in memory are asked for before they are written
 
 // Alias::series beyond the engine's ids.
 constexpr uint32_t kFree = 0xfffffffe;     // the slot holds no alias
@@ -441,6 +443,42 @@ struct Resolver::Impl {
     }
   }
 
+  // --- batches ---
+
+  // Series are looked up a block ahead of their samples: by the time a sample is appended, its series and the end of its ring
+  // have come from memory.
+  void ApplySeries(const SampleBatch& batch, uint32_t* cursor, IngestOutcome* outcome) {
+    std::array<uint32_t, kBlock> found{};
+    for (size_t from = 0; from < batch.series.size(); from += kBlock) {
+      const std::span<const SampleBatch::Series> block(&batch.series[from],
+                                                       std::min<size_t>(kBlock, batch.series.size() - from));
+      for (size_t i = 0; i < block.size(); ++i) {
+        found[i] = Resolve(block[i], cursor);
+        if (found[i] < kSeriesEnd) {
+          engine.Prefetch(found[i]);
+        }
+      }
+      for (size_t i = 0; i < std::min(kAhead, block.size()); ++i) {
+        PrefetchAppend(found[i]);
+      }
+      for (size_t i = 0; i < block.size(); ++i) {
+        if (i + kAhead < block.size()) {
+          PrefetchAppend(found[i + kAhead]);
+        }
+        if (found[i] < kSeriesEnd) {
+          Append(batch, block[i], found[i], outcome);
+        } else {
+          Pass(batch, block[i], found[i], outcome);
+        }
+      }
+    }
+  }
+  void PrefetchAppend(uint32_t series) const {
+    if (series < kSeriesEnd) {
+      engine.PrefetchAppend(series);
+    }
+  }
+
   // --- forgetting ---
 
   // Ages aliases: an epoch is alias_idle_ms; whoever was not seen in this or the previous one goes. The sweep goes round the
@@ -498,14 +536,7 @@ IngestOutcome Resolver::Apply(const SampleBatch& batch, std::string_view stream,
     known = r.cursors.emplace(std::string(stream), kNowhere).first;
   }
   uint32_t cursor = known == r.cursors.end() ? kNowhere : known->second;
-  for (const SampleBatch::Series& series : batch.series) {
-    const uint32_t resolved = r.Resolve(series, &cursor);
-    if (resolved < kSeriesEnd) {
-      r.Append(batch, series, resolved, &outcome);
-    } else {
-      r.Pass(batch, series, resolved, &outcome);
-    }
-  }
+  r.ApplySeries(batch, &cursor, &outcome);
   if (known != r.cursors.end()) {
     known->second = cursor;
   }

@@ -53,16 +53,20 @@ struct Profile {
   bool read = false;           // some plan reads these series
   int64_t range_ms = 0;    // the longest offset + range: records at or before (floor − range) are out of every window
   int64_t instant_ms = 0;  // the longest offset of an instant: the newest record at (floor − instant) is still needed
-  int64_t forget_ms = 0;   // a series silent for this long is invisible to every plan
-  uint64_t version = 0;    // grows with every append to a series of this profile
+  int64_t right_ms =
+      0;  // the longest offset of a window's end: before (floor − right) only starts of windows are looked up
+  int64_t forget_ms = 0;  // a series silent for this long is invisible to every plan
+  uint64_t version = 0;   // grows with every append to a series of this profile
 
   // The oldest time still to be evaluated is after floor_ms.
   void SetFloor(int64_t floor_ms) {
     low_range_ms = Minus(floor_ms, range_ms);
     low_instant_ms = Minus(floor_ms, instant_ms);
+    low_right_ms = Minus(floor_ms, right_ms);
   }
   int64_t low_range_ms = std::numeric_limits<int64_t>::min();
   int64_t low_instant_ms = std::numeric_limits<int64_t>::min();
+  int64_t low_right_ms = std::numeric_limits<int64_t>::min();
 
   // RETURNS: the start (exclusive) of the pane of t_ms.
   int64_t PaneStart(int64_t t_ms) {

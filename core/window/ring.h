@@ -55,6 +55,10 @@ class Ring {
   // RETURNS: the absolute number of record 0.
   uint32_t first_number() const { return first_number_; }
   size_t HeapBytes() const { return size_t{capacity_} * sizeof(Record); }
+  // RETURNS: whether the next Push has to make room.
+  bool full() const { return size_ == capacity_; }
+  uint32_t flags() const { return flags_; }
+  void SetFlags(uint32_t flags) { flags_ = flags & 0xf; }
 
   // REQUIRES: t_ms is after the newest record.
   void Push(int64_t t_ms, double v, uint32_t ordinal, RecordKind kind) {
@@ -138,6 +142,14 @@ class Ring {
     return i;
   }
 
+  // Asks for the cache line that the next Push looks at and writes.
+  void PrefetchNewest() const {
+    if (size_ > 0) {
+      const Record* newest = &At(size_ - 1);
+      __builtin_prefetch(newest, 1);
+      __builtin_prefetch(newest + 1, 1);
+    }
+  }
   // Asks for the cache lines of the record a cursor stands at and of the newest one.
   void Prefetch(uint32_t cursor) const {
     const uint32_t i = cursor - first_number_;
@@ -145,6 +157,37 @@ class Ring {
       __builtin_prefetch(&At(i));
       __builtin_prefetch(&At(size_ - 1));
     }
+  }
+
+  // Makes room for a quarter more records.
+  void Grow() {
+    uint32_t capacity = capacity_ + (capacity_ < 16 ? 4 : capacity_ / 4);
+    WEIR_ASSERT(capacity < 1U << 28);
+    auto* data = static_cast<Record*>(std::malloc(capacity * sizeof(Record)));
+    WEIR_ASSERT(data != nullptr);
+    uint32_t front = size_ < capacity_ - head_ ? size_ : capacity_ - head_;
+    if (size_ > 0) {
+      std::memcpy(static_cast<void*>(data), data_ + head_, front * sizeof(Record));
+      std::memcpy(static_cast<void*>(data + front), data_, (size_ - front) * sizeof(Record));
+    }
+    std::free(data_);
+    data_ = data;
+    capacity_ = capacity;
+    head_ = 0;
+  }
+  // Keeps the records for which keep(index) is true; the others leave, and numbers are counted from the oldest one as before.
+  template <typename Keep>
+  void Filter(Keep keep) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < size_; ++i) {
+      if (keep(i)) {
+        if (kept != i) {
+          Mutable(kept) = At(i);
+        }
+        ++kept;
+      }
+    }
+    size_ = kept;
   }
 
   void Clear() {
@@ -161,24 +204,15 @@ class Ring {
   void Swap(Ring& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(base_ms_, other.base_ms_);
-    std::swap(capacity_, other.capacity_);
+    const uint32_t capacity = capacity_;
+    const uint32_t flags = flags_;
+    capacity_ = other.capacity_;
+    flags_ = other.flags_;
+    other.capacity_ = capacity;
+    other.flags_ = flags;
     std::swap(head_, other.head_);
     std::swap(size_, other.size_);
     std::swap(first_number_, other.first_number_);
-  }
-  void Grow() {
-    uint32_t capacity = capacity_ + (capacity_ < 16 ? 4 : capacity_ / 4);
-    auto* data = static_cast<Record*>(std::malloc(capacity * sizeof(Record)));
-    WEIR_ASSERT(data != nullptr);
-    uint32_t front = size_ < capacity_ - head_ ? size_ : capacity_ - head_;
-    if (size_ > 0) {
-      std::memcpy(static_cast<void*>(data), data_ + head_, front * sizeof(Record));
-      std::memcpy(static_cast<void*>(data + front), data_, (size_ - front) * sizeof(Record));
-    }
-    std::free(data_);
-    data_ = data;
-    capacity_ = capacity;
-    head_ = 0;
   }
   // Moves the base so that t_ms fits. Records further than 2^32 ms (49 days) before t_ms are dropped: no window is longer.
   void Rebase(int64_t t_ms) {
@@ -195,10 +229,12 @@ class Ring {
 
   Record* data_ = nullptr;
   int64_t base_ms_ = 0;
-  uint32_t capacity_ = 0;
+  uint32_t capacity_ : 28 = 0;
+  uint32_t flags_ : 4 = 0;
   uint32_t head_ = 0;
   uint32_t size_ = 0;
   uint32_t first_number_ = 0;
 };
+static_assert(sizeof(Ring) == 32);
 
 }  // namespace weir::window

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace weir::window {
 namespace {
+
+constexpr uint32_t kCompactShare = 16;  // walking a ring must free one in so many of its records
 
 bool Changed(double previous, double current) {
   return current != previous && !(std::isnan(current) && std::isnan(previous));
@@ -33,71 +36,86 @@ bool IsStartOverlap(int64_t previous_start_ms, int64_t previous_t_ms, int64_t st
 
 size_t SeriesWindow::HeapBytes() const {
   size_t bytes = ring_.HeapBytes();
-  if (panes_) {
-    bytes += sizeof(Panes) + panes_->HeapBytes();
+  if (!rare_) {
+    return bytes;
   }
-  if (side_) {
-    bytes += sizeof(SideLists) + side_->resets.capacity() * sizeof(Reset) + side_->changes.capacity() * 4;
+  const SideLists& side = rare_->side;
+  bytes += sizeof(RareState) + side.resets.capacity() * sizeof(Reset) + side.changes.capacity() * sizeof(uint32_t);
+  if (rare_->panes) {
+    bytes += sizeof(Panes) + rare_->panes->HeapBytes();
   }
-  if (rich_) {
-    bytes += sizeof(RichState) + rich_->histograms.capacity() * sizeof(HistogramRef) +
-             (rich_->starts.capacity() + rich_->overlaps.capacity()) * sizeof(int64_t) +
-             rich_->start_resets.capacity() * sizeof(Reset);
-    for (const HistogramRef& h : rich_->histograms) {
+  if (const RichState* rich = rare_->rich.get()) {
+    bytes += sizeof(RichState) + rich->histograms.capacity() * sizeof(HistogramRef) +
+             (rich->starts.capacity() + rich->overlaps.capacity()) * sizeof(int64_t) +
+             rich->start_resets.capacity() * sizeof(Reset);
+    for (const HistogramRef& h : rich->histograms) {
       bytes += h ? h->Size() : 0;
     }
   }
   return bytes;
 }
 
+int64_t SeriesWindow::LastRealIndex() const {
+  int64_t i = static_cast<int64_t>(ring_.size()) - 1;
+  while (i >= 0 && ring_.At(static_cast<uint32_t>(i)).kind() == RecordKind::kStale) {
+    --i;
+  }
+  return i;
+}
+
+bool SeriesWindow::LastReal(double* v) const {
+  const int64_t i = LastRealIndex();
+  if (i < 0 || ring_.At(static_cast<uint32_t>(i)).kind() == RecordKind::kHistogram) {
+    return false;
+  }
+  *v = ring_.Value(static_cast<uint32_t>(i));
+  return true;
+}
+
 void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v, int64_t start_ms) {
-  if (rich_ || start_ms != 0) {
+  if (start_ms != 0 || rich() != nullptr) {
     AppendRich(profile, t_ms, v, nullptr, start_ms);
     return;
   }
-  const bool stale = IsStaleNaN(v);
   if (profile.read) {
-    counts_resets_ = profile.count_resets;
-    if (profile.count_resets && !stale && ordinal_ > 0 && v < last_real_v_) {
-      side().resets.push_back({t_ms, last_real_v_});
+    const bool stale = IsStaleNaN(v);
+    Set(kCountsResets, profile.count_resets);
+    double previous = 0;
+    const bool follows = !stale && (profile.count_resets || profile.count_changes) && LastReal(&previous);
+    if (profile.count_resets && follows && v < previous) {
+      side().resets.push_back({t_ms, previous});
     }
     if (profile.thinning == Thinning::kEdges) {
-      thinned_ = true;
+      Set(kThinned, true);
     }
-    const RecordKind kind = stale ? RecordKind::kStale : RecordKind::kFloat;
-    if (!thinned_) {
-      ring_.Push(t_ms, v, ordinal_, kind);
+    const Incoming in{t_ms, v, NextOrdinal(), stale ? RecordKind::kStale : RecordKind::kFloat, 0, false};
+    if (!thinned()) {
+      Push(profile, in);
     } else {
-      if (profile.count_changes && !stale && ordinal_ > 0 && Changed(last_real_v_, v)) {
+      if (profile.count_changes && follows && Changed(previous, v)) {
         ++side().changes_seen;
       }
-      if (panes_ && !stale) {
-        panes_->Add(t_ms, v, profile.PaneStart(t_ms));
+      if (Panes* panes = mutable_panes(); panes != nullptr && !stale) {
+        panes->Add(t_ms, v, profile.PaneStart(t_ms));
       }
-      const Incoming in{t_ms, v, ordinal_, kind, 0, false};
-      if (!refilling_) {
+      if (!Has(kRefilling)) {
         Keep(profile, in);
       } else {
         Push(profile, in);
       }
     }
-    Evict(profile);
-    if (profile.thinning == Thinning::kDense && !thinned_ && ring_.size() > thin_at_) {
-      Thin(profile, false);
+    if (profile.thinning == Thinning::kDense && !thinned() && ring_.size() > kRawRecordsMax) {
+      ThinIfMany(profile);
     }
   }
   last_t_ms_ = t_ms;
   last_v_ = v;
-  if (!stale) {
-    last_real_v_ = v;
-    ++ordinal_;
-  }
   ++profile.version;
 }
 
 void SeriesWindow::AppendHistogram(Profile& profile, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
   if (!as_read && h->hint != CounterResetHint::kGauge) {
-    const FloatHistogram* previous = last_histogram() == nullptr ? nullptr : rich_->last.get();
+    const FloatHistogram* previous = last_histogram() == nullptr ? nullptr : rich()->last.get();
     auto read = std::make_shared<FloatHistogram>(*h);
     read->hint = h->HintAfter(previous);
     h = std::move(read);
@@ -106,33 +124,33 @@ void SeriesWindow::AppendHistogram(Profile& profile, int64_t t_ms, HistogramRef 
 }
 
 void SeriesWindow::BecomeRich(const Profile& profile) {
-  rich_ = std::make_unique<RichState>();
-  for (uint32_t i = ring_.size(); i-- > 0;) {
-    if (ring_.At(i).kind() != RecordKind::kStale) {
-      rich_->last_real_t_ms = ring_.Time(i);
-      break;
-    }
+  RareState& own = rare();
+  own.rich = std::make_unique<RichState>();
+  if (const int64_t i = LastRealIndex(); i >= 0) {
+    own.rich->last_real_t_ms = ring_.Time(static_cast<uint32_t>(i));
   }
-  if (panes_) {
-    panes_.reset();  // aggregates are of floats alone: from here on every sample is kept
-    if (profile.thinning != Thinning::kEdges && !refilling_) {
-      refilling_ = true;
-      complete_since_ms_ = last_t_ms_;
+  if (own.panes) {
+    own.panes.reset();  // aggregates are of floats alone: from here on every sample is kept
+    if (profile.thinning != Thinning::kEdges && !Has(kRefilling)) {
+      Set(kRefilling, true);
+      own.complete_since_ms = last_t_ms_;
     }
   }
 }
 
 void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, HistogramRef h, int64_t start_ms) {
-  if (!rich_) {
+  if (rich() == nullptr) {
     BecomeRich(profile);
   }
-  RichState& rich = *rich_;
+  RichState& rich = *rare_->rich;
   const bool stale = !h && IsStaleNaN(v);
   bool reset = false;
   bool start_reset = false;
   bool changed = false;
   bool pinned = false;
-  if (!stale && ordinal_ > 0) {
+  double previous = 0;
+  const bool follows_float = LastReal(&previous);
+  if (!stale && LastRealIndex() >= 0) {
     if ((h == nullptr) != (rich.last == nullptr)) {
       reset = changed = pinned = true;
     } else {
@@ -143,8 +161,8 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
         pinned = reset || start_reset || !SameLayout(*h, *rich.last) ||
                  (h->hint == CounterResetHint::kGauge) != (rich.last->hint == CounterResetHint::kGauge);
       } else {
-        reset = v < last_real_v_;
-        changed = Changed(last_real_v_, v);
+        reset = follows_float && v < previous;
+        changed = follows_float && Changed(previous, v);
       }
       if (IsStartOverlap(rich.last_start_ms, rich.last_real_t_ms, start_ms)) {
         rich.overlaps.push_back(t_ms);
@@ -152,25 +170,22 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
     }
   }
   if (profile.read) {
-    counts_resets_ = profile.count_resets;
+    Set(kCountsResets, profile.count_resets);
     if (profile.count_resets && reset) {
-      side().resets.push_back({t_ms, last_real_v_});
+      side().resets.push_back({t_ms, previous});
     } else if (profile.count_resets && start_reset) {
-      rich.start_resets.push_back({t_ms, last_real_v_});
+      rich.start_resets.push_back({t_ms, previous});
     }
-    thinned_ = thinned_ || profile.thinning == Thinning::kEdges;
-    if (thinned_ && profile.count_changes && changed) {
+    if (profile.thinning == Thinning::kEdges) {
+      Set(kThinned, true);
+    }
+    if (thinned() && profile.count_changes && changed) {
       ++side().changes_seen;
     }
-    if (pinned) {
-      for (uint32_t i = ring_.size(); i-- > 0;) {
-        if (ring_.At(i).kind() != RecordKind::kStale) {
-          ring_.Pin(i);
-          break;
-        }
-      }
+    if (const int64_t last = LastRealIndex(); pinned && last >= 0) {
+      ring_.Pin(static_cast<uint32_t>(last));
     }
-    Incoming in{t_ms, v, ordinal_, stale ? RecordKind::kStale : RecordKind::kFloat, start_ms, pinned};
+    Incoming in{t_ms, v, NextOrdinal(), stale ? RecordKind::kStale : RecordKind::kFloat, start_ms, pinned};
     if (h) {
       in.kind = RecordKind::kHistogram;
       size_t place = rich.histograms.size();
@@ -183,21 +198,18 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
       }
       in.v = std::bit_cast<double>(uint64_t{place});
     }
-    if (thinned_ && !refilling_) {
+    if (thinned() && !Has(kRefilling)) {
       Keep(profile, in);
     } else {
       Push(profile, in);
     }
-    Evict(profile);
   }
   last_t_ms_ = t_ms;
   last_v_ = h ? 0 : v;
   if (!stale) {
     rich.last_real_t_ms = t_ms;
     rich.last_start_ms = start_ms;
-    last_real_v_ = h ? 0 : v;
     rich.last = std::move(h);
-    ++ordinal_;
   }
   ++profile.version;
 }
@@ -222,26 +234,77 @@ void SeriesWindow::Keep(Profile& profile, const Incoming& in) {
   Push(profile, in);
 }
 
-void SeriesWindow::Push(const Profile& profile, const Incoming& in) {
-  if (rich_ && (in.start_ms != 0 || !rich_->starts.empty())) {
-    rich_->starts.resize(ring_.size());
-    rich_->starts.push_back(in.start_ms);
+void SeriesWindow::Push(Profile& profile, const Incoming& in) {
+  if (ring_.full()) {
+    MakeRoom(profile);
+  }
+  if (RichState* rich = mutable_rich(); rich != nullptr && (in.start_ms != 0 || !rich->starts.empty())) {
+    rich->starts.resize(ring_.size());
+    rich->starts.push_back(in.start_ms);
   }
   ring_.Push(in.t_ms, in.v, in.ordinal, in.kind);
   if (in.pinned) {
     ring_.Pin(ring_.size() - 1);
   }
-  if (thinned_ && profile.count_changes) {
+  if (thinned() && profile.count_changes) {
     side().changes.push_back(side().changes_seen);
   }
 }
 
+// Old records leave when their place is needed and not before: a sample does not look at the far end of the ring.
+void SeriesWindow::MakeRoom(Profile& profile) {
+  if (ring_.empty()) {
+    return;
+  }
+  Evict(profile);
+  if (ring_.full() && thinned() && !Has(kRefilling) && !profile.anchored && rich() == nullptr) {
+    const uint32_t before = ring_.size();
+    Compact(profile);
+    if (before - ring_.size() < before / kCompactShare) {
+      ring_.Grow();  // else every few samples would walk the ring again
+    }
+  }
+}
+
+void SeriesWindow::Compact(Profile& profile) {
+  int64_t newest_past = ring_.LastAtOrBefore(profile.low_right_ms);
+  for (uint32_t wanted = profile.last_kept; wanted > 0 && newest_past >= 0; --newest_past) {
+    wanted -= ring_.At(static_cast<uint32_t>(newest_past)).kind() == RecordKind::kStale ? 0 : 1;
+  }
+  ++newest_past;  // from here on all stay
+  int64_t pane = std::numeric_limits<int64_t>::max();
+  const auto kept = [&](uint32_t i) {
+    if (static_cast<int64_t>(i) >= newest_past) {
+      return true;
+    }
+    if (ring_.At(i).kind() == RecordKind::kStale) {
+      return false;
+    }
+    const int64_t start = profile.PaneStart(ring_.Time(i));
+    return std::exchange(pane, start) != start;
+  };
+  if (!profile.count_changes) {
+    ring_.Filter(kept);
+    return;
+  }
+  std::vector<uint32_t>& changes = side().changes;
+  size_t size = 0;
+  ring_.Filter([&](uint32_t i) {
+    const bool keep = kept(i);
+    if (keep) {
+      changes[size++] = changes[i];
+    }
+    return keep;
+  });
+  changes.resize(size);
+}
+
 void SeriesWindow::Remove(const Profile& profile, uint32_t from_end) {
   FreePlace(ring_.At(ring_.size() - 1 - from_end));
-  if (rich_ && !rich_->starts.empty()) {
-    rich_->starts.erase(rich_->starts.end() - 1 - from_end);
+  if (RichState* rich = mutable_rich(); rich != nullptr && !rich->starts.empty()) {
+    rich->starts.erase(rich->starts.end() - 1 - from_end);
   }
-  if (thinned_ && profile.count_changes) {
+  if (thinned() && profile.count_changes) {
     side().changes.erase(side().changes.end() - 1 - from_end);
   }
   if (from_end == 0) {
@@ -254,8 +317,8 @@ void SeriesWindow::Remove(const Profile& profile, uint32_t from_end) {
 void SeriesWindow::FreePlace(const Record& record) {
   if (record.kind() == RecordKind::kHistogram) {
     const auto place = static_cast<uint32_t>(std::bit_cast<uint64_t>(record.v));
-    rich_->histograms[place].reset();
-    rich_->free_places.push_back(place);
+    rare_->rich->histograms[place].reset();
+    rare_->rich->free_places.push_back(place);
   }
 }
 
@@ -290,16 +353,26 @@ std::vector<uint32_t> SeriesWindow::CountChanges(uint32_t seen) const {
   return counts;
 }
 
+void SeriesWindow::ThinIfMany(Profile& profile) {
+  if (rare_ && ring_.size() <= rare_->thin_at) {
+    return;
+  }
+  Evict(profile);
+  if (ring_.size() > (rare_ ? rare_->thin_at : kRawRecordsMax)) {
+    Thin(profile, false);
+  }
+}
+
 void SeriesWindow::Thin(Profile& profile, bool forced) {
-  uint32_t panes = 0;
+  uint32_t in_panes = 0;
   int64_t pane_start = std::numeric_limits<int64_t>::max();
   for (uint32_t i = 0; i < ring_.size(); ++i) {
     int64_t start = profile.PaneStart(ring_.Time(i));
-    panes += start != pane_start ? 1 : 0;
+    in_panes += start != pane_start ? 1 : 0;
     pane_start = start;
   }
-  if (!forced && ring_.size() < 4 * panes) {
-    thin_at_ = 2 * ring_.size();  // samples are as rare as cuts: the raw ring is the smaller form
+  if (!forced && ring_.size() < 4 * in_panes) {
+    rare().thin_at = 2 * ring_.size();  // samples are as rare as cuts: the raw ring is the smaller form
     return;
   }
   std::vector<uint32_t> changes;  // seen up to and including each record
@@ -307,20 +380,22 @@ void SeriesWindow::Thin(Profile& profile, bool forced) {
     changes = CountChanges(side().changes_seen);
     side().changes.clear();
   }
+  const uint32_t flags = ring_.flags();
   Ring raw = std::move(ring_);
   ring_ = Ring();
+  ring_.SetFlags(flags);
+  Set(kThinned, true);
   std::vector<int64_t> starts;
-  if (rich_) {
-    starts.swap(rich_->starts);
+  if (RichState* rich = mutable_rich()) {
+    starts.swap(rich->starts);
   }
-  thinned_ = true;
   for (uint32_t i = 0; i < raw.size(); ++i) {
     const Record& record = raw.At(i);
-    if (record.kind() != RecordKind::kStale && profile.aggregates != kNoAggregates && !rich_) {
-      if (!panes_) {
-        panes_ = std::make_unique<Panes>(profile.aggregates, raw.Time(i), std::isfinite(record.v) ? record.v : 0);
+    if (record.kind() != RecordKind::kStale && profile.aggregates != kNoAggregates && rich() == nullptr) {
+      if (panes() == nullptr) {
+        rare().panes = std::make_unique<Panes>(profile.aggregates, raw.Time(i), std::isfinite(record.v) ? record.v : 0);
       }
-      panes_->Add(raw.Time(i), record.v, profile.PaneStart(raw.Time(i)));
+      rare_->panes->Add(raw.Time(i), record.v, profile.PaneStart(raw.Time(i)));
     }
     if (profile.count_changes) {
       side().changes_seen = changes[i];
@@ -347,64 +422,55 @@ void SeriesWindow::Evict(const Profile& profile) {
     ring_.PopOldest();
     ++evicted;
   }
-  if (evicted == 0) {
+  if (evicted == 0 || !rare_) {
     return;
   }
-  if (rich_) {
-    if (!rich_->starts.empty()) {
-      rich_->starts.erase(rich_->starts.begin(), rich_->starts.begin() + evicted);
+  if (RichState* rich = rare_->rich.get()) {
+    if (!rich->starts.empty()) {
+      rich->starts.erase(rich->starts.begin(), rich->starts.begin() + evicted);
     }
-    std::erase_if(rich_->overlaps, [&](int64_t t_ms) { return t_ms <= profile.low_range_ms; });
-    std::erase_if(rich_->start_resets, [&](const Reset& r) { return r.t_ms <= profile.low_range_ms; });
+    std::erase_if(rich->overlaps, [&](int64_t t_ms) { return t_ms <= profile.low_range_ms; });
+    std::erase_if(rich->start_resets, [&](const Reset& r) { return r.t_ms <= profile.low_range_ms; });
   }
-  if (refilling_ && ring_.Time(0) > complete_since_ms_) {
-    if (profile.count_changes && side_) {
-      side_->changes.clear();
+  if (Has(kRefilling) && ring_.Time(0) > rare_->complete_since_ms) {
+    if (profile.count_changes) {
+      rare_->side.changes.clear();
     }
     BecomeRaw();
   }
-  if (panes_) {
-    panes_->EvictUntil(profile.low_range_ms);
+  if (rare_->panes) {
+    rare_->panes->EvictUntil(profile.low_range_ms);
   }
-  if (!side_) {
-    return;
+  if (profile.count_changes && thinned()) {
+    rare_->side.changes.erase(rare_->side.changes.begin(), rare_->side.changes.begin() + evicted);
   }
-  if (profile.count_changes && thinned_) {
-    side_->changes.erase(side_->changes.begin(), side_->changes.begin() + evicted);
-  }
-  auto& resets = side_->resets;
+  auto& resets = rare_->side.resets;
   auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > profile.low_range_ms; });
   resets.erase(resets.begin(), live);
 }
 
 // The thinned part is gone: what is left are all samples of their time.
 void SeriesWindow::BecomeRaw() {
-  thinned_ = false;
-  refilling_ = false;
-  panes_.reset();
+  Set(kThinned, false);
+  Set(kRefilling, false);
+  rare_->panes.reset();
 }
 
 void SeriesWindow::RetractNewest() {
-  const Record newest = ring_.At(ring_.size() - 1);
-  FreePlace(newest);
+  FreePlace(ring_.At(ring_.size() - 1));
   ring_.PopNewest();
-  if (newest.kind() != RecordKind::kStale) {
-    --ordinal_;
-  }
   const bool none = ring_.empty();
   last_t_ms_ = none ? std::numeric_limits<int64_t>::min() : ring_.Time(ring_.size() - 1);
   last_v_ = none ? 0 : ring_.Value(ring_.size() - 1);
-  if (!rich_) {
+  RichState* rich = mutable_rich();
+  if (rich == nullptr) {
     return;
   }
-  rich_->last = nullptr;
-  for (uint32_t i = ring_.size(); i-- > 0;) {
-    const Record& record = ring_.At(i);
-    if (record.kind() != RecordKind::kStale) {
-      rich_->last = record.kind() == RecordKind::kHistogram ? HistogramOf(record) : nullptr;
-      rich_->last_real_t_ms = ring_.Time(i);
-      break;
-    }
+  rich->last = nullptr;
+  if (const int64_t i = LastRealIndex(); i >= 0) {
+    const Record& record = ring_.At(static_cast<uint32_t>(i));
+    rich->last = record.kind() == RecordKind::kHistogram ? HistogramOf(record) : nullptr;
+    rich->last_real_t_ms = ring_.Time(static_cast<uint32_t>(i));
   }
   if (!none && ring_.At(ring_.size() - 1).kind() == RecordKind::kHistogram) {
     last_v_ = 0;
@@ -416,12 +482,12 @@ void SeriesWindow::Adopt(Profile& profile) {
     Clear();
     return;
   }
-  if (profile.count_resets && !counts_resets_) {
-    if (side_) {
-      side_->resets.clear();
+  if (profile.count_resets && !Has(kCountsResets)) {
+    if (rare_) {
+      rare_->side.resets.clear();
     }
-    if (rich_) {
-      rich_->start_resets.clear();
+    if (RichState* rich = mutable_rich()) {
+      rich->start_resets.clear();
     }
     int64_t before = -1;
     for (uint32_t i = 0; i < ring_.size(); ++i) {
@@ -433,36 +499,42 @@ void SeriesWindow::Adopt(Profile& profile) {
         const Reset reset{ring_.Time(i), ring_.Value(previous)};
         if (ResetBetween(previous, i)) {
           side().resets.push_back(reset);
-        } else if (rich_ && IsStartReset(StartOf(previous), ring_.Time(previous), StartOf(i), ring_.Time(i))) {
-          rich_->start_resets.push_back(reset);
+        } else if (rich() != nullptr &&
+                   IsStartReset(StartOf(previous), ring_.Time(previous), StartOf(i), ring_.Time(i))) {
+          rare_->rich->start_resets.push_back(reset);
         }
       }
       before = i;
     }
   }
-  counts_resets_ = profile.count_resets;
-  if (profile.thinning == Thinning::kEdges && !thinned_) {
+  Set(kCountsResets, profile.count_resets);
+  if (profile.thinning == Thinning::kEdges && !thinned()) {
     Thin(profile, true);
   }
+  const auto refill = [this] {
+    Set(kRefilling, true);
+    rare().complete_since_ms = last_t_ms_;
+  };
   if (profile.thinning != Thinning::kNever) {
-    refilling_ = false;
-  } else if (thinned_ && !refilling_) {
-    refilling_ = true;  // what was thinned away is not known to functions that need all; the others keep their windows
-    complete_since_ms_ = last_t_ms_;
+    Set(kRefilling, false);
+  } else if (thinned() && !Has(kRefilling)) {
+    refill();  // what was thinned away is not known to functions that need all; the others keep their windows
   }
-  if (thinned_ && panes_) {
-    panes_->AddFamilies(profile.aggregates);
-  } else if (rich_ && thinned_ && profile.thinning == Thinning::kDense && !refilling_) {
-    refilling_ = true;
-    complete_since_ms_ = last_t_ms_;
-  } else if (!rich_ && thinned_ && profile.thinning == Thinning::kDense && profile.aggregates != kNoAggregates) {
-    panes_ = std::make_unique<Panes>(profile.aggregates, std::max(last_t_ms_, int64_t{0}),
-                                     std::isfinite(last_real_v_) ? last_real_v_ : 0);
+  if (thinned() && panes() != nullptr) {
+    rare_->panes->AddFamilies(profile.aggregates);
+  } else if (thinned() && profile.thinning == Thinning::kDense) {
+    if (rich() != nullptr && !Has(kRefilling)) {
+      refill();
+    } else if (rich() == nullptr && profile.aggregates != kNoAggregates) {
+      double origin = 0;
+      origin = LastReal(&origin) && std::isfinite(origin) ? origin : 0;
+      rare().panes = std::make_unique<Panes>(profile.aggregates, std::max(last_t_ms_, int64_t{0}), origin);
+    }
   }
-  if (!profile.count_changes && side_) {
-    side_->changes.clear();  // not counted on: a later plan starts a new list
+  if (!profile.count_changes && rare_) {
+    rare_->side.changes.clear();  // not counted on: a later plan starts a new list
   }
-  if (profile.count_changes && thinned_ && side().changes.size() != ring_.size()) {
+  if (profile.count_changes && thinned() && side().changes.size() != ring_.size()) {
     SideLists& lists = side();
     lists.changes = CountChanges(lists.changes_seen);
     lists.changes_seen = lists.changes.empty() ? lists.changes_seen : lists.changes.back();
@@ -471,13 +543,8 @@ void SeriesWindow::Adopt(Profile& profile) {
 
 void SeriesWindow::Clear() {
   ring_.Clear();
-  side_.reset();
-  panes_.reset();
-  rich_.reset();
-  thinned_ = false;
-  counts_resets_ = false;
-  refilling_ = false;
-  complete_since_ms_ = last_t_ms_;
+  ring_.SetFlags(0);
+  rare_.reset();
 }
 
 }  // namespace weir::window
