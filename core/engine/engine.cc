@@ -318,10 +318,7 @@ Evaluation Engine::Evaluate(PlanId id, int64_t t_ms) {
 
 void Engine::Release(int64_t t_ms) {
   impl_->Settle();
-  int64_t due = impl_->NextDue(std::numeric_limits<int64_t>::min());
-  if (due == std::numeric_limits<int64_t>::min()) {
-    return;
-  }
+  const int64_t due = impl_->NextDue(t_ms);
   impl_->floor_ms = std::min(t_ms - impl_->QueryOffsetMax(), due - 1);
   impl_->store.SetFloor(impl_->floor_ms);
 }

@@ -45,9 +45,6 @@ int64_t SubqueryProducer::NextDue(int64_t now_ms, int64_t floor_ms) {
   if (last_run_ms_ != INT64_MIN) {
     return (last_run_ms_ / step_ms_ + 1) * step_ms_;
   }
-  if (now_ms == INT64_MIN) {
-    return INT64_MIN;  // the stream has not begun: nothing may be thrown away yet
-  }
   int64_t after = std::max(now_ms - reach_ms_, floor_ms);
   return SubquerySteps(after + step_ms_, step_ms_, step_ms_).front();
 }

@@ -213,6 +213,9 @@ plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_vi
   if (ahead > 0) {
     metrics_->ahead.Add(ahead);
   }
+  if (ticks_ == 0 && started_ && !past) {
+    ReleaseBeforeFirstTick();
+  }
   // Recorded times may lie anywhere: nothing is "too far ahead" of a clock that plays no part.
   plugin::IngestOutcome outcome = resolver_.Apply(batch, stream, event_time_ ? newest : arrived_ms);
   if (resolver_.newest_ms() != INT64_MIN) {
@@ -227,6 +230,15 @@ plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_vi
   CountOutcome(stream, outcome);
   samples_ += outcome.written;
   return outcome;
+}
+
+// What senders deliver of the time before the first tick is kept as thin as what comes later.
+void Pipeline::ReleaseBeforeFirstTick() {
+  const int64_t settled_ms = SettledMs();
+  if (settled_ms != released_ms_ && settled_ms != INT64_MAX) {
+    released_ms_ = settled_ms;
+    engine_.Release(settled_ms);
+  }
 }
 
 void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome) {
@@ -278,6 +290,10 @@ void Pipeline::BeginCatchUp(std::string_view source, int64_t now_ms) {
   catch_up_heard_ms_ = now_ms;
   emit_after_ms_ = std::max(emit_after_ms_, now_ms);
   started_ = false;
+  if (released_ms_ != kNone) {
+    released_ms_ = kNone;
+    engine_.Release(emit_after_ms_ - history_ms_ - kHourMs);  // ticks begin earlier than it seemed
+  }
 }
 
 void Pipeline::CatchUpDone(std::string_view source) {

@@ -123,6 +123,7 @@ class Pipeline {
   void RunRetired(int64_t tick_ms, bool emit);
   void StartAtFirstSample(int64_t oldest_ms);
   void EndSilentCatchUp(int64_t now_ms);
+  void ReleaseBeforeFirstTick();
   void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
   void UpdateIngestMetrics();
   bool Emits(int64_t tick_ms) const { return tick_ms > emit_after_ms_; }
@@ -150,6 +151,7 @@ class Pipeline {
   int64_t last_run_ms_ = INT64_MIN;
   int64_t stalled_until_ms_ = INT64_MIN;
   int64_t expired_ms_ = INT64_MIN;
+  int64_t released_ms_ = INT64_MIN;  // before the first tick
   int64_t advanced_ms_ = 0;
   int64_t gauges_ms_ = INT64_MIN;
   int64_t gauges_every_ms_ = 0;

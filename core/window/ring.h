@@ -160,20 +160,12 @@ class Ring {
   }
 
   // Makes room for a quarter more records.
-  void Grow() {
-    uint32_t capacity = capacity_ + (capacity_ < 16 ? 4 : capacity_ / 4);
-    WEIR_ASSERT(capacity < 1U << 28);
-    auto* data = static_cast<Record*>(std::malloc(capacity * sizeof(Record)));
-    WEIR_ASSERT(data != nullptr);
-    uint32_t front = size_ < capacity_ - head_ ? size_ : capacity_ - head_;
-    if (size_ > 0) {
-      std::memcpy(static_cast<void*>(data), data_ + head_, front * sizeof(Record));
-      std::memcpy(static_cast<void*>(data + front), data_, (size_ - front) * sizeof(Record));
+  void Grow() { Move(capacity_ + (capacity_ < 16 ? 4 : capacity_ / 4)); }
+  // Gives room back that is not used any more, if it is most of it.
+  void ShrinkIfSparse() {
+    if (capacity_ > 16 && size_ < capacity_ / 2) {
+      Move(size_ + size_ / 4 + 4);
     }
-    std::free(data_);
-    data_ = data;
-    capacity_ = capacity;
-    head_ = 0;
   }
   // Keeps the records for which keep(index) is true; the others leave, and numbers are counted from the oldest one as before.
   template <typename Keep>
@@ -213,6 +205,20 @@ class Ring {
     std::swap(head_, other.head_);
     std::swap(size_, other.size_);
     std::swap(first_number_, other.first_number_);
+  }
+  void Move(uint32_t capacity) {
+    WEIR_ASSERT(capacity < 1U << 28);
+    auto* data = static_cast<Record*>(std::malloc(capacity * sizeof(Record)));
+    WEIR_ASSERT(data != nullptr);
+    uint32_t front = size_ < capacity_ - head_ ? size_ : capacity_ - head_;
+    if (size_ > 0) {
+      std::memcpy(static_cast<void*>(data), data_ + head_, front * sizeof(Record));
+      std::memcpy(static_cast<void*>(data + front), data_, (size_ - front) * sizeof(Record));
+    }
+    std::free(data_);
+    data_ = data;
+    capacity_ = capacity;
+    head_ = 0;
   }
   // Moves the base so that t_ms fits. Records further than 2^32 ms (49 days) before t_ms are dropped: no window is longer.
   void Rebase(int64_t t_ms) {

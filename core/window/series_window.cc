@@ -264,6 +264,7 @@ void SeriesWindow::MakeRoom(Profile& profile) {
       ring_.Grow();  // else every few samples would walk the ring again
     }
   }
+  ring_.ShrinkIfSparse();
 }
 
 void SeriesWindow::Compact(Profile& profile) {
