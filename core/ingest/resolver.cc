@@ -248,7 +248,7 @@ struct Resolver::Impl {
       return false;
     }
     const LabelSetTable& table = engine.labels();
-    const std::span<const LabelPair> own = table.Pairs(set);
+    const LabelPairs own = table.Pairs(set);
     return std::equal(own.begin(), own.end(), views.begin(), views.end(),
                       [&table](const LabelPair& pair, const auto& view) {
                         return table.Text(pair.name) == view.first && table.Text(pair.value) == view.second;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -14,8 +15,8 @@ namespace weir {
 namespace {
 
 constexpr size_t kTextChunkBytes = 64 << 10;
-constexpr uint32_t kChunkShift = 16;  // pairs a chunk; untouched pages of a chunk cost nothing
-constexpr size_t kPairsPerChunk = size_t{1} << kChunkShift;
+constexpr uint32_t kChunkShift = 16;  // values a chunk; untouched pages of a chunk cost nothing
+constexpr size_t kValuesPerChunk = size_t{1} << kChunkShift;
 
 struct Symbol {
   const char* text = nullptr;  // null: free
@@ -24,11 +25,17 @@ struct Symbol {
 };
 
 struct Set {
-  uint32_t offset = 0;  // chunk << kChunkShift | index
-  uint32_t count = 0;
+  uint32_t offset = 0;  // of its values: chunk << kChunkShift | index
+  uint32_t schema = 0;
   uint32_t hash = 0;
 };
-constexpr uint32_t kFreeSet = 0xffffffff;  // Set::count of a free id
+constexpr uint32_t kFreeSet = 0xffffffff;  // Set::schema of a free id
+
+// The names of sets, in order.
+struct Schema {
+  std::vector<SymbolId> names;
+  uint32_t sets = 0;  // that use it; one without users is free
+};
 
 uint32_t HashText(std::string_view text) { return static_cast<uint32_t>(XXH3_64bits(text.data(), text.size())); }
 uint32_t HashPairs(std::span<const LabelPair> pairs) {
@@ -68,36 +75,62 @@ class TextArena {
   size_t bytes_ = 0;
 };
 
-class PairArena {
+class ValueArena {
  public:
-  // RETURNS: where the pairs lie now, for At().
-  uint32_t Add(std::span<const LabelPair> pairs) {
-    if (chunks_.empty() || used_ + pairs.size() > kPairsPerChunk) {
-      // A set longer than a chunk gets a chunk of its own size: offsets only ever point at first pairs.
-      const size_t size = std::max(kPairsPerChunk, pairs.size());
-      WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
-      chunks_.push_back(std::unique_ptr<LabelPair[]>(new LabelPair[size]));
-      bytes_ += size * sizeof(LabelPair);
-      used_ = 0;
+  // RETURNS: where the values lie now, for At().
+  uint32_t Add(LabelPairs pairs) {
+    SymbolId* at = nullptr;
+    const uint32_t offset = Allocate(pairs.size(), &at);
+    for (const LabelPair& pair : pairs) {
+      *at++ = pair.value;
     }
-    const auto offset = static_cast<uint32_t>((chunks_.size() - 1) << kChunkShift | used_);
-    std::copy(pairs.begin(), pairs.end(), chunks_.back().get() + used_);
-    used_ += pairs.size();
     return offset;
   }
-  const LabelPair* At(uint32_t offset) const {
-    return chunks_[offset >> kChunkShift].get() + (offset & (kPairsPerChunk - 1));
+  uint32_t Add(std::span<const LabelPair> pairs) {
+    SymbolId* at = nullptr;
+    const uint32_t offset = Allocate(pairs.size(), &at);
+    for (const LabelPair& pair : pairs) {
+      *at++ = pair.value;
+    }
+    return offset;
   }
-  // Bytes up to the last pair written; the rest of the last chunk was never touched.
+  const SymbolId* At(uint32_t offset) const {
+    return chunks_[offset >> kChunkShift].get() + (offset & (kValuesPerChunk - 1));
+  }
+  // Bytes up to the last value written; the rest of the last chunk was never touched.
   size_t bytes() const {
-    return chunks_.empty() || used_ > kPairsPerChunk ? bytes_ : bytes_ - (kPairsPerChunk - used_) * sizeof(LabelPair);
+    return chunks_.empty() || used_ > kValuesPerChunk ? bytes_ : bytes_ - (kValuesPerChunk - used_) * sizeof(SymbolId);
   }
 
  private:
-  std::vector<std::unique_ptr<LabelPair[]>> chunks_;
+  uint32_t Allocate(size_t count, SymbolId** at) {
+    if (chunks_.empty() || used_ + count > kValuesPerChunk) {
+      // A set longer than a chunk gets a chunk of its own size: offsets only ever point at first values.
+      const size_t size = std::max(kValuesPerChunk, count);
+      WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
+      chunks_.push_back(std::unique_ptr<SymbolId[]>(new SymbolId[size]));
+      bytes_ += size * sizeof(SymbolId);
+      used_ = 0;
+    }
+    const auto offset = static_cast<uint32_t>((chunks_.size() - 1) << kChunkShift | used_);
+    *at = chunks_.back().get() + used_;
+    used_ += count;
+    return offset;
+  }
+
+  std::vector<std::unique_ptr<SymbolId[]>> chunks_;
   size_t used_ = 0;
   size_t bytes_ = 0;
 };
+
+// Doubling would leave up to half of a large table unused.
+template <typename T>
+void GrowByAnEighth(std::vector<T>* v) {
+  constexpr size_t kSmall = 1024;
+  if (v->size() == v->capacity() && v->size() >= kSmall) {
+    v->reserve(v->size() + v->size() / 8);
+  }
+}
 
 }  // namespace
 
@@ -136,7 +169,11 @@ struct LabelSetTable::Impl {
     const Impl* impl;
     bool operator()(LabelSetId a, LabelSetId b) const { return a == b; }
     bool operator()(LabelSetId a, const SetKey& b) const {
-      return impl->sets[a].hash == b.hash && std::ranges::equal(impl->Pairs(a), b.pairs);
+      if (impl->sets[a].hash != b.hash) {
+        return false;
+      }
+      const LabelPairs own = impl->Pairs(a);
+      return std::equal(own.begin(), own.end(), b.pairs.begin(), b.pairs.end());
     }
     bool operator()(const SetKey& a, LabelSetId b) const { return (*this)(b, a); }
   };
@@ -147,24 +184,61 @@ struct LabelSetTable::Impl {
   size_t text_bytes_live = 0;
   std::vector<Set> sets;
   std::vector<LabelSetId> free_sets;
-  PairArena pairs;
-  size_t pairs_live = 0;
+  std::vector<Schema> schemas;
+  std::vector<uint32_t> free_schemas;
+  std::map<std::vector<SymbolId>, uint32_t> schema_index;
+  ValueArena values;
+  size_t values_live = 0;
   absl::flat_hash_set<SymbolId, SymbolHash, SymbolEqual> symbol_index{0, SymbolHash{this}, SymbolEqual{this}};
   absl::flat_hash_set<LabelSetId, SetHash, SetEqual> set_index{0, SetHash{this}, SetEqual{this}};
   std::vector<LabelPair> scratch;
+  std::vector<SymbolId> scratch_names;
+  uint32_t last_schema = 0;  // of the set that was interned before
 
   Impl() {
     symbols.push_back({"", 0, 0});
     sets.push_back({0, 0, 0});
+    schemas.push_back({{}, 1});  // of the empty set, for good
+    schema_index.emplace(std::vector<SymbolId>(), 0);
   }
 
   std::string_view Text(SymbolId id) const { return {symbols[id].text, symbols[id].size}; }
-  std::span<const LabelPair> Pairs(LabelSetId id) const {
+  LabelPairs Pairs(LabelSetId id) const {
     const Set& set = sets[id];
-    return set.count == 0 ? std::span<const LabelPair>() : std::span(pairs.At(set.offset), set.count);
+    const std::vector<SymbolId>& names = schemas[set.schema].names;
+    return names.empty() ? LabelPairs() : LabelPairs(names.data(), values.At(set.offset), names.size());
   }
 
-  // REQUIRES: `wanted` is sorted and holds no empty value; it must not view the pair arena of another table.
+  // RETURNS: the schema of these names, with one user more.
+  uint32_t SchemaOf(std::span<const LabelPair> wanted) {
+    const std::vector<SymbolId>& last = schemas[last_schema].names;
+    if (!std::equal(last.begin(), last.end(), wanted.begin(), wanted.end(),
+                    [](SymbolId name, const LabelPair& pair) { return name == pair.name; })) {
+      scratch_names.clear();
+      for (const LabelPair& pair : wanted) {
+        scratch_names.push_back(pair.name);
+      }
+      const auto [at, inserted] = schema_index.try_emplace(scratch_names, 0);
+      if (inserted) {
+        at->second = FreeSchema();
+        schemas[at->second].names = scratch_names;
+      }
+      last_schema = at->second;
+    }
+    ++schemas[last_schema].sets;
+    return last_schema;
+  }
+  uint32_t FreeSchema() {
+    if (free_schemas.empty()) {
+      schemas.emplace_back();
+      return static_cast<uint32_t>(schemas.size() - 1);
+    }
+    const uint32_t id = free_schemas.back();
+    free_schemas.pop_back();
+    return id;
+  }
+
+  // REQUIRES: `wanted` is sorted and holds no empty value.
   LabelSetId InternSorted(std::span<const LabelPair> wanted) {
     if (wanted.empty()) {
       return kEmptyLabelSet;
@@ -173,12 +247,13 @@ struct LabelSetTable::Impl {
     if (const auto at = set_index.find(key); at != set_index.end()) {
       return *at;
     }
-    const Set set{pairs.Add(wanted), static_cast<uint32_t>(wanted.size()), key.hash};
-    pairs_live += wanted.size();
+    const Set set{values.Add(wanted), SchemaOf(wanted), key.hash};
+    values_live += wanted.size();
     LabelSetId id = 0;
     if (free_sets.empty()) {
       WEIR_ASSERT(sets.size() < kNoLabelSet);
       id = static_cast<LabelSetId>(sets.size());
+      GrowByAnEighth(&sets);
       sets.push_back(set);
     } else {
       id = free_sets.back();
@@ -192,7 +267,7 @@ struct LabelSetTable::Impl {
   void FreeDeadSets(const std::function<bool(LabelSetId)>& alive, std::vector<bool>* used) {
     for (LabelSetId id = 1; id < sets.size(); ++id) {
       Set& set = sets[id];
-      if (set.count == kFreeSet) {
+      if (set.schema == kFreeSet) {
         continue;
       }
       if (alive(id)) {
@@ -203,9 +278,19 @@ struct LabelSetTable::Impl {
         continue;
       }
       set_index.erase(id);
-      pairs_live -= set.count;
-      set.count = kFreeSet;
+      values_live -= schemas[set.schema].names.size();
+      --schemas[set.schema].sets;
+      set.schema = kFreeSet;
       free_sets.push_back(id);
+    }
+    last_schema = 0;
+    for (uint32_t id = 1; id < schemas.size(); ++id) {
+      Schema& schema = schemas[id];
+      if (schema.sets == 0 && !schema.names.empty()) {
+        schema_index.erase(schema.names);
+        schema.names = {};
+        free_schemas.push_back(id);
+      }
     }
   }
 
@@ -233,14 +318,14 @@ struct LabelSetTable::Impl {
       }
       texts = std::move(fresh);
     }
-    if (pairs.bytes() / sizeof(LabelPair) > pairs_live + pairs_live / 3) {
-      PairArena fresh;
+    if (values.bytes() / sizeof(SymbolId) > values_live + values_live / 3) {
+      ValueArena fresh;
       for (LabelSetId id = 1; id < sets.size(); ++id) {
-        if (sets[id].count != kFreeSet) {
+        if (sets[id].schema != kFreeSet) {
           sets[id].offset = fresh.Add(Pairs(id));
         }
       }
-      pairs = std::move(fresh);
+      values = std::move(fresh);
     }
   }
 };
@@ -262,6 +347,7 @@ SymbolId LabelSetTable::Intern(std::string_view text) {
   if (impl_->free_symbols.empty()) {
     WEIR_ASSERT(impl_->symbols.size() < 0xffffffff);
     id = static_cast<SymbolId>(impl_->symbols.size());
+    GrowByAnEighth(&impl_->symbols);
     impl_->symbols.push_back(symbol);
   } else {
     id = impl_->free_symbols.back();
@@ -306,7 +392,7 @@ LabelSetId LabelSetTable::InternSet(const Labels& labels) {
   return impl_->InternSorted(pairs);
 }
 
-std::span<const LabelPair> LabelSetTable::Pairs(LabelSetId id) const { return impl_->Pairs(id); }
+LabelPairs LabelSetTable::Pairs(LabelSetId id) const { return impl_->Pairs(id); }
 
 Labels LabelSetTable::ToLabels(LabelSetId id) const {
   std::vector<Label> out;
@@ -347,8 +433,8 @@ LabelSetId LabelSetTable::Without(LabelSetId id, std::span<const SymbolId> names
   std::vector<LabelPair>& kept = impl_->scratch;
   kept.clear();
   const auto pairs = Pairs(id);
-  std::ranges::copy_if(pairs, std::back_inserter(kept),
-                       [&](const LabelPair& pair) { return std::ranges::find(names, pair.name) == names.end(); });
+  std::copy_if(pairs.begin(), pairs.end(), std::back_inserter(kept),
+               [&](const LabelPair& pair) { return std::ranges::find(names, pair.name) == names.end(); });
   return kept.size() == pairs.size() ? id : impl_->InternSorted(kept);
 }
 
@@ -356,8 +442,8 @@ LabelSetId LabelSetTable::Keep(LabelSetId id, std::span<const SymbolId> names) {
   std::vector<LabelPair>& kept = impl_->scratch;
   kept.clear();
   const auto pairs = Pairs(id);
-  std::ranges::copy_if(pairs, std::back_inserter(kept),
-                       [&](const LabelPair& pair) { return std::ranges::find(names, pair.name) != names.end(); });
+  std::copy_if(pairs.begin(), pairs.end(), std::back_inserter(kept),
+               [&](const LabelPair& pair) { return std::ranges::find(names, pair.name) != names.end(); });
   return kept.size() == pairs.size() ? id : impl_->InternSorted(kept);
 }
 
@@ -385,7 +471,7 @@ size_t LabelSetTable::bytes() const {
   const Impl& t = *impl_;
   const size_t index_slots = t.symbol_index.capacity() + t.set_index.capacity();
   return t.symbols.capacity() * sizeof(Symbol) + t.free_symbols.capacity() * sizeof(SymbolId) + t.texts.bytes() +
-         t.sets.capacity() * sizeof(Set) + t.free_sets.capacity() * sizeof(LabelSetId) + t.pairs.bytes() +
+         t.sets.capacity() * sizeof(Set) + t.free_sets.capacity() * sizeof(LabelSetId) + t.values.bytes() +
          index_slots * (sizeof(uint32_t) + 1) + t.scratch.capacity() * sizeof(LabelPair);
 }
 

@@ -2,10 +2,13 @@
 // Interned strings and interned label sets. The engine's labels are 32-bit ids: two label sets are equal
 // exactly when their ids are. Confined to the engine's thread. Memory is given back by Collect(): the owner
 // marks what is alive, the rest is freed and its ids are reused. Text() and Pairs() view the tables' own storage: a
-// view lives until the next Collect(). Cost: a symbol is its text + ~22 bytes, a set 8 bytes a pair + ~19 bytes.
+// view lives until the next Collect(). Cost: a symbol is its text + ~22 bytes, a set 4 bytes a label + ~19 bytes: sets with the
+// same names share them as a schema.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -29,6 +32,50 @@ using LabelSetId = uint32_t;
 inline constexpr LabelSetId kEmptyLabelSet = 0;  // {}
 inline constexpr LabelSetId kNoLabelSet = 0xffffffff;
 
+// The labels of an interned set, in order.
+class LabelPairs {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = LabelPair;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const LabelPair*;
+    using reference = LabelPair;
+    Iterator() = default;
+    Iterator(const SymbolId* name, const SymbolId* value) : name_(name), value_(value) {}
+    LabelPair operator*() const { return {*name_, *value_}; }
+    Iterator& operator++() {
+      ++name_;
+      ++value_;
+      return *this;
+    }
+    Iterator operator++(int) {
+      Iterator before = *this;
+      ++*this;
+      return before;
+    }
+    friend bool operator==(const Iterator& a, const Iterator& b) { return a.value_ == b.value_; }
+
+   private:
+    const SymbolId* name_ = nullptr;
+    const SymbolId* value_ = nullptr;
+  };
+
+  LabelPairs() = default;
+  LabelPairs(const SymbolId* names, const SymbolId* values, size_t size)
+      : names_(names), values_(values), size_(size) {}
+  size_t size() const { return size_; }
+  LabelPair operator[](size_t i) const { return {names_[i], values_[i]}; }
+  Iterator begin() const { return {names_, values_}; }
+  Iterator end() const { return {names_ + size_, values_ + size_}; }
+
+ private:
+  const SymbolId* names_ = nullptr;
+  const SymbolId* values_ = nullptr;
+  size_t size_ = 0;
+};
+
 class LabelSetTable {
  public:
   LabelSetTable();
@@ -44,7 +91,7 @@ class LabelSetTable {
   // Interns a label set. `pairs` may be in any order and may hold empty values (they are dropped); names are unique.
   LabelSetId InternSet(std::span<const LabelPair> pairs);
   LabelSetId InternSet(const Labels& labels);
-  std::span<const LabelPair> Pairs(LabelSetId id) const;
+  LabelPairs Pairs(LabelSetId id) const;
   Labels ToLabels(LabelSetId id) const;
   // RETURNS: the value's symbol, kEmptySymbol when absent.
   SymbolId Value(LabelSetId id, SymbolId name) const;
