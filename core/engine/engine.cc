@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/base/prefetch.h"
 #include "core/engine/explain.h"
 #include "core/engine/planner.h"
 #include "core/promql/parser.h"
@@ -286,7 +287,7 @@ uint64_t Engine::plans_generation() const {
 LabelSetId Engine::SeriesLabels(SeriesId series) const { return impl_->store.at(series).labels; }
 int64_t Engine::LastTime(SeriesId series) const { return impl_->store.at(series).window.last_t_ms(); }
 
-void Engine::Prefetch(SeriesId series) const { __builtin_prefetch(&impl_->store.at(series), 1); }
+void Engine::Prefetch(SeriesId series) const { PrefetchForWrite(&impl_->store.at(series)); }
 void Engine::PrefetchAppend(SeriesId series) const { impl_->store.at(series).window.PrefetchAppend(); }
 
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {

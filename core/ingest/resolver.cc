@@ -26,7 +26,7 @@ constexpr uint32_t kSweepStep = 64;         // aliases looked at per batch …
 constexpr uint32_t kSweepSeriesShare = 16;  // … and one more for so many of its series
 constexpr int64_t kLogEveryMs = 10000;
 constexpr size_t kBlock = 64;  // series resolved before their samples are appended
-constexpr size_t kAhead = 8;   // samples whose places in memory are asked for before they are written
+constexpr size_t kAhead = 20;  // samples whose places in memory are asked for before they are written
 
 // Alias::series beyond the engine's ids.
 constexpr uint32_t kFree = 0xfffffffe;     // the slot holds no alias

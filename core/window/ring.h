@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/base/prefetch.h"
 #include "core/base/status.h"
 
 namespace weir::window {
@@ -146,16 +147,16 @@ class Ring {
   void PrefetchNewest() const {
     if (size_ > 0) {
       const Record* newest = &At(size_ - 1);
-      __builtin_prefetch(newest, 1);
-      __builtin_prefetch(newest + 1, 1);
+      PrefetchForWrite(newest);
+      PrefetchForWrite(newest + 1);
     }
   }
   // Asks for the cache lines of the record a cursor stands at and of the newest one.
   void Prefetch(uint32_t cursor) const {
     const uint32_t i = cursor - first_number_;
     if (i < size_) {
-      __builtin_prefetch(&At(i));
-      __builtin_prefetch(&At(size_ - 1));
+      PrefetchForRead(&At(i));
+      PrefetchForRead(&At(size_ - 1));
     }
   }
 

@@ -7,7 +7,7 @@
 namespace weir::window {
 namespace {
 
-constexpr uint32_t kCompactShare = 16;  // walking a ring must free one in so many of its records
+constexpr uint32_t kCompactShare = 8;  // walking a ring must free one in so many of its records
 
 bool Changed(double previous, double current) {
   return current != previous && !(std::isnan(current) && std::isnan(previous));
@@ -234,7 +234,7 @@ void SeriesWindow::Keep(Profile& profile, const Incoming& in) {
   Push(profile, in);
 }
 
-void SeriesWindow::Push(Profile& profile, const Incoming& in) {
+void SeriesWindow::Push(const Profile& profile, const Incoming& in) {
   if (ring_.full()) {
     MakeRoom(profile);
   }
@@ -252,7 +252,7 @@ void SeriesWindow::Push(Profile& profile, const Incoming& in) {
 }
 
 // Old records leave when their place is needed and not before: a sample does not look at the far end of the ring.
-void SeriesWindow::MakeRoom(Profile& profile) {
+void SeriesWindow::MakeRoom(const Profile& profile) {
   if (ring_.empty()) {
     return;
   }
@@ -267,22 +267,24 @@ void SeriesWindow::MakeRoom(Profile& profile) {
   ring_.ShrinkIfSparse();
 }
 
-void SeriesWindow::Compact(Profile& profile) {
+void SeriesWindow::Compact(const Profile& profile) {
   int64_t newest_past = ring_.LastAtOrBefore(profile.low_right_ms);
   for (uint32_t wanted = profile.last_kept; wanted > 0 && newest_past >= 0; --newest_past) {
     wanted -= ring_.At(static_cast<uint32_t>(newest_past)).kind() == RecordKind::kStale ? 0 : 1;
   }
   ++newest_past;  // from here on all stay
-  int64_t pane = std::numeric_limits<int64_t>::max();
+  int64_t pane_start = 0;
+  int64_t pane_end = std::numeric_limits<int64_t>::min();
   const auto kept = [&](uint32_t i) {
     if (static_cast<int64_t>(i) >= newest_past) {
       return true;
     }
-    if (ring_.At(i).kind() == RecordKind::kStale) {
+    const int64_t t = ring_.Time(i);
+    if (ring_.At(i).kind() == RecordKind::kStale || t <= pane_end) {
       return false;
     }
-    const int64_t start = profile.PaneStart(ring_.Time(i));
-    return std::exchange(pane, start) != start;
+    profile.cuts.PaneOf(t, &pane_start, &pane_end);
+    return true;
   };
   if (!profile.count_changes) {
     ring_.Filter(kept);

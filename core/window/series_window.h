@@ -118,7 +118,7 @@ class SeriesWindow {
   void AppendRich(Profile& profile, int64_t t_ms, double v, HistogramRef h, int64_t start_ms);
   void BecomeRich(const Profile& profile);
   void Keep(Profile& profile, const Incoming& in);
-  void Push(Profile& profile, const Incoming& in);
+  void Push(const Profile& profile, const Incoming& in);
   // Removes the record that many places before the newest one, with all that belongs to it.
   void Remove(const Profile& profile, uint32_t from_end);
   void FreePlace(const Record& record);
@@ -134,9 +134,9 @@ class SeriesWindow {
   void Evict(const Profile& profile);
   void BecomeRaw();
   // Drops what panes that are over need no more: all but their first samples.
-  void Compact(Profile& profile);
+  void Compact(const Profile& profile);
   // The ring is full: lets go what is out of every window, compacts, or makes the ring larger.
-  void MakeRoom(Profile& profile);
+  void MakeRoom(const Profile& profile);
   // RETURNS: index of the newest record that is no stale marker, -1 when there is none.
   int64_t LastRealIndex() const;
   // RETURNS: whether the newest sample that is no stale marker is kept and a float.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/base/prefetch.h"
 #include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/engine/subquery.h"
@@ -355,9 +356,7 @@ class RangeNode final : public Node {
   void Prefetch(Context& ctx, size_t slot) const {
     const auto& members = spec_.set->members;
     if (slot + 16 < members.size()) {
-      const char* series = reinterpret_cast<const char*>(&ctx.store.at(members[slot + 16]));
-      __builtin_prefetch(series);
-      __builtin_prefetch(series + 64);
+      PrefetchForRead(&ctx.store.at(members[slot + 16]));
     }
     if (slot + 8 < members.size()) {
       ctx.store.at(members[slot + 8]).window.ring().Prefetch(cursors_[slot + 8]);
