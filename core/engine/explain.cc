@@ -33,9 +33,9 @@ uint64_t RecordsOfEnds(const Demand& demand, uint64_t cuts) {
   return demand.anchored ? 0 : demand.last_kept * (2 * cuts + 1);
 }
 
-// RETURNS: how many records a ring has room for at most that holds so many: it grows by a quarter when an eighth or less of it
+// RETURNS: how many records a ring has room for at most that holds so many: it grows by an eighth when an eighth or less of it
 // is over, and what is over waits in it until its place is needed.
-uint64_t PlacesOf(uint64_t records) { return records + std::max(records / 2, uint64_t{4}); }
+uint64_t PlacesOf(uint64_t records) { return records + std::max(records / 3, uint64_t{4}); }
 
 // RETURNS: instants at which a window starts or ends, for each evaluation.
 uint64_t CutsPerEvaluation(const Demand& demand) {
@@ -390,7 +390,7 @@ class WindowWriter {
           " + " + std::to_string(sizeof(window::Reset)) + " × resets" +
           (CountsChanges(demand_) ? "" : " (" + std::to_string(sizeof(window::RareState)) + " more with the first)");
     }
-    Line("a series", formula + " bytes; up to half of the records, or 4, in reserve");
+    Line("a series", formula + " bytes; up to a third of the records, or 4, in reserve");
     Line("", Spacing() + ": " + Count(print_.records, "record") +
                  (print_.form == Footprint::Form::kPanes ? " and " + Count(print_.panes, "pane") : "") + ", " +
                  std::to_string(print_.bytes) + " bytes" + (demand_.resets ? " without resets" : ""));

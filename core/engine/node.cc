@@ -73,6 +73,9 @@ void Node::Renumbered() {
 
 uint32_t Node::AddSlot(LabelSetId labels, bool drop) {
   auto slot = static_cast<uint32_t>(labels_.size());
+  if (slot == labels_.capacity()) {
+    labels_.reserve(slot + slot / 8 + 8);  // doubling leaves half of a large node's places unused
+  }
   labels_.push_back(labels);
   if (drop || !drop_.empty()) {
     drop_.resize(slot);

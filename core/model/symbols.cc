@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 
 #define XXH_INLINE_ALL
@@ -123,15 +124,6 @@ class ValueArena {
   size_t bytes_ = 0;
 };
 
-// Doubling would leave up to half of a large table unused.
-template <typename T>
-void GrowByAnEighth(std::vector<T>* v) {
-  constexpr size_t kSmall = 1024;
-  if (v->size() == v->capacity() && v->size() >= kSmall) {
-    v->reserve(v->size() + v->size() / 8);
-  }
-}
-
 }  // namespace
 
 struct LabelSetTable::Impl {
@@ -178,11 +170,11 @@ struct LabelSetTable::Impl {
     bool operator()(const SetKey& a, LabelSetId b) const { return (*this)(b, a); }
   };
 
-  std::vector<Symbol> symbols;
+  std::deque<Symbol> symbols;  // as sets: grows without a copy and without places in reserve
   std::vector<SymbolId> free_symbols;
   TextArena texts;
   size_t text_bytes_live = 0;
-  std::vector<Set> sets;
+  std::deque<Set> sets;
   std::vector<LabelSetId> free_sets;
   std::vector<Schema> schemas;
   std::vector<uint32_t> free_schemas;
@@ -253,7 +245,6 @@ struct LabelSetTable::Impl {
     if (free_sets.empty()) {
       WEIR_ASSERT(sets.size() < kNoLabelSet);
       id = static_cast<LabelSetId>(sets.size());
-      GrowByAnEighth(&sets);
       sets.push_back(set);
     } else {
       id = free_sets.back();
@@ -347,7 +338,6 @@ SymbolId LabelSetTable::Intern(std::string_view text) {
   if (impl_->free_symbols.empty()) {
     WEIR_ASSERT(impl_->symbols.size() < 0xffffffff);
     id = static_cast<SymbolId>(impl_->symbols.size());
-    GrowByAnEighth(&impl_->symbols);
     impl_->symbols.push_back(symbol);
   } else {
     id = impl_->free_symbols.back();
@@ -470,8 +460,8 @@ size_t LabelSetTable::sets() const { return impl_->sets.size() - impl_->free_set
 size_t LabelSetTable::bytes() const {
   const Impl& t = *impl_;
   const size_t index_slots = t.symbol_index.capacity() + t.set_index.capacity();
-  return t.symbols.capacity() * sizeof(Symbol) + t.free_symbols.capacity() * sizeof(SymbolId) + t.texts.bytes() +
-         t.sets.capacity() * sizeof(Set) + t.free_sets.capacity() * sizeof(LabelSetId) + t.values.bytes() +
+  return t.symbols.size() * sizeof(Symbol) + t.free_symbols.capacity() * sizeof(SymbolId) + t.texts.bytes() +
+         t.sets.size() * sizeof(Set) + t.free_sets.capacity() * sizeof(LabelSetId) + t.values.bytes() +
          index_slots * (sizeof(uint32_t) + 1) + t.scratch.capacity() * sizeof(LabelPair);
 }
 

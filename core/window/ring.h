@@ -160,12 +160,12 @@ class Ring {
     }
   }
 
-  // Makes room for a quarter more records.
-  void Grow() { Move(capacity_ + (capacity_ < 16 ? 4 : capacity_ / 4)); }
+  // Makes room for an eighth more records.
+  void Grow() { Move(capacity_ + (capacity_ < 16 ? 2 : capacity_ / 8)); }
   // Gives room back that is not used any more, if it is most of it.
   void ShrinkIfSparse() {
     if (capacity_ > 16 && size_ < capacity_ / 2) {
-      Move(size_ + size_ / 4 + 4);
+      Move(size_ + size_ / 8 + 2);
     }
   }
   // Keeps the records for which keep(index) is true; the others leave, and numbers are counted from the oldest one as before.

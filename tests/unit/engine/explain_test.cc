@@ -129,7 +129,7 @@ TEST(Explain, FiguresBoundWhatIsKept) {
           bytes = std::max(bytes, sizeof(Series) + stats.window_bytes - table);
         }
       }
-      EXPECT_LE(most, print.records + std::max(print.records / 2, uint64_t{4}));
+      EXPECT_LE(most, print.records + std::max(print.records / 3, uint64_t{4}));
       EXPECT_GE(most * 2 + 2, print.records);
       // Arrays hold places in reserve, those of panes also the last 33 or more that went.
       const uint64_t reserve =
