@@ -46,7 +46,7 @@ std::vector<std::string> Requests(int series, int64_t t, const std::string& name
   std::vector<std::string> requests;
   remote_write::WriteRequestBuilder builder;
   for (const int i : order) {
-    builder.Add(SeriesLabels(i, name).span(), {t, 1.0 * i});
+    builder.Add(SeriesLabels(i, name), {t, 1.0 * i});
     if (builder.samples() == kSeriesPerRequest) {
       requests.push_back(builder.TakeSnappy());
     }

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""One remote-write load, several receivers, one table: what weir costs beside Prometheus and VictoriaMetrics.
+"""One remote-write load, several receivers, one table: what weir costs beside Prometheus, VictoriaMetrics and vmagent.
 
 Each receiver is started alone with an empty folder, gets the same bodies from bench/rw_load over loopback, and is
 measured from outside (/proc/PID/stat and status). Receivers that have rules evaluate all acceptance rules meanwhile; one
 round of all rules is the sum of prometheus_rule_group_last_duration_seconds over the groups, read when every group has
 run once more after the load, with all series live. The first such round, in which weir meets most series for the first time,
 is printed apart. On a busy machine a round is mostly waiting; the CPU that rules take in a minute without samples, from /proc,
-is not.
+is not. Resident memory is read after the load and again after two rounds.
+
+weir is measured three times more with other rules: one that reads none of the series, one that reads one family, and that one
+among 10,000 of which no other reads anything.
 """
 import argparse
 import json
@@ -80,9 +83,9 @@ class Bench:
         return {"first_round_s": first_s, "round_s": round_s,
                 "rules_cpu_s_per_minute": (cpu_seconds(process.pid) - cpu) / minutes}
 
-    def weir(self):
+    def start_weir(self, files):
+        """RETURNS: version, process and port of a weir that evaluates these rule files."""
         port = free_port()
-        files = sorted(os.path.join(self.args.rules, f) for f in os.listdir(self.args.rules))
         config = self.write("weir.yml", (
             "global: {evaluation_interval: 1m}\nrule_files:\n" + "".join(f"  - {f}\n" for f in files) +
             f"listen: 127.0.0.1:{port}\nsources:\n  - remote_write: {{}}\n"
@@ -91,9 +94,34 @@ class Bench:
         version = subprocess.run([weir, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
         process = self.processes.start("weir", [weir, "run", "--config", config],
                                        ready_url=f"http://127.0.0.1:{port}/-/ready")
+        return version, process, port
+
+    def weir(self):
+        files = sorted(os.path.join(self.args.rules, f) for f in os.listdir(self.args.rules))
+        version, process, port = self.start_weir(files)
+        idle_mb = resident_mb(process.pid)
         result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
         result.update(self.rules_alone(process, port))
+        result.update({"idle_mb": idle_mb, "rss_rounds_mb": resident_mb(process.pid)})
         return version, result
+
+    def weir_with(self, what, rules):
+        """Measures ingest alone: nothing of the rules is waited for."""
+        text = "groups:\n- name: bench\n  rules:\n" + "".join(f"  - {{record: '{name}', expr: '{expr}'}}\n" for name, expr in rules)
+        version, process, port = self.start_weir([self.write("bench.rules.yml", text)])
+        return f"{version}, {what}", self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
+
+    READ = ("read:rate5m", "sum by (job) (rate(http_requests_total[5m]))")
+
+    def weir_unread(self):
+        return self.weir_with("series no rule reads", [("none:rate5m", "sum(rate(not_there_total[5m]))")])
+
+    def weir_one_rule(self):
+        return self.weir_with("1 rule", [self.READ])
+
+    def weir_10000_rules(self):
+        others = [(f"none_{i}:rate5m", f"sum by (job) (rate(not_there_{i}_total{{shard=\"{i % 7}\"}}[5m]))") for i in range(9999)]
+        return self.weir_with("10,000 rules, 1 matching", others + [self.READ])
 
     def prometheus(self):
         done = subprocess.run([os.path.join(ROOT, "tests/integration/peers/build.sh"), "prometheus-slim"],
@@ -124,6 +152,22 @@ class Bench:
                                  text=True, check=False).stdout.split("+")[0]
         return f"VictoriaMetrics {version}".strip(), result
 
+    def vmagent(self):
+        if not shutil.which("vmagent"):
+            return None, "vmagent is not installed (script/bootstrap --test)"
+        port = free_port()
+        aggregations = self.write("stream_aggr.yml", (
+            "- {match: 'http_requests_total', interval: 1m, by: [job], outputs: [increase]}\n"
+            "- {match: 'http_request_duration_seconds_bucket', interval: 1m, by: [job, le], outputs: [increase]}\n"
+            "- {match: 'up', interval: 1m, by: [job], outputs: [sum_samples]}\n"))
+        sink = self.processes.start("sink", [sys.executable, os.path.join(ROOT, "bench", "discard.py"), str(free_port())])
+        process = self.processes.start(
+            "vmagent", ["vmagent", f"-httpListenAddr=127.0.0.1:{port}", f"-remoteWrite.url=http://127.0.0.1:{sink.args[-1]}/",
+                        f"-remoteWrite.streamAggr.config={aggregations}", f"-remoteWrite.tmpDataPath={self.path('vmagent')}"],
+            ready_url=f"http://127.0.0.1:{port}/health")
+        result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
+        return "vmagent, 3 stream aggregations", result
+
     def measure(self, name):
         """RETURNS: (version, figures), or (None, reason)."""
         try:
@@ -135,6 +179,11 @@ class Bench:
             return None, f"failed: {error}"
         finally:
             self.processes.stop_all()
+
+
+def resident_mb(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as handle:
+        return next(float(line.split()[1]) / 1024 for line in handle if line.startswith("VmRSS:"))
 
 
 def machine():
@@ -149,23 +198,40 @@ def commit():
 
 
 def table(rows):
-    print("| receiver | CPU per sample | samples/s | one round of all rules | the first round | CPU of the rules alone | RSS | RSS at most |")
-    print("|---|---|---|---|---|---|---|---|")
-    for version, r in rows:
+    print("| receiver | CPU per sample | samples/s | one round of all rules | the first round | CPU of the rules alone | RSS idle | RSS "
+          "after the load | after rounds |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for _, version, r in rows:
         rules = first = alone = "no rules"
         if "round_s" in r:
             rules, first = ("not all groups ran" if seconds is None else f"{seconds * 1000:.1f} ms"
                             for seconds in (r["round_s"], r["first_round_s"]))
             alone = f"{r['rules_cpu_s_per_minute']:.2f} s/min"
-        print(f"| {version} | {r['cpu_us_per_sample']:.2f} µs | {r['samples_per_second']:,.0f} | {rules} "
-              f"| {first} | {alone} | {r['rss_mb']:.0f} MB | {r['rss_max_mb']:.0f} MB |")
+        memory = (f"{r[key]:.0f} MB" if key in r else "–" for key in ("idle_mb", "rss_mb", "rss_rounds_mb"))
+        print(f"| {version} | {r['cpu_us_per_sample']:.2f} µs | {r['samples_per_second']:,.0f} | {rules} | {first} | {alone} | "
+              + " | ".join(memory) + " |")
+
+
+def ratios(rows):
+    """Prints what each receiver costs as a multiple of weir in this run."""
+    by_name = {name: r for name, _, r in rows}
+    own = by_name.get("weir")
+    for name, version, r in rows:
+        if own and not name.startswith("weir"):
+            rounds = (f", a round {r['round_s'] / own['round_s']:,.0f} times" if r.get("round_s") and own.get("round_s") else "")
+            print(f"{version}: {r['cpu_us_per_sample'] / own['cpu_us_per_sample']:.1f} times the CPU per sample{rounds}, "
+                  f"{r['rss_mb'] / own['rss_mb']:.1f} times the memory of weir.")
+    one, many = by_name.get("weir_one_rule"), by_name.get("weir_10000_rules")
+    if one and many:
+        print(f"10,000 rules of which one matches: {100 * one['cpu_us_per_sample'] / many['cpu_us_per_sample']:.0f} % of the rate "
+              "with that rule alone (by CPU per sample).")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="weir alone (--peers adds the others) with an eighth of the load")
-    parser.add_argument("--peers", action="store_true", help="measure the peers too, also with --quick")
-    parser.add_argument("--only", choices=["weir", "prometheus", "victoria_metrics"], help="measure one receiver")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the load")
+    parser.add_argument("--peers", action="store_true", help="measure the peers too")
+    parser.add_argument("--only", choices=OWN + PEERS, help="measure one receiver")
     parser.add_argument("--instances", type=int, help="instances of 51 series (default 2000; quick: 500)")
     parser.add_argument("--steps", type=int, help="15-s samples a series (default 40; quick: 20)")
     parser.add_argument("--connections", type=int, default=2)
@@ -176,9 +242,9 @@ def main():
     args.rules = os.path.abspath(args.rules)
     args.instances = args.instances or (500 if args.quick else 2000)
     args.steps = args.steps or (20 if args.quick else 40)
-    names = [args.only] if args.only else ["weir", "prometheus", "victoria_metrics"]
-    if args.quick and not args.peers and not args.only:
-        names = ["weir"]
+    names = [args.only] if args.only else OWN + PEERS
+    if not args.peers and not args.only:
+        names = OWN
     if not os.path.isdir(args.rules):
         print(f"no rule files at {args.rules}; set WEIR_ACCEPTANCE_DIR", file=sys.stderr)
         return 1
@@ -191,7 +257,10 @@ def main():
     print(f"{args.instances:,} instances × 51 series, {args.steps} samples 15 s apart, remote write 1.0, 2,000 samples a "
           f"request, {args.connections} connections, as fast as accepted; {bench.rules} rules where there are rules; load generator on the "
           f"same machine.\n{machine()}; weir at {commit()}; load average before: {load_before:.1f}.\n")
-    table([(version, result) for _, version, result in measured if version])
+    rows = [row for row in measured if row[1]]
+    table(rows)
+    print()
+    ratios(rows)
     failed = False
     for name, version, result in measured:
         if not version:
@@ -200,6 +269,8 @@ def main():
     return 1 if failed else 0
 
 
+OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules"]
+PEERS = ["vmagent", "victoria_metrics", "prometheus"]
 load_before = os.getloadavg()[0]
 
 if __name__ == "__main__":

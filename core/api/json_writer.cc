@@ -93,7 +93,7 @@ JsonWriter& JsonWriter::Timestamp(int64_t ms) {
 
 JsonWriter& JsonWriter::Object(const Labels& labels) {
   BeginObject();
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     Field(label.name, label.value);
   }
   return EndObject();

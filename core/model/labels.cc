@@ -41,12 +41,15 @@ bool AppendShortEscape(char c, std::string* out) {
   return true;
 }
 
+constexpr uint32_t kLongLength = 0xff;  // three bytes of length follow
+constexpr size_t kTextBytesMax = (1 << 24) - 1;
+
 void AppendLength(size_t size, std::string* out) {
-  if (size < 255) {
+  if (size < kLongLength) {
     out->push_back(static_cast<char>(size));
     return;
   }
-  out->push_back(static_cast<char>(0xff));
+  out->push_back(static_cast<char>(kLongLength));
   for (int shift = 0; shift < 24; shift += 8) {
     out->push_back(static_cast<char>((size >> shift) & 0xff));
   }
@@ -54,27 +57,52 @@ void AppendLength(size_t size, std::string* out) {
 
 }  // namespace
 
-Labels::Labels(std::vector<Label> labels) : labels_(std::move(labels)) {
+std::string_view Labels::Iterator::Read(const char** p) {
+  const auto byte = [p](int i) { return static_cast<uint32_t>(static_cast<unsigned char>((*p)[i])); };
+  uint32_t size = byte(0);
+  ++*p;
+  if (size == kLongLength) {
+    size = byte(0) | byte(1) << 8 | byte(2) << 16;
+    *p += 3;
+  }
+  const std::string_view text(*p, size);
+  *p += size;
+  return text;
+}
+
+Labels::Labels(std::vector<Label> labels) {
   const auto by_name = [](const Label& a, const Label& b) { return a.name < b.name; };
-  if (!std::is_sorted(labels_.begin(), labels_.end(), by_name)) {
-    std::stable_sort(labels_.begin(), labels_.end(), by_name);
+  if (!std::is_sorted(labels.begin(), labels.end(), by_name)) {
+    std::stable_sort(labels.begin(), labels.end(), by_name);
   }
-  size_t kept = 0;
-  for (size_t i = 0; i < labels_.size(); ++i) {
-    const bool overridden = i + 1 < labels_.size() && labels_[i + 1].name == labels_[i].name;
-    if (overridden || labels_[i].value.empty()) {
-      continue;
-    }
-    if (kept != i) {
-      labels_[kept] = std::move(labels_[i]);
-    }
-    ++kept;
+  size_t bytes = 0;
+  for (const Label& label : labels) {
+    bytes += 2 + label.name.size() + label.value.size();
   }
-  labels_.resize(kept);
+  encoded_.reserve(bytes);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const bool overridden = i + 1 < labels.size() && labels[i + 1].name == labels[i].name;
+    if (!overridden && !labels[i].value.empty()) {
+      Append(labels[i].name, labels[i].value);
+    }
+  }
+}
+
+void Labels::Append(std::string_view name, std::string_view value) {
+  for (const std::string_view text : {name.substr(0, kTextBytesMax), value.substr(0, kTextBytesMax)}) {
+    AppendLength(text.size(), &encoded_);
+    encoded_.append(text);
+  }
+}
+
+size_t Labels::size() const { return static_cast<size_t>(std::distance(begin(), end())); }
+
+size_t Labels::HeapBytes() const {
+  return encoded_.capacity() > std::string().capacity() ? encoded_.capacity() + 1 : 0;
 }
 
 std::string_view Labels::Get(std::string_view name) const {
-  for (const Label& label : labels_) {
+  for (const LabelView& label : *this) {
     if (label.name == name) {
       return label.value;
     }
@@ -83,23 +111,27 @@ std::string_view Labels::Get(std::string_view name) const {
 }
 
 void Labels::Set(std::string_view name, std::string_view value) {
-  if (value.empty()) {
-    Remove(name);
-    return;
+  Labels changed;
+  changed.encoded_.reserve(encoded_.size() + 2 + name.size() + value.size());
+  bool set = value.empty();
+  for (const LabelView& label : *this) {
+    if (!set && label.name >= name) {
+      changed.Append(name, value);
+      set = true;
+    }
+    if (label.name != name) {
+      changed.Append(label.name, label.value);
+    }
   }
-  const auto at = std::lower_bound(labels_.begin(), labels_.end(), name,
-                                   [](const Label& label, std::string_view wanted) { return label.name < wanted; });
-  if (at != labels_.end() && at->name == name) {
-    at->value = std::string(value);
-    return;
+  if (!set) {
+    changed.Append(name, value);
   }
-  labels_.insert(at, Label{std::string(name), std::string(value)});
+  encoded_ = std::move(changed.encoded_);
 }
 
 void Labels::Remove(std::string_view name) {
-  const auto at = std::find_if(labels_.begin(), labels_.end(), [&](const Label& label) { return label.name == name; });
-  if (at != labels_.end()) {
-    labels_.erase(at);
+  if (Has(name)) {
+    Set(name, "");
   }
 }
 
@@ -111,12 +143,12 @@ std::string Labels::ToString() const {
   if (!name.empty() && !bare_name) {
     inside = GoQuote(name);
   }
-  for (const Label& label : labels_) {
+  for (const LabelView& label : *this) {
     if (label.name == kMetricName) {
       continue;
     }
     inside.append(inside.empty() ? "" : ", ");
-    inside.append(IsLegacyLabelName(label.name) ? label.name : GoQuote(label.name));
+    inside.append(IsLegacyLabelName(label.name) ? std::string(label.name) : GoQuote(label.name));
     inside.append("=").append(GoQuote(label.value));
   }
   if (inside.empty() && bare_name) {
@@ -125,30 +157,22 @@ std::string Labels::ToString() const {
   return out.append("{").append(inside).append("}");
 }
 
-uint64_t Labels::Hash() const {
-  std::string encoded;
-  for (const Label& label : labels_) {
-    AppendLength(label.name.size(), &encoded);
-    encoded.append(label.name);
-    AppendLength(label.value.size(), &encoded);
-    encoded.append(label.value);
-  }
-  const char* bytes = encoded.data();
-  WEIR_ASSERT(bytes != nullptr);  // it never is; the static analyzer does not know
-  return XXH64(bytes, encoded.size(), 0);
-}
+uint64_t Labels::Hash() const { return XXH64(encoded_.data(), encoded_.size(), 0); }
 
 int Labels::Compare(const Labels& a, const Labels& b) {
-  const size_t common = std::min(a.labels_.size(), b.labels_.size());
-  for (size_t i = 0; i < common; ++i) {
-    if (const int by_name = a.labels_[i].name.compare(b.labels_[i].name); by_name != 0) {
+  auto left = a.begin();
+  auto right = b.begin();
+  for (; left != a.end() && right != b.end(); ++left, ++right) {
+    const LabelView l = *left;
+    const LabelView r = *right;
+    if (const int by_name = l.name.compare(r.name); by_name != 0) {
       return by_name < 0 ? -1 : 1;
     }
-    if (const int by_value = a.labels_[i].value.compare(b.labels_[i].value); by_value != 0) {
+    if (const int by_value = l.value.compare(r.value); by_value != 0) {
       return by_value < 0 ? -1 : 1;
     }
   }
-  return a.labels_.size() == b.labels_.size() ? 0 : (a.labels_.size() < b.labels_.size() ? -1 : 1);
+  return left == a.end() ? (right == b.end() ? 0 : -1) : 1;
 }
 
 bool IsLegacyLabelName(std::string_view name) {

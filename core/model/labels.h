@@ -1,8 +1,11 @@
 #pragma once
 // Labels: an owned, sorted label set, for the slow paths (rule results, APIs, relabelling, templates). The
-// engine keeps interned ids instead (model/symbols.h). A label with an empty value does not exist.
+// engine keeps interned ids instead (model/symbols.h). A label with an empty value does not exist. A set is one string: 32 bytes
+// and what its labels have, so that a hundred thousand alerts stay small; texts are cut at 16 MiB, where Prometheus gives up.
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,8 +23,47 @@ struct Label {
   friend bool operator==(const Label&, const Label&) = default;
 };
 
+// A label of a set; lives until the set changes.
+struct LabelView {
+  std::string_view name;
+  std::string_view value;
+  Label Owned() const { return {std::string(name), std::string(value)}; }
+  friend bool operator==(const LabelView&, const LabelView&) = default;
+};
+
 class Labels {
  public:
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = LabelView;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const LabelView*;
+    using reference = LabelView;
+    Iterator() = default;
+    explicit Iterator(const char* at) : at_(at) {}
+    LabelView operator*() const {
+      const char* p = at_;
+      const std::string_view name = Read(&p);
+      return {name, Read(&p)};
+    }
+    Iterator& operator++() {
+      Read(&at_);
+      Read(&at_);
+      return *this;
+    }
+    Iterator operator++(int) {
+      const Iterator before = *this;
+      ++*this;
+      return before;
+    }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    static std::string_view Read(const char** p);
+    const char* at_ = nullptr;
+  };
+
   Labels() = default;
   // Sorts by name; drops empty values; of equal names the last one given wins.
   explicit Labels(std::vector<Label> labels);
@@ -34,11 +76,12 @@ class Labels {
   void Set(std::string_view name, std::string_view value);
   void Remove(std::string_view name);
 
-  size_t size() const { return labels_.size(); }
-  bool empty() const { return labels_.empty(); }
-  auto begin() const { return labels_.begin(); }
-  auto end() const { return labels_.end(); }
-  std::span<const Label> span() const { return labels_; }
+  size_t size() const;
+  bool empty() const { return encoded_.empty(); }
+  Iterator begin() const { return Iterator(encoded_.data()); }
+  Iterator end() const { return Iterator(encoded_.data() + encoded_.size()); }
+  // RETURNS: memory beyond the object itself.
+  size_t HeapBytes() const;
 
   // RETURNS: `name{a="b", c="d"}` as Prometheus prints metrics; names that need quotes get them.
   std::string ToString() const;
@@ -50,7 +93,10 @@ class Labels {
   friend bool operator<(const Labels& a, const Labels& b) { return Compare(a, b) < 0; }
 
  private:
-  std::vector<Label> labels_;
+  void Append(std::string_view name, std::string_view value);
+
+  // Name and value in turn, each behind its length: Prometheus's stringlabels encoding, which Hash() is of.
+  std::string encoded_;
 };
 
 // RETURNS: whether `name` can be written without quotes as a label name / as a metric name.

@@ -162,9 +162,9 @@ void Replace(const RelabelConfig& config, const RE2& regex, const std::string& v
 }
 
 void MapNames(const RelabelConfig& config, const RE2& regex, Labels* labels) {
-  const std::vector<Label> before(labels->begin(), labels->end());
+  const Labels before = *labels;
   RegexpGroups groups;
-  for (const Label& label : before) {
+  for (const LabelView& label : before) {
     if (MatchRegexp(regex, label.name, 0, &groups)) {
       labels->Set(Expand(regex, config.replacement, groups), label.value);
     }
@@ -173,9 +173,9 @@ void MapNames(const RelabelConfig& config, const RE2& regex, Labels* labels) {
 
 void FilterNames(const RE2& regex, bool keep_matching, Labels* labels) {
   std::vector<Label> kept;
-  for (const Label& label : *labels) {
+  for (const LabelView& label : *labels) {
     if (RE2::PartialMatch(label.name, regex) == keep_matching) {
-      kept.push_back(label);
+      kept.push_back(label.Owned());
     }
   }
   *labels = Labels(std::move(kept));

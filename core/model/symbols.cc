@@ -376,7 +376,7 @@ LabelSetId LabelSetTable::InternSet(std::span<const LabelPair> pairs) {
 LabelSetId LabelSetTable::InternSet(const Labels& labels) {
   std::vector<LabelPair>& pairs = impl_->scratch;
   pairs.clear();
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     pairs.push_back({Intern(label.name), Intern(label.value)});
   }
   return impl_->InternSorted(pairs);

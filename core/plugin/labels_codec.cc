@@ -120,6 +120,17 @@ bool DecodeLabel(std::string_view in, std::pair<std::string_view, std::string_vi
   return true;
 }
 
+void EncodeLabel(std::string_view name, std::string_view value, std::string* out) {
+  out->push_back(kLabelTag);
+  AppendVarint(2 + VarintBytes(name.size()) + name.size() + VarintBytes(value.size()) + value.size(), out);
+  out->push_back(kNameTag);
+  AppendVarint(name.size(), out);
+  out->append(name);
+  out->push_back(kValueTag);
+  AppendVarint(value.size(), out);
+  out->append(value);
+}
+
 }  // namespace
 
 void SampleBatch::Clear() {
@@ -143,16 +154,13 @@ void HashLabels(std::string_view encoded, uint64_t out[2]) {
 
 void EncodeLabels(std::span<const Label> labels, std::string* out) {
   for (const Label& label : labels) {
-    const size_t length =
-        2 + VarintBytes(label.name.size()) + label.name.size() + VarintBytes(label.value.size()) + label.value.size();
-    out->push_back(kLabelTag);
-    AppendVarint(length, out);
-    out->push_back(kNameTag);
-    AppendVarint(label.name.size(), out);
-    out->append(label.name);
-    out->push_back(kValueTag);
-    AppendVarint(label.value.size(), out);
-    out->append(label.value);
+    EncodeLabel(label.name, label.value, out);
+  }
+}
+
+void EncodeLabels(const Labels& labels, std::string* out) {
+  for (const LabelView& label : labels) {
+    EncodeLabel(label.name, label.value, out);
   }
 }
 

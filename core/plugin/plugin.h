@@ -64,6 +64,7 @@ struct SampleBatch {
 void HashLabels(std::string_view encoded, uint64_t out[2]);
 // Appends one label set to `out` in the encoded form. `labels` as given: order and duplicates are kept.
 void EncodeLabels(std::span<const Label> labels, std::string* out);
+void EncodeLabels(const Labels& labels, std::string* out);
 // Decodes a block. ERRORS: kCorrupt; the label rules themselves (sorted, unique, named) are the resolver's to check.
 Status DecodeLabels(std::string_view encoded, std::vector<std::pair<std::string_view, std::string_view>>* out);
 // RETURNS: `name{a="b"}` for messages to people; long names and values are cut.

@@ -37,7 +37,7 @@ std::shared_ptr<const Labels> SinkInstance::Relabel(const std::shared_ptr<const 
     relabelled_.clear();
   }
   Labels all = *labels;
-  for (const Label& label : external_labels_) {
+  for (const LabelView& label : external_labels_) {
     if (!all.Has(label.name)) {
       all.Set(label.name, label.value);
     }
@@ -286,7 +286,7 @@ void Runtime::OnAlerts(plugin::AlertBatch alerts) {
   auto batch = std::make_shared<plugin::AlertBatch>();
   batch->tick_ms = alerts.tick_ms;
   for (plugin::Alert& alert : alerts.alerts) {
-    for (const Label& label : external_labels_) {
+    for (const LabelView& label : external_labels_) {
       if (!alert.labels.Has(label.name)) {
         alert.labels.Set(label.name, label.value);
       }

@@ -19,7 +19,7 @@ Result<Value> Query(Context context, Arguments arguments) {
   list->reserve(results->size());
   for (const QueryResult& result : *results) {
     auto labels = std::make_shared<LabelMap>();
-    for (const Label& label : result.labels) {
+    for (const LabelView& label : result.labels) {
       labels->emplace(label.name, label.value);
     }
     list->push_back(std::make_shared<const SampleValue>(SampleValue{std::move(labels), result.value}));

@@ -21,7 +21,7 @@ enum class Flow : unsigned char { kNext, kBreak, kContinue };
 
 std::shared_ptr<const LabelMap> ToMap(const Labels& labels) {
   auto map = std::make_shared<LabelMap>();
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     map->emplace(label.name, label.value);
   }
   return map;

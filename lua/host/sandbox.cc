@@ -89,7 +89,7 @@ void Remove(lua_State* lua, const char* table, const char* name) {
 
 void PushLabels(lua_State* lua, const Labels& labels) {
   lua_createtable(lua, 0, static_cast<int>(labels.size()));
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     PushText(lua, label.name);
     PushText(lua, label.value);
     lua_rawset(lua, -3);

@@ -720,19 +720,19 @@ class Evaluator {
         continue;
       }
       any = true;
-      for (const Label& l : DropNames(DropMetadata(info.labels), identifying)) {
+      for (const LabelView& l : DropNames(DropMetadata(info.labels), identifying)) {
         bool wanted =
             data.empty() || std::any_of(data.begin(), data.end(), [&](const Matcher& m) { return m.name() == l.name; });
         if (!wanted || e->labels.Has(l.name)) {
           continue;
         }
         if (added.Has(l.name) && added.Get(l.name) != l.value) {
-          throw EvalError("conflicting label: " + l.name);
+          throw EvalError("conflicting label: " + std::string(l.name));
         }
         added.Set(l.name, l.value);
       }
     }
-    for (const Label& l : added) {
+    for (const LabelView& l : added) {
       e->labels.Set(l.name, l.value);
     }
     return any;

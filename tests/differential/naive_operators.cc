@@ -290,9 +290,9 @@ class Join {
 
 Labels DropMetadata(const Labels& labels) {
   std::vector<Label> kept;
-  for (const Label& l : labels) {
+  for (const LabelView& l : labels) {
     if (!IsMetadata(l.name)) {
-      kept.push_back(l);
+      kept.push_back(l.Owned());
     }
   }
   return Labels(std::move(kept));
@@ -300,9 +300,9 @@ Labels DropMetadata(const Labels& labels) {
 
 Labels KeepOnly(const Labels& labels, const std::vector<std::string>& names) {
   std::vector<Label> kept;
-  for (const Label& l : labels) {
+  for (const LabelView& l : labels) {
     if (std::find(names.begin(), names.end(), l.name) != names.end()) {
-      kept.push_back(l);
+      kept.push_back(l.Owned());
     }
   }
   return Labels(std::move(kept));
@@ -310,9 +310,9 @@ Labels KeepOnly(const Labels& labels, const std::vector<std::string>& names) {
 
 Labels DropNames(const Labels& labels, const std::vector<std::string>& names) {
   std::vector<Label> kept;
-  for (const Label& l : labels) {
+  for (const LabelView& l : labels) {
     if (std::find(names.begin(), names.end(), l.name) == names.end()) {
-      kept.push_back(l);
+      kept.push_back(l.Owned());
     }
   }
   return Labels(std::move(kept));
@@ -320,9 +320,9 @@ Labels DropNames(const Labels& labels, const std::vector<std::string>& names) {
 
 std::string GoLabelsText(const Labels& labels) {
   std::string out = "{";
-  for (const Label& l : labels) {
-    out +=
-        (out.size() > 1 ? ", " : "") + (IsLegacyLabelName(l.name) ? l.name : GoQuote(l.name)) + "=" + GoQuote(l.value);
+  for (const LabelView& l : labels) {
+    out += (out.size() > 1 ? ", " : "") + (IsLegacyLabelName(l.name) ? std::string(l.name) : GoQuote(l.name)) + "=" +
+           GoQuote(l.value);
   }
   return out + "}";
 }

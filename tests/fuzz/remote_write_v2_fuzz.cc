@@ -19,7 +19,7 @@ void CheckRoundTrip(const SampleBatch& batch, const weir::remote_write::DecodeOp
   const weir::Labels labels{{"__name__", "m"}};
   weir::remote_write::RequestV2Builder builder;
   for (const weir::plugin::HistogramSample& sample : batch.histograms) {
-    builder.Add(labels.span(), sample.t, *sample.h, sample.start_ms);
+    builder.Add(labels, sample.t, *sample.h, sample.start_ms);
   }
   SampleBatch again;
   if (!weir::remote_write::DecodeSnappy(builder.TakeSnappy(), options, &again).ok()) {

@@ -82,10 +82,10 @@ HttpResponse Relay(const std::string& body, Topic& topic) {
     if (!plugin::DecodeLabels(series.labels, &decoded).ok()) {
       return {.status = 400};
     }
-    std::vector<Label> labels;
+    Labels labels;
     std::string instance;
     for (const auto& [name, value] : decoded) {
-      labels.push_back({std::string(name), std::string(value)});
+      labels.Set(name, value);
       if (name == "instance") {
         instance = value;
       }

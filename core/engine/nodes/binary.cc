@@ -551,11 +551,11 @@ class SetOperatorNode final : public Node {
 
 std::string SetText(const Labels& labels) {
   std::string out = "{";
-  for (const Label& l : labels) {
+  for (const LabelView& l : labels) {
     if (out.size() > 1) {
       out += ", ";
     }
-    out += (IsLegacyLabelName(l.name) ? l.name : GoQuote(l.name)) + "=" + GoQuote(l.value);
+    out.append(IsLegacyLabelName(l.name) ? std::string(l.name) : GoQuote(l.name)).append("=").append(GoQuote(l.value));
   }
   return out + "}";
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <unordered_map>
 
@@ -199,20 +200,20 @@ class InfoNode final : public Node {
 
   // RETURNS: false with an error when two info series disagree.
   bool Enrich(Context& ctx, LabelSetId base, const std::vector<uint32_t>& chosen, LabelSetId* out) {
-    std::map<std::string, std::string> added;
+    std::map<std::string, std::string, std::less<>> added;
     const Labels own = ctx.labels().ToLabels(base);
     for (uint32_t slot : chosen) {
-      for (const Label& l : ctx.labels().ToLabels(input(1).labels(slot))) {
+      for (const LabelView& l : ctx.labels().ToLabels(input(1).labels(slot))) {
         if (l.name == kMetricName || !Copied(l.name)) {
           continue;
         }
         const auto it = added.find(l.name);
         if (it != added.end() && it->second != l.value) {
-          SetError(InvalidError("conflicting label: " + l.name));
+          SetError(InvalidError("conflicting label: " + std::string(l.name)));
           return false;
         }
         if (own.Get(l.name).empty()) {
-          added[l.name] = l.value;
+          added.insert_or_assign(std::string(l.name), l.value);
         }
       }
     }
@@ -222,7 +223,7 @@ class InfoNode final : public Node {
     }
     return true;
   }
-  bool Copied(const std::string& name) const {
+  bool Copied(std::string_view name) const {
     return spec_.data_matchers.empty() || std::any_of(spec_.data_matchers.begin(), spec_.data_matchers.end(),
                                                       [&](const Matcher& m) { return m.name() == name; });
   }

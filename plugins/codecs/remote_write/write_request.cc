@@ -322,7 +322,7 @@ bool IsSnappy(std::string_view payload) { return snappy::IsValidCompressedBuffer
 
 // --- 1.0 ----------------------------------------------------------------------------------------------------------
 
-void WriteRequestBuilder::AddSeries(std::span<const Label> labels, unsigned field) {
+void WriteRequestBuilder::AddSeries(const Labels& labels, unsigned field) {
   series_.clear();
   plugin::EncodeLabels(labels, &series_);
   wire::AppendBytesField(field, fields_, &series_);
@@ -330,14 +330,14 @@ void WriteRequestBuilder::AddSeries(std::span<const Label> labels, unsigned fiel
   ++samples_;
 }
 
-void WriteRequestBuilder::Add(std::span<const Label> labels, const Sample& sample) {
+void WriteRequestBuilder::Add(const Labels& labels, const Sample& sample) {
   fields_.clear();
   wire::AppendDoubleField(kValueField, sample.v, &fields_);
   wire::AppendVarintField(kTimestampField, static_cast<uint64_t>(sample.t), &fields_);
   AddSeries(labels, kSamplesField);
 }
 
-void WriteRequestBuilder::Add(std::span<const Label> labels, int64_t t_ms, const FloatHistogram& h) {
+void WriteRequestBuilder::Add(const Labels& labels, int64_t t_ms, const FloatHistogram& h) {
   fields_.clear();
   AppendHistogramMessage(h, t_ms, 0, &fields_);
   AddSeries(labels, kHistogramsField);
@@ -360,17 +360,17 @@ void RequestV2Builder::Clear() {
   RefOf("");  // the first symbol is empty by the rules
 }
 
-uint32_t RequestV2Builder::RefOf(const std::string& text) {
-  const auto [it, added] = refs_.try_emplace(text, static_cast<uint32_t>(refs_.size()));
+uint32_t RequestV2Builder::RefOf(std::string_view text) {
+  const auto [it, added] = refs_.try_emplace(std::string(text), static_cast<uint32_t>(refs_.size()));
   if (added) {
     wire::AppendBytesField(kV2SymbolsField, text, &symbols_);
   }
   return it->second;
 }
 
-void RequestV2Builder::AddSeries(std::span<const Label> labels, unsigned field) {
+void RequestV2Builder::AddSeries(const Labels& labels, unsigned field) {
   std::string refs;
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     wire::AppendVarint(RefOf(label.name), &refs);
     wire::AppendVarint(RefOf(label.value), &refs);
   }
@@ -381,7 +381,7 @@ void RequestV2Builder::AddSeries(std::span<const Label> labels, unsigned field) 
   ++samples_;
 }
 
-void RequestV2Builder::Add(std::span<const Label> labels, const Sample& sample, int64_t start_ms) {
+void RequestV2Builder::Add(const Labels& labels, const Sample& sample, int64_t start_ms) {
   fields_.clear();
   wire::AppendDoubleField(kValueField, sample.v, &fields_);
   wire::AppendVarintField(kTimestampField, static_cast<uint64_t>(sample.t), &fields_);
@@ -391,7 +391,7 @@ void RequestV2Builder::Add(std::span<const Label> labels, const Sample& sample, 
   AddSeries(labels, kV2SamplesField);
 }
 
-void RequestV2Builder::Add(std::span<const Label> labels, int64_t t_ms, const FloatHistogram& h, int64_t start_ms) {
+void RequestV2Builder::Add(const Labels& labels, int64_t t_ms, const FloatHistogram& h, int64_t start_ms) {
   fields_.clear();
   AppendHistogramMessage(h, t_ms, start_ms, &fields_);
   AddSeries(labels, kV2HistogramsField);

@@ -50,14 +50,14 @@ bool IsSnappy(std::string_view payload);
 class WriteRequestBuilder {
  public:
   // REQUIRES: sorted, unique, named labels.
-  void Add(std::span<const Label> labels, const Sample& sample);
-  void Add(std::span<const Label> labels, int64_t t_ms, const FloatHistogram& h);
+  void Add(const Labels& labels, const Sample& sample);
+  void Add(const Labels& labels, int64_t t_ms, const FloatHistogram& h);
   size_t samples() const { return samples_; }
   // RETURNS: the snappy block of all that was added; the builder is empty afterwards.
   std::string TakeSnappy();
 
  private:
-  void AddSeries(std::span<const Label> labels, unsigned field);
+  void AddSeries(const Labels& labels, unsigned field);
 
   std::string message_;
   std::string series_;  // scratch
@@ -70,16 +70,16 @@ class RequestV2Builder {
  public:
   RequestV2Builder() { Clear(); }
   // REQUIRES: sorted, unique, named labels. `start_ms` 0: unknown.
-  void Add(std::span<const Label> labels, const Sample& sample, int64_t start_ms = 0);
-  void Add(std::span<const Label> labels, int64_t t_ms, const FloatHistogram& h, int64_t start_ms = 0);
+  void Add(const Labels& labels, const Sample& sample, int64_t start_ms = 0);
+  void Add(const Labels& labels, int64_t t_ms, const FloatHistogram& h, int64_t start_ms = 0);
   size_t samples() const { return samples_; }
   // RETURNS: the snappy block of all that was added; the builder is empty afterwards.
   std::string TakeSnappy();
 
  private:
   void Clear();
-  void AddSeries(std::span<const Label> labels, unsigned field);
-  uint32_t RefOf(const std::string& text);
+  void AddSeries(const Labels& labels, unsigned field);
+  uint32_t RefOf(std::string_view text);
 
   std::unordered_map<std::string, uint32_t> refs_;
   std::string symbols_;  // fields of the message, as the next

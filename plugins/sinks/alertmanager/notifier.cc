@@ -18,7 +18,7 @@ constexpr size_t kErrorTextBytesMax = 256;
 void AppendJsonLabels(const Labels& labels, std::string* out) {
   out->push_back('{');
   bool first = true;
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     if (!first) {
       out->push_back(',');
     }

@@ -22,7 +22,7 @@ void AppendLabels(std::string_view key, const Labels& labels, std::string* out) 
   AppendKey(key, out);
   out->push_back('{');
   bool first = true;
-  for (const Label& label : labels) {
+  for (const LabelView& label : labels) {
     *out += first ? "" : ",";
     first = false;
     AppendJsonString(label.name, out);
@@ -68,7 +68,7 @@ void AppendSampleLine(const plugin::ResultSample& sample, const std::string& gro
     AppendLabels("labels", *sample.labels, out);
   } else {
     Labels labels = *sample.labels;
-    for (const Label& label : external_labels) {
+    for (const LabelView& label : external_labels) {
       if (!labels.Has(label.name)) {
         labels.Set(label.name, label.value);
       }

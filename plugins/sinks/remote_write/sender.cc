@@ -228,11 +228,11 @@ class RemoteWriteSender final : public plugin::Sink {
         continue;
       }
       if (external_labels_.empty() && relabeler_.empty()) {
-        Add(sample.labels->span(), sample, &out);
+        Add(*sample.labels, sample, &out);
         continue;
       }
       Labels labels = *sample.labels;
-      for (const Label& external : external_labels_) {
+      for (const LabelView& external : external_labels_) {
         if (!labels.Has(external.name)) {
           labels.Set(external.name, external.value);
         }
@@ -242,7 +242,7 @@ class RemoteWriteSender final : public plugin::Sink {
         ++relabelled_away;
         continue;
       }
-      Add(kept->span(), sample, &out);
+      Add(*kept, sample, &out);
     }
     out.block = message_ == Message::kRequestV2 ? builder_v2_.TakeSnappy() : builder_.TakeSnappy();
     if (count_drops) {
@@ -253,7 +253,7 @@ class RemoteWriteSender final : public plugin::Sink {
     return out;
   }
 
-  void Add(std::span<const Label> labels, const ResultSample& sample, Outgoing* out) {
+  void Add(const Labels& labels, const ResultSample& sample, Outgoing* out) {
     const bool v2 = message_ == Message::kRequestV2;
     if (sample.h != nullptr) {
       ++out->amount.histograms;

@@ -105,10 +105,12 @@ class FleetBuilder {
     }
     signal.phase = 6.283185307179586 * Share(signal.key + 1);
     labels.push_back({std::string(kMetricName), std::string(name)});
-    labels.insert(labels.end(), common_.begin(), common_.end());
+    for (const LabelView& label : common_) {
+      labels.push_back(label.Owned());
+    }
     Labels sorted(std::move(labels));
     signal.labels_at = static_cast<uint32_t>(model_.label_bytes_.size());
-    plugin::EncodeLabels(sorted.span(), &model_.label_bytes_);
+    plugin::EncodeLabels(sorted, &model_.label_bytes_);
     signal.labels_size = static_cast<uint32_t>(model_.label_bytes_.size()) - signal.labels_at;
     std::string_view encoded = std::string_view(model_.label_bytes_).substr(signal.labels_at, signal.labels_size);
     plugin::HashLabels(encoded, signal.hash);

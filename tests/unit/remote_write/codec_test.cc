@@ -183,7 +183,7 @@ TEST(RemoteWriteCodec, BuilderAndCodecAreInverse) {
     }
     labels.emplace_back(set);
     samples.push_back({static_cast<int64_t>(random() >> (random() % 60)), std::bit_cast<double>(random())});
-    builder.Add(labels.back().span(), samples.back());
+    builder.Add(labels.back(), samples.back());
   }
   EXPECT_EQ(builder.samples(), 300u);
   SampleBatch batch;
@@ -192,7 +192,7 @@ TEST(RemoteWriteCodec, BuilderAndCodecAreInverse) {
   ASSERT_EQ(batch.series.size(), 300u);
   for (size_t i = 0; i < 300; ++i) {
     std::string block;
-    EncodeLabels(labels[i].span(), &block);
+    EncodeLabels(labels[i], &block);
     EXPECT_EQ(batch.series[i].labels, block);
     EXPECT_EQ(batch.samples[i].t, samples[i].t);
     EXPECT_EQ(std::bit_cast<uint64_t>(batch.samples[i].v), std::bit_cast<uint64_t>(samples[i].v));

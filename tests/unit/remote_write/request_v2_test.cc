@@ -277,11 +277,11 @@ TEST(RequestBuilders, AreTheInverseOfDecoding) {
       const int64_t start = i % 3 == 0 ? 0 : 77 + i;
       if (i % 2 == 0) {
         histograms.push_back(RandomHistogram(random));
-        v1.Add(labels.span(), t, histograms.back());
-        v2.Add(labels.span(), t, histograms.back(), start);
+        v1.Add(labels, t, histograms.back());
+        v2.Add(labels, t, histograms.back(), start);
       } else {
-        v1.Add(labels.span(), Sample{t, 0.5 * i});
-        v2.Add(labels.span(), Sample{t, 0.5 * i}, start);
+        v1.Add(labels, Sample{t, 0.5 * i});
+        v2.Add(labels, Sample{t, 0.5 * i}, start);
         floats.push_back(labels.ToString() + " " + FormatSampleValue(0.5 * i) + " @" + std::to_string(t) +
                          (start == 0 ? "" : " start " + std::to_string(start)));
       }

@@ -30,7 +30,7 @@ inline plugin::SampleBatch BatchOf(const std::vector<TestSample>& samples) {
   for (const TestSample& sample : samples) {
     const Labels labels = *promql::ParseMetric(sample.series);
     const size_t at = batch.arena.size();
-    plugin::EncodeLabels(labels.span(), &batch.arena);
+    plugin::EncodeLabels(labels, &batch.arena);
     plugin::SampleBatch::Series series;
     series.labels = std::string_view(batch.arena).substr(at);
     plugin::HashLabels(series.labels, series.hash);
