@@ -1,4 +1,5 @@
-// What one remote-write sample costs: decode (snappy, skim, hash), resolve and append, alone and together.
+// What one remote-write sample costs: decode (snappy, skim, hash), resolve and append, alone and together; samples out of the
+// order that was predicted; a rule that reads them among 10,000; series that are new.
 // Conditions: 9 labels and about 240 bytes of labels per series, one sample per series and request, 2,000 series per request.
 
 #include <benchmark/benchmark.h>
@@ -95,15 +96,18 @@ void BM_DecodeFresh(benchmark::State& state) {
 BENCHMARK(BM_DecodeFresh);
 
 struct World {
-  explicit World(int series)
+  explicit World(int series, int rules = 1)
       : engine(engine::Options{.series_max = static_cast<uint32_t>(series) + 1000}), resolver(&engine) {
-    const promql::ParseOutcome parsed = promql::ParseExpr("rate({__name__=~\"m.*\"}[5m])");
-    expr = parsed.expr;
+    AddRule("rate({__name__=~\"m.*\"}[5m])");
+    for (int i = 1; i < rules; ++i) {
+      AddRule("sum by (job) (rate(other_" + std::to_string(i) + "_total{cluster=\"eu\"}[5m]))");
+    }
+  }
+  void AddRule(const std::string& text) {
     engine::Grid grid;
     grid.interval_ms = 60000;
-    WEIR_ASSERT(engine.AddPlan(*expr, grid).ok());
+    WEIR_ASSERT(engine.AddPlan(*promql::ParseExpr(text).expr, grid).ok());
   }
-  promql::ExprPtr expr;
   engine::Engine engine;
   ingest::Resolver resolver;
 };
@@ -117,9 +121,10 @@ std::vector<plugin::SampleBatch> Decoded(const std::vector<std::string>& request
 }
 
 // Resolve and append only: what the engine's thread pays. The batches are decoded once; times move on in place.
-void Resolve(benchmark::State& state, const std::string& name, bool shuffled) {
+// `strays`: how many of a thousand series lie at another place than in the request before.
+void Resolve(benchmark::State& state, const std::string& name, bool shuffled, int strays = 0, int rules = 1) {
   const auto series = static_cast<int>(state.range(0));
-  World world(series);
+  World world(series, rules);
   std::vector<plugin::SampleBatch> batches = Decoded(Requests(series, kStartMs, name));
   for (plugin::SampleBatch& batch : batches) {
     world.resolver.Apply(batch, "s", kStartMs);
@@ -130,6 +135,7 @@ void Resolve(benchmark::State& state, const std::string& name, bool shuffled) {
   int64_t t = kStartMs;
   int64_t samples = 0;
   std::mt19937 random(1);
+  std::vector<std::pair<plugin::SampleBatch::Series*, plugin::SampleBatch::Series*>> swaps;
   for (auto _ : state) {
     state.PauseTiming();
     t += kIntervalMs;
@@ -142,12 +148,21 @@ void Resolve(benchmark::State& state, const std::string& name, bool shuffled) {
       if (shuffled) {
         std::shuffle(batch.series.begin(), batch.series.end(), random);
       }
+      for (size_t stray = 0; stray < batch.series.size() * static_cast<size_t>(strays) / 2000; ++stray) {
+        swaps.push_back({&batch.series[random() % batch.series.size()], &batch.series[random() % batch.series.size()]});
+        std::swap(*swaps.back().first, *swaps.back().second);
+      }
     }
     state.ResumeTiming();
     for (const plugin::SampleBatch& batch : batches) {
       const plugin::IngestOutcome outcome = world.resolver.Apply(batch, "s", t);
       samples += outcome.written;
     }
+    state.PauseTiming();
+    for (; !swaps.empty(); swaps.pop_back()) {  // back, so that memory stays in the order of the stream
+      std::swap(*swaps.back().first, *swaps.back().second);
+    }
+    state.ResumeTiming();
   }
   ReportSamples(state, samples);
   const ingest::ResolverStats stats = world.resolver.stats();
@@ -159,7 +174,13 @@ void Resolve(benchmark::State& state, const std::string& name, bool shuffled) {
 void BM_ResolveIgnored(benchmark::State& state) { Resolve(state, "ignored", false); }
 BENCHMARK(BM_ResolveIgnored)->Arg(10000)->Arg(100000);
 void BM_ResolveAppend(benchmark::State& state) { Resolve(state, "m", false); }
-BENCHMARK(BM_ResolveAppend)->Arg(10000)->Arg(100000);
+BENCHMARK(BM_ResolveAppend)->Arg(10000)->Arg(100000)->Arg(1000000);
+void BM_ResolveAppend10000Rules(benchmark::State& state) { Resolve(state, "m", false, 0, 10000); }
+BENCHMARK(BM_ResolveAppend10000Rules)->Arg(100000);
+void BM_ResolveAppend1PercentStray(benchmark::State& state) { Resolve(state, "m", false, 10); }
+BENCHMARK(BM_ResolveAppend1PercentStray)->Arg(100000);
+void BM_ResolveAppend10PercentStray(benchmark::State& state) { Resolve(state, "m", false, 100); }
+BENCHMARK(BM_ResolveAppend10PercentStray)->Arg(100000);
 void BM_ResolveIgnoredShuffled(benchmark::State& state) { Resolve(state, "ignored", true); }
 BENCHMARK(BM_ResolveIgnoredShuffled)->Arg(10000)->Arg(100000);
 
@@ -182,6 +203,7 @@ void BM_NewSeries(benchmark::State& state) {
   ReportSamples(state, samples);
 }
 BENCHMARK(BM_NewSeries)->Arg(100000)->Iterations(3);
+BENCHMARK(BM_NewSeries)->Arg(1000000)->Iterations(1);
 
 }  // namespace
 }  // namespace weir

@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <cstring>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -39,6 +40,22 @@ bool AppendShortEscape(char c, std::string* out) {
   out->push_back('\\');
   out->push_back(kTo[at]);
   return true;
+}
+
+// RETURNS: how many bytes at the start are ASCII, eight at a time.
+size_t AsciiPrefix(std::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  size_t i = 0;
+  for (uint64_t eight = 0; i + sizeof(eight) <= text.size(); i += sizeof(eight)) {
+    std::memcpy(&eight, text.data() + i, sizeof(eight));
+    if ((eight & kHighBits) != 0) {
+      return i;
+    }
+  }
+  while (i < text.size() && static_cast<unsigned char>(text[i]) < 0x80) {
+    ++i;
+  }
+  return i;
 }
 
 constexpr uint32_t kLongLength = 0xff;  // three bytes of length follow
@@ -229,6 +246,10 @@ size_t DecodeRune(std::string_view text, uint32_t* rune) {
 
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
+    text.remove_prefix(AsciiPrefix(text));
+    if (text.empty()) {
+      return true;
+    }
     uint32_t rune = 0;
     const size_t size = DecodeRune(text, &rune);
     if (size == 0) {
