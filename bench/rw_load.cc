@@ -1,6 +1,7 @@
 // Load for a remote-write receiver (bench/load.h), sent as remote write 1.0 as fast as the receiver accepts it, and what that
 // cost the receiver (CPU and memory of --pid, from /proc). Each connection owns a share of the instances and sends their samples in time order, as
-// Prometheus's shards do. Prints one JSON object.
+// Prometheus's shards do. For soaks the load follows the clock, instances come and go, some are late, and several receivers get
+// the same bodies. Prints one JSON object.
 
 #include "bench/load.h"
 #include "core/base/clock.h"
@@ -25,7 +26,7 @@ namespace weir {
 namespace {
 
 struct Options {
-  std::string url;
+  std::vector<std::string> urls;
   int instances = 2000;
   int steps = 40;
   int step_seconds = 15;
@@ -33,6 +34,9 @@ struct Options {
   int connections = 2;
   int64_t pid = 0;
   int64_t start_ms = 0;  // 0: so that the last step is now
+  bool live = false;     // a step of the samples is a step of the clock
+  int churn = 0;         // instances that give way to new ones, per step and connection
+  int late_share = 0;    // one in so many instances is sent a step late; 0: none
 };
 
 void AppendVarint(uint64_t value, std::string* out) {
@@ -78,14 +82,14 @@ struct Totals {
 };
 
 // Sends one body until it is taken. RETURNS: "" or why it was refused.
-std::string Send(HttpClient& client, const Options& options, const std::string& body, uint64_t* retries) {
+std::string Send(HttpClient& client, const std::string& url, const std::string& block, uint64_t* retries) {
   HttpClientRequest request;
-  request.url = options.url;
+  request.url = url;
   request.timeout_ms = 60000;
   request.headers = {{"Content-Type", "application/x-protobuf"},
                      {"Content-Encoding", "snappy"},
                      {"X-Prometheus-Remote-Write-Version", "0.1.0"}};
-  snappy::Compress(body.data(), body.size(), &request.body);
+  request.body = block;
   constexpr int kAttemptsMax = 6000;
   for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
     const HttpClientResponse response = client.Do(request);
@@ -93,51 +97,100 @@ std::string Send(HttpClient& client, const Options& options, const std::string& 
       return "";
     }
     if (response.status != 429 && response.status != 503) {
-      return "status " + std::to_string(response.status) + " " + response.error + response.body;
+      return url + ": status " + std::to_string(response.status) + " " + response.error + response.body;
     }
     ++*retries;
     SystemClock().SleepMs(5);
   }
-  return "still refused with 429 or 503 after all attempts";
+  return url + ": still refused with 429 or 503 after all attempts";
 }
 
-// One connection: its share of the instances, step by step.
-Totals SendShare(const Options& options, int connection, int64_t start_ms) {
-  std::vector<bench::LoadSeries> all;
-  std::vector<std::string> labels;
-  for (int instance = connection; instance < options.instances; instance += options.connections) {
-    for (bench::LoadSeries& series : bench::InstanceSeries(instance)) {
-      labels.push_back(EncodeLabels(series.labels));
-      all.push_back(std::move(series));
+// What one instance exposes.
+struct Instance {
+  explicit Instance(int given) : id(given), series(bench::InstanceSeries(given)) {
+    for (const bench::LoadSeries& one : series) {
+      labels.push_back(EncodeLabels(one.labels));
     }
   }
-  Totals totals;
-  HttpClient client;
-  bench::LoadRandom random(static_cast<uint64_t>(connection));
-  std::string body;
-  int in_body = 0;
-  const auto flush = [&] {
-    totals.error = Send(client, options, body, &totals.retries);
-    totals.requests += 1;
-    totals.samples += static_cast<uint64_t>(in_body);
-    body.clear();
-    in_body = 0;
-    return totals.error.empty();
-  };
-  for (int step = 0; step < options.steps; ++step) {
-    for (size_t i = 0; i < all.size(); ++i) {
-      random.Step(&all[i]);
-      AppendTimeSeries(labels[i], all[i].value, start_ms + int64_t{step} * options.step_seconds * 1000, &body);
-      if (++in_body == options.samples_per_request && !flush()) {
-        return totals;
+  int id;
+  std::vector<bench::LoadSeries> series;
+  std::vector<std::string> labels;
+};
+
+// One connection: its share of the instances, step by step.
+class Share {
+ public:
+  Share(const Options& options, int connection, int64_t start_ms)
+      : options_(options),
+        start_ms_(start_ms),
+        next_id_(options.instances + connection),
+        random_(static_cast<uint64_t>(connection)) {
+    for (int instance = connection; instance < options.instances; instance += options.connections) {
+      instances_.emplace_back(instance);
+    }
+  }
+
+  Totals Run() {
+    const int64_t began_ms = SystemClock().NowMs();
+    for (int step = 0; step < options_.steps && totals_.error.empty(); ++step) {
+      const int64_t due_ms = began_ms + int64_t{step} * options_.step_seconds * 1000;
+      if (const int64_t now_ms = SystemClock().NowMs(); options_.live && now_ms < due_ms) {
+        SystemClock().SleepMs(due_ms - now_ms);
+      }
+      Step(step);
+    }
+    Flush();
+    return totals_;
+  }
+
+ private:
+  void Step(int step) {
+    for (int i = 0; i < options_.churn && !instances_.empty(); ++i) {
+      instances_[oldest_] = Instance(next_id_);
+      next_id_ += options_.connections;
+      oldest_ = (oldest_ + 1) % instances_.size();
+    }
+    for (Instance& instance : instances_) {
+      const bool late = options_.late_share > 0 && instance.id % options_.late_share == 0;
+      const int64_t t_ms = start_ms_ + int64_t{step - (late ? 1 : 0)} * options_.step_seconds * 1000;
+      for (size_t i = 0; i < instance.series.size(); ++i) {
+        random_.Step(&instance.series[i]);
+        AppendTimeSeries(instance.labels[i], instance.series[i].value, t_ms, &body_);
+        if (++in_body_ == options_.samples_per_request) {
+          Flush();
+        }
       }
     }
+    if (options_.live) {
+      Flush();
+    }
   }
-  if (in_body > 0) {
-    flush();
+  void Flush() {
+    if (in_body_ == 0 || !totals_.error.empty()) {
+      return;
+    }
+    std::string block;
+    snappy::Compress(body_.data(), body_.size(), &block);
+    for (const std::string& url : options_.urls) {
+      totals_.error = totals_.error.empty() ? Send(client_, url, block, &totals_.retries) : totals_.error;
+    }
+    totals_.requests += 1;
+    totals_.samples += static_cast<uint64_t>(in_body_);
+    body_.clear();
+    in_body_ = 0;
   }
-  return totals;
-}
+
+  const Options& options_;
+  const int64_t start_ms_;
+  int next_id_;
+  bench::LoadRandom random_;
+  std::vector<Instance> instances_;
+  size_t oldest_ = 0;
+  HttpClient client_;
+  Totals totals_;
+  std::string body_;
+  int in_body_ = 0;
+};
 
 // RETURNS: user and system time of the process so far, in seconds.
 double CpuSeconds(int64_t pid) {
@@ -170,14 +223,14 @@ double MemoryMb(int64_t pid, const std::string& key) {
 int Run(const Options& options) {
   const Clock& clock = SystemClock();
   const int64_t length_ms = int64_t{options.steps - 1} * options.step_seconds * 1000;
-  const int64_t start_ms = options.start_ms != 0 ? options.start_ms : clock.NowMs() - length_ms;
+  const int64_t start_ms = options.start_ms != 0 ? options.start_ms : clock.NowMs() - (options.live ? 0 : length_ms);
   const double cpu_before = CpuSeconds(options.pid);
   const int64_t began_ns = clock.MonotonicNs();
   std::vector<Totals> shares(static_cast<size_t>(options.connections));
   std::vector<std::thread> threads;
   for (int connection = 0; connection < options.connections; ++connection) {
     threads.emplace_back(
-        [&, connection] { shares[static_cast<size_t>(connection)] = SendShare(options, connection, start_ms); });
+        [&, connection] { shares[static_cast<size_t>(connection)] = Share(options, connection, start_ms).Run(); });
   }
   Totals totals;
   for (size_t i = 0; i < threads.size(); ++i) {
@@ -209,7 +262,7 @@ int Run(const Options& options) {
 int main(int argc, char** argv) {
   weir::Options options;
   CLI::App app{"Sends remote write as fast as it is accepted and reports what that cost the receiver."};
-  app.add_option("--url", options.url, "remote-write endpoint")->required();
+  app.add_option("--url", options.urls, "remote-write endpoint; several get the same bodies")->required();
   app.add_option("--pid", options.pid, "process of the receiver")->required();
   app.add_option("--instances", options.instances, "instances of 51 series each");
   app.add_option("--steps", options.steps, "samples per series");
@@ -217,6 +270,9 @@ int main(int argc, char** argv) {
   app.add_option("--samples-per-request", options.samples_per_request, "samples in one body");
   app.add_option("--connections", options.connections, "connections, each with its share of the instances");
   app.add_option("--start-ms", options.start_ms, "time of the first sample (default: the last one is now)");
+  app.add_flag("--live", options.live, "send as the clock goes, a step every --step-seconds");
+  app.add_option("--churn", options.churn, "instances that give way to new ones, per step and connection");
+  app.add_option("--late-share", options.late_share, "one in so many instances is sent a step late");
   CLI11_PARSE(app, argc, argv);
   return weir::Run(options);
 }
