@@ -101,8 +101,11 @@ class Bench:
         version, process, port = self.start_weir(files)
         idle_mb = resident_mb(process.pid)
         result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
-        result.update(self.rules_alone(process, port))
-        result.update({"idle_mb": idle_mb, "rss_rounds_mb": resident_mb(process.pid)})
+        result["idle_mb"] = idle_mb
+        if not self.args.quick:
+            result.update(self.rules_alone(process, port))
+            result["rss_rounds_mb"] = resident_mb(process.pid)
+        result["accounted"] = sum(sum(metric_values(port, name)) for name in BYTE_METRICS) / (resident_mb(process.pid) * 2**20)
         return version, result
 
     def weir_with(self, what, rules):
@@ -137,7 +140,8 @@ class Bench:
                            "--web.enable-remote-write-receiver", f"--web.listen-address=127.0.0.1:{port}"],
             ready_url=f"http://127.0.0.1:{port}/-/ready")
         result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
-        result.update(self.rules_alone(process, port))
+        if not self.args.quick:
+            result.update(self.rules_alone(process, port))
         return "Prometheus 3.15.0", result
 
     def victoria_metrics(self):
@@ -202,7 +206,7 @@ def table(rows):
           "after the load | after rounds |")
     print("|---|---|---|---|---|---|---|---|---|")
     for _, version, r in rows:
-        rules = first = alone = "no rules"
+        rules = first = alone = "–"
         if "round_s" in r:
             rules, first = ("not all groups ran" if seconds is None else f"{seconds * 1000:.1f} ms"
                             for seconds in (r["round_s"], r["first_round_s"]))
@@ -221,6 +225,8 @@ def ratios(rows):
             rounds = (f", a round {r['round_s'] / own['round_s']:,.0f} times" if r.get("round_s") and own.get("round_s") else "")
             print(f"{version}: {r['cpu_us_per_sample'] / own['cpu_us_per_sample']:.1f} times the CPU per sample{rounds}, "
                   f"{r['rss_mb'] / own['rss_mb']:.1f} times the memory of weir.")
+    if own and "accounted" in own:
+        print(f"weir's own byte metrics add up to {100 * own['accounted']:.0f} % of its resident memory.")
     one, many = by_name.get("weir_one_rule"), by_name.get("weir_10000_rules")
     if one and many:
         print(f"10,000 rules of which one matches: {100 * one['cpu_us_per_sample'] / many['cpu_us_per_sample']:.0f} % of the rate "
@@ -229,7 +235,7 @@ def ratios(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="an eighth of the load")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the load, no rounds")
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
     parser.add_argument("--only", choices=OWN + PEERS, help="measure one receiver")
     parser.add_argument("--instances", type=int, help="instances of 51 series (default 2000; quick: 500)")
@@ -269,6 +275,7 @@ def main():
     return 1 if failed else 0
 
 
+BYTE_METRICS = [f"weir_{part}_bytes" for part in ("code", "heap_free", "window", "label", "ingest_alias", "plan", "rule", "queue")]
 OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules"]
 PEERS = ["vmagent", "victoria_metrics", "prometheus"]
 load_before = os.getloadavg()[0]

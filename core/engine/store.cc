@@ -491,6 +491,11 @@ SeriesStats Store::Stats() const {
   }
   stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
   stats.label_bytes = labels_.bytes() + by_labels_.capacity() * sizeof(SeriesId);
+  for (const auto& weak : sets_) {
+    if (const auto set = weak.lock()) {
+      stats.label_bytes += set->members.capacity() * sizeof(SeriesId) + set->drop.capacity();
+    }
+  }
   return stats;
 }
 

@@ -145,4 +145,18 @@ AlertState AlertSet::State() const {
   return highest;
 }
 
+size_t AlertSet::Bytes() const {
+  constexpr size_t kLookedAt = 64;
+  constexpr size_t kNodeBytes = 64 + 3 * 32;  // of the hash table, and what shared objects and the allocator add
+  size_t bytes = 0;
+  size_t looked_at = 0;
+  for (auto it = alerts_.begin(); it != alerts_.end() && looked_at < kLookedAt; ++it, ++looked_at) {
+    const TrackedAlert& alert = *it->second;
+    bytes += sizeof(TrackedAlert) + sizeof(AlertLabels) + kNodeBytes + alert.identity->labels.HeapBytes() +
+             alert.annotations.HeapBytes() +
+             (alert.element == nullptr ? 0 : sizeof(Labels) + alert.element->HeapBytes());
+  }
+  return looked_at == 0 ? 0 : bytes * alerts_.size() / looked_at;
+}
+
 }  // namespace weir::rules

@@ -86,6 +86,8 @@ class AlertSet {
   AlertState State() const;
   size_t Count(AlertState state) const;
   size_t size() const { return alerts_.size(); }
+  // RETURNS: roughly the memory held: of some alerts, times how many there are.
+  size_t Bytes() const;
   // Takes over every alert of the same rule in a group that is replaced.
   void TakeFrom(AlertSet& old);
 

@@ -25,7 +25,17 @@ Status RefusalStatus(engine::AppendOutcome outcome) {
   return {};
 }
 
+constexpr size_t kSharedBytes = 32;     // counts beside a shared object, and what the allocator adds
+constexpr size_t kHashEntryBytes = 48;  // a node of the hash table and its share of the buckets
+
+size_t LabelBytes(const Labels& labels) { return sizeof(Labels) + kSharedBytes + labels.HeapBytes(); }
+
 }  // namespace
+
+size_t OutputSeries::Bytes() const {
+  return label_bytes_ + entries_.capacity() * sizeof(Entry) + by_hash_.size() * kHashEntryBytes +
+         (previous_.capacity() + returned_.capacity()) * sizeof(Index) + pending_.capacity() * sizeof(Pending);
+}
 
 void OutputSeries::Begin() {
   ++epoch_;
@@ -52,6 +62,10 @@ void OutputSeries::Compact() {
     index = moved;
   }
   entries_ = std::move(kept);
+  label_bytes_ = 0;
+  for (const Entry& entry : entries_) {
+    label_bytes_ += LabelBytes(*entry.labels);
+  }
   ++generation_;
 }
 
@@ -64,6 +78,7 @@ OutputSeries::Index OutputSeries::Find(Labels labels) {
     }
   }
   const Index index = static_cast<Index>(entries_.size());
+  label_bytes_ += LabelBytes(labels);
   entries_.push_back({std::make_shared<const Labels>(std::move(labels))});
   by_hash_.emplace(hash, index);
   return index;

@@ -41,6 +41,8 @@ class OutputSeries {
   // Takes over the series of the last evaluation from the same rule of a group that is replaced.
   void TakePrevious(OutputSeries& old);
   size_t previous() const { return previous_.size(); }
+  // RETURNS: roughly the memory held.
+  size_t Bytes() const;
 
  private:
   struct Entry {
@@ -61,6 +63,7 @@ class OutputSeries {
 
   engine::Engine* engine_;
   std::vector<Entry> entries_;
+  size_t label_bytes_ = 0;  // of the entries
   std::unordered_multimap<uint64_t, Index> by_hash_;
   std::vector<Index> previous_;  // had a sample in the last successful evaluation
   std::vector<Pending> pending_;

@@ -11,6 +11,7 @@ namespace weir::rules {
 class RecordingRule final : public Rule {
  public:
   using Rule::Rule;
+  size_t Bytes() const override { return Rule::Bytes() + slots_.capacity() * sizeof(OutputSeries::Index); }
 
  private:
   Outcome Run(const RuleTick& tick) override;

@@ -78,6 +78,8 @@ class Rule {
   const std::vector<std::string>& infos() const { return infos_; }
   uint64_t samples() const { return samples_; }  // of the last evaluation, before anything was refused
   OutputSeries& outputs() { return outputs_; }
+  // RETURNS: roughly the memory that its series and alerts take beside the engine's.
+  virtual size_t Bytes() const { return outputs_.Bytes(); }
   engine::PlanId plan() const { return plan_; }
   bool planned() const { return planned_; }
 

@@ -52,6 +52,8 @@ struct Pipeline::Metrics {
         window_bytes(r.GetGauge("weir_window_bytes", "Memory of windows.")),
         label_bytes(r.GetGauge("weir_label_bytes", "Memory of labels.")),
         nodes(r.GetGauge("weir_plan_nodes", "Nodes of the evaluation graph.")),
+        node_bytes(r.GetGauge("weir_plan_bytes", "Memory of the evaluation graph.")),
+        rule_bytes(r.GetGauge("weir_rule_bytes", "Memory of recorded series' labels and of alerts.")),
         catching_up(r.GetGauge("weir_catching_up", "1 while the past is re-read.")),
         pending(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "pending"}})),
         firing(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "firing"}})) {}
@@ -75,6 +77,8 @@ struct Pipeline::Metrics {
   Gauge& window_bytes;
   Gauge& label_bytes;
   Gauge& nodes;
+  Gauge& node_bytes;
+  Gauge& rule_bytes;
   Gauge& catching_up;
   Gauge& pending;
   Gauge& firing;
@@ -495,6 +499,14 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
   metrics_->window_bytes.Set(static_cast<double>(stats.window_bytes));
   metrics_->label_bytes.Set(static_cast<double>(stats.label_bytes));
   metrics_->nodes.Set(static_cast<double>(stats.nodes));
+  metrics_->node_bytes.Set(static_cast<double>(stats.node_bytes));
+  size_t rule_bytes = 0;
+  for (const Scheduled& scheduled : groups_) {
+    for (const std::unique_ptr<rules::Rule>& rule : scheduled.group->rules()) {
+      rule_bytes += rule->Bytes();
+    }
+  }
+  metrics_->rule_bytes.Set(static_cast<double>(rule_bytes));
   metrics_->lateness.Set(static_cast<double>(watermarks_.LatenessMs()) / 1000);
   metrics_->streams.Set(static_cast<double>(watermarks_.live(now_ms)));
   metrics_->catching_up.Set(catch_ups_.empty() ? 0 : 1);
