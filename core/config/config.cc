@@ -272,6 +272,7 @@ class ConfigReader {
     ReadEvaluation(Section(top, "evaluation"));
     const Values state = reader_.Read(kStateSection, Section(top, "state"));
     config_.state_dir = WithoutTrailingSlash(reader_.Resolve(state.options.String("dir")));
+    config_.tape_after_ms = state.options.Int("tape_after");
     ReadLimits(Section(top, "limits"));
   }
 

@@ -126,6 +126,7 @@ struct Config {
   std::vector<PluginInstance> sources;  // without the key: the remote_write receiver
   std::vector<PluginInstance> sinks;
   std::string state_dir;  // resolved; "" = nothing is kept on disk
+  int64_t tape_after_ms = 3600000;
   Limits limits;
   std::vector<Override> overrides;
 

@@ -277,7 +277,14 @@ constexpr OptionRow kEvaluationRows[] = {
 constexpr OptionRow kStateRows[] = {
     {.name = "dir",
      .type = kString,
-     .help = "Directory for what outlives the process; relative ones start at this file's directory."},
+     .help =
+         "Directory for working files, made if it is not there and used by one process alone; relative ones start at "
+         "this file's directory. With it long windows keep their rows in files instead of memory."},
+    {.name = "tape_after",
+     .type = kDuration,
+     .fallback = "1h",
+     .help = "With `dir`: windows that reach back further than this are kept in files, where their function allows it "
+             "(`weir explain` tells)."},
 };
 
 constexpr OptionRow kLimitsRows[] = {

@@ -25,12 +25,12 @@ struct Engine::Impl {
   };
 
   explicit Impl(Options o)
-      : options(o), store(o.series_max), ctx{store,
-                                             options,
-                                             store.Pin(kMetricName),
-                                             store.Pin("__type__"),
-                                             store.Pin("__unit__"),
-                                             store.Pin(kBucketLabel)} {}
+      : options(o), store(o), ctx{store,
+                                  options,
+                                  store.Pin(kMetricName),
+                                  store.Pin("__type__"),
+                                  store.Pin("__unit__"),
+                                  store.Pin(kBucketLabel)} {}
 
   // RETURNS: how far behind its tick a plan may be evaluated.
   int64_t QueryOffsetMax() const {
@@ -251,7 +251,13 @@ std::vector<PlanFacts> Engine::Facts(std::span<const PlanId> ids) const {
       facts.parts.push_back({site.offsets[0], site.end, site.node.get(), users[site.node.get()]});
     }
     for (const PlannedDemand& d : plan.demands) {
-      WindowFacts window{d.text, std::string(d.reader), *d.demand, d.step_ms, d.replayed, readers[d.set.get()]};
+      WindowFacts window{d.text,
+                         std::string(d.reader),
+                         *d.demand,
+                         d.step_ms,
+                         d.replayed,
+                         readers[d.set.get()],
+                         impl_->options.tape_margin_ms};
       std::erase(window.others, id);
       facts.windows.push_back(std::move(window));
     }

@@ -7,6 +7,7 @@
 // Time is what callers say: the engine calls no clock.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +22,10 @@
 #include "core/model/sample.h"
 #include "core/model/symbols.h"
 #include "core/promql/ast.h"
+
+namespace weir {
+class StateDirectory;
+}
 
 namespace weir::engine {
 
@@ -40,6 +45,8 @@ struct Grid {
   std::optional<QueryBounds> bounds;  // none: a rule, each of whose evaluations is a query of its own
 };
 
+inline constexpr int64_t kNoTape = std::numeric_limits<int64_t>::max();
+
 struct Options {
   int64_t lookback_ms = 300000;
   int64_t default_step_ms = 60000;    // of subqueries without a step: the global evaluation interval
@@ -49,6 +56,12 @@ struct Options {
   bool share = true;                  // common subexpressions are one node; off only for tests
   bool thin = true;                   // keep only what functions need; off only for tests, which then keep every sample
   uint32_t series_max = 2000000;
+  // Windows that reach back further than this keep their rows in files (window/tape.h), if their function allows it.
+  int64_t tape_after_ms = kNoTape;
+  int64_t tape_margin_ms =
+      600000;                // of the newest samples, that the rings keep: a later sample costs a write of its own
+  bool tape_points = false;  // also windows that end at listed times; only for tests
+  std::shared_ptr<StateDirectory> state;  // where the files are; null: plans can be explained but not fed
 };
 
 using PlanId = uint32_t;
@@ -122,6 +135,12 @@ struct SeriesStats {
   size_t label_bytes = 0;
   size_t nodes = 0;
   size_t node_bytes = 0;
+  // Of long windows: RAM beside the readers', which are nodes', disk, and counts since the start.
+  size_t tape_bytes = 0;
+  uint64_t tape_disk_bytes = 0;
+  uint64_t tape_rows_written = 0;
+  uint64_t tape_read_errors = 0;
+  uint64_t tape_write_errors = 0;
 };
 
 struct PlanFacts;  // core/engine/explain.h

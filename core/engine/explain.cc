@@ -48,9 +48,14 @@ bool CountsChanges(const Demand& demand) { return demand.thinning == Thinning::k
 
 uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsChanges(demand) ? kChangesBytes : 0); }
 
+// RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window.
+uint64_t TapeMemory(const Demand& demand) {
+  return demand.tape ? window::Tape::kSlotBytes + sizeof(window::TapeCell) : 0;
+}
+
 // RETURNS: what a series costs before it keeps anything.
 uint64_t FixedBytes(const Demand& demand) {
-  return sizeof(Series) + (CountsChanges(demand) ? sizeof(window::RareState) : 0);
+  return sizeof(Series) + TapeMemory(demand) + (CountsChanges(demand) ? sizeof(window::RareState) : 0);
 }
 
 std::string Count(uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
@@ -316,6 +321,7 @@ class WindowWriter {
                       std::to_string(FloatHistogram().Size()) + " + 8 × (spans + buckets + bounds) bytes more" +
                       (demand_.thinning == Thinning::kEdges ? ", kept also around resets and changes of layout" : ""));
     WriteBytes();
+    WriteTape();
     Line("exact", Exactness());
     WriteNotIncremental();
     Line("a sample", Sample());
@@ -396,6 +402,28 @@ class WindowWriter {
                  std::to_string(print_.bytes) + " bytes" + (demand_.resets ? " without resets" : ""));
   }
 
+  void WriteTape() {
+    if (!demand_.tape) {
+      if (!demand_.not_on_tape.empty()) {
+        Line("in RAM", "not in files: " + std::string(demand_.not_on_tape));
+      }
+      return;
+    }
+    const int64_t interval = demand_.tape->interval_ms();
+    Line("on tape", "the first sample of every " + FormatDurationMs(interval) + ", " +
+                        FormatDurationMs(demand_.offset_ms + demand_.range_ms) +
+                        " back, in files under state.dir; RAM has the newest part above, and of the window " +
+                        std::to_string(TapeMemory(demand_)) + " bytes a series whatever its length" +
+                        (demand_.resets ? ", and its resets" : ""));
+    Line("on disk",
+         "at most " + std::to_string(sizeof(window::TapeCell)) + " × (⌈" +
+             FormatDurationMs(demand_.offset_ms + demand_.range_ms) + " / " + FormatDurationMs(interval) + "⌉ + " +
+             std::to_string(print_.tape_rows - Rows(interval)) +
+             " of the oldest file) × 1.13 = " + std::to_string(print_.tape_bytes) +
+             " bytes a series, shared by windows whose starts are the same instants; rows without samples take none");
+  }
+  uint64_t Rows(int64_t interval) const { return CeilDiv(demand_.offset_ms + demand_.range_ms, interval); }
+
   std::string Exactness() const {
     if (demand_.thinning != Thinning::kDense || demand_.aggregates == window::kExtremes) {
       return "bit for bit";
@@ -440,6 +468,10 @@ class WindowWriter {
     if (demand_.times.interval_ms == 0) {
       return "until the stream has passed that time the work below the `@` anew, then a copy of the result";
     }
+    if (demand_.tape) {
+      return std::string(demand_.resets ? "O(resets in the window)" : "O(1)") +
+             " a series: one cell of the next row, read in the order of the file, and the newest record";
+    }
     if (demand_.thinning == Thinning::kEdges) {
       return demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
              : demand_.resets ? "O(resets in the window) a series: the records at its two ends and the resets between"
@@ -473,6 +505,14 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
   // Records go when a tick has released them, so just before the next one they reach back an interval further.
   out.span_ms = std::max(demand.offset_ms + demand.range_ms + demand.held_ms, int64_t{0}) +
                 std::max(tick_ms, demand.times.interval_ms);
+  if (demand.tape) {
+    out.span_ms = std::max(demand.offset_ms, int64_t{0}) + window.tape_margin_ms + demand.tape->interval_ms() +
+                  std::max(tick_ms, demand.times.interval_ms);
+    const int64_t reach = demand.offset_ms + demand.range_ms;
+    out.tape_rows = window::Tape::RowsMax(reach, demand.tape->interval_ms());
+    constexpr uint64_t kShareOfSpare = 113;  // in hundred: room for new series and checksums
+    out.tape_bytes = out.tape_rows * sizeof(window::TapeCell) * kShareOfSpare / 100;
+  }
   out.samples = CeilDiv(out.span_ms, window.step_ms > 0 ? window.step_ms : scrape_interval_ms);
   constexpr uint64_t kPanesOfFixedTime = 3;
   out.panes = demand.times.interval_ms == 0

@@ -32,6 +32,7 @@ struct WindowFacts {
   int64_t step_ms = 0;         // of a subquery: what is kept are its steps; else 0
   bool replayed = false;       // all steps are evaluated at each tick: they read its time
   std::vector<PlanId> others;  // other plans that read the same series
+  int64_t tape_margin_ms = 0;  // what the ring keeps of a window on tape, beside an interval
 };
 
 struct PlanFacts {
@@ -49,12 +50,14 @@ struct Footprint {
     kPanes,    // aggregates of panes, and their edges
   };
   Form form = Form::kEdges;
-  int64_t span_ms = 0;   // what is kept reaches back this far, just before a tick
-  uint64_t samples = 0;  // in the span
-  uint64_t panes = 0;    // in the span
-  uint64_t ends = 0;     // kEdges, kPanes: records beside those of panes
-  uint64_t records = 0;  // that are needed
-  uint64_t bytes = 0;    // of floats, with what a series costs at all, and places in reserve
+  int64_t span_ms = 0;      // what is kept reaches back this far, just before a tick
+  uint64_t samples = 0;     // in the span
+  uint64_t panes = 0;       // in the span
+  uint64_t ends = 0;        // kEdges, kPanes: records beside those of panes
+  uint64_t records = 0;     // that are needed
+  uint64_t bytes = 0;       // of floats, with what a series costs at all, and places in reserve
+  uint64_t tape_rows = 0;   // on disk, when the window is on tape
+  uint64_t tape_bytes = 0;  // on disk
 };
 Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape_interval_ms);
 

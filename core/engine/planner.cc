@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "core/engine/arithmetic.h"
@@ -198,15 +199,59 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
   demands_.push_back({shared, set, std::move(text), reader, step_ms});
 }
 
+void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
+  const Options& options = ctx_.options;
+  const int64_t reach = demand->offset_ms + demand->range_ms;
+  constexpr int64_t kLongMs = 3600000;
+  if (reach <= (options.tape_after_ms == kNoTape ? kLongMs : options.tape_after_ms) || !options.thin) {
+    return;
+  }
+  constexpr int64_t kIntervalMinMs = 1000;
+  int64_t interval = demand->times.interval_ms;
+  int64_t phase = demand->times.phase_ms;
+  const std::vector<int64_t>& points = demand->times.points;
+  if (interval == 0 && options.tape_points && !points.empty()) {
+    phase = points.front();
+    for (int64_t t : points) {
+      interval = std::gcd(interval, t - phase);
+    }
+    constexpr int64_t kRowsOfOnePoint = 8;
+    interval = interval == 0 ? demand->range_ms / kRowsOfOnePoint : interval;
+  }
+  if (spec.anchored || spec.smoothed) {
+    demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
+  } else if (!spec.may_use_tape) {
+    demand->not_on_tape = "the function looks at more of the window than its two ends";
+  } else if (demand->times.interval_ms == 0 && !options.tape_points) {
+    demand->not_on_tape = "it is evaluated once, at a fixed time";
+  } else if (interval < kIntervalMinMs) {
+    demand->not_on_tape = "its rows would be closer than a second";
+  } else if (reach > window::Tape::kReachMaxMs) {
+    demand->not_on_tape = "tapes reach 45 days back at most";
+  } else if (demand->offset_ms > options.tape_after_ms && !options.tape_points) {
+    demand->not_on_tape = "its offset reaches past what is kept in RAM, and the right end of a window is found there";
+  } else if (held_ms_ > 0) {
+    demand->not_on_tape = "the subquery around it is replayed at every tick";
+  } else if (options.series_max > window::Tape::kSlotsMax) {
+    demand->not_on_tape = "tapes hold 16711680 series at most, and limits.series allows more";
+  } else if (options.tape_after_ms == kNoTape) {
+    demand->not_on_tape = "weir.yml has no state.dir; with it this window would be kept in files";
+  } else {
+    demand->tape = ctx_.store.TapeOf(interval, phase - reach, demand->resets);
+  }
+}
+
 // For a one-off evaluation: are the window's edges cuts of what is kept?
-Status Planner::WindowKept(const SeriesSet& set, const Demand& demand) {
+Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, bool tape) {
   const int64_t end = *once_t_ms_ - demand.offset_ms;
   const int64_t start = end - demand.range_ms;
+  const int64_t reach = demand.offset_ms + demand.range_ms;
+  const bool on_tape = tape && Store::FindTape(set, start, reach, demand.resets) != nullptr;
   for (SeriesId id : set.members) {
     const window::Profile& profile = ctx_.store.profile_of(id);
-    if (!profile.read || profile.range_ms < demand.offset_ms + demand.range_ms || start < profile.low_range_ms) {
-      return UnsupportedError("no loaded rule keeps a window of " +
-                              FormatDurationMs(demand.offset_ms + demand.range_ms) + " for these series");
+    const bool in_ring = profile.range_ms >= reach && start >= profile.low_range_ms;
+    if (!profile.read || !(in_ring || (on_tape && end >= profile.low_range_ms))) {
+      return UnsupportedError("no loaded rule keeps a window of " + FormatDurationMs(reach) + " for these series");
     }
     if (!ctx_.store.at(id).window.thinned()) {
       continue;
@@ -219,7 +264,8 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand) {
     };
     if (profile.thinning > demand.thinning || (demand.aggregates & ~profile.aggregates) != 0 ||
         demand.last_kept > profile.last_kept || (demand.resets && !profile.count_resets) ||
-        (demand.changes && !profile.count_changes) || end < profile.low_right_ms || !is_cut(end) || !is_cut(start)) {
+        (demand.changes && !profile.count_changes) || end < profile.low_right_ms || !is_cut(end) ||
+        (!on_tape && !is_cut(start))) {
       return UnsupportedError("no loaded rule keeps what this function needs of these series at this time");
     }
   }
@@ -423,6 +469,8 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   demand.last_kept = row->last_kept;
   spec.anchored = matrix.selector->anchored;
   spec.smoothed = matrix.selector->smoothed;
+  spec.may_use_tape = row->tape && !spec.anchored && !spec.smoothed;
+  spec.resets = row->resets;
   if (spec.anchored || spec.smoothed) {
     spec.kernel = spec.anchored ? row->anchored : row->smoothed;
     if (spec.kernel == nullptr) {
@@ -451,10 +499,12 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
   demand.anchored = spec.anchored || spec.smoothed;
   demand.lookback_ms = demand.anchored ? ctx_.options.lookback_ms : 0;
   if (once_t_ms_ != nullptr) {
-    Status kept = WindowKept(*spec.set, demand);
+    Status kept = WindowKept(*spec.set, demand, spec.may_use_tape);
     if (!kept.ok()) {
       return Fail(matrix, kept.code(), std::string(kept.message()));
     }
+  } else {
+    ChooseTape(spec, &demand);
   }
   Declare(spec.set, demand, promql::Print(matrix), call.function->name);
   return PlanWindow(call, std::move(spec), std::move(params), time);

@@ -86,7 +86,10 @@ class Planner {
   void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
                int64_t step_ms = 0);
   bool InstantKept(const SeriesSet& set, int64_t t_ms) const;
-  Status WindowKept(const SeriesSet& set, const Demand& demand);
+  // `tape`: the function could read the window from one.
+  Status WindowKept(const SeriesSet& set, const Demand& demand, bool tape);
+  // Puts the window on a tape, or says in the demand why it stays in RAM although it is long.
+  void ChooseTape(const RangeSpec& spec, Demand* demand);
   SortIn SortedIn(const promql::Call& call) const;
   void AddSite(const NodePtr& node, const promql::Expr& expr);
   NodePtr Fail(const promql::Expr& expr, Code code, const std::string& message);

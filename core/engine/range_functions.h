@@ -21,6 +21,7 @@ struct RangeRow {
   bool changes = false;
   uint32_t last_kept = 1;
   bool keeps_name = false;
+  bool tape = false;  // looks at the first and the newest sample and at resets alone
   window::Kernel anchored = nullptr;
   window::Kernel smoothed = nullptr;
 };

@@ -33,8 +33,12 @@ bool HasOneName(const std::vector<Matcher>& matchers) {
 
 }  // namespace
 
-Store::Store(uint32_t series_max)
-    : name_symbol_(Pin(kMetricName)), series_max_(series_max), floor_ms_(std::numeric_limits<int64_t>::min()) {
+Store::Store(const Options& options)
+    : name_symbol_(Pin(kMetricName)),
+      series_max_(options.series_max),
+      floor_ms_(std::numeric_limits<int64_t>::min()),
+      state_(options.state),
+      tape_margin_ms_(options.tape_margin_ms) {
   ProfileOf({});  // profile 0: nobody reads the series
 }
 
@@ -230,9 +234,18 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       fresh.count_resets = fresh.count_resets || demand->resets;
       fresh.anchored = fresh.anchored || demand->anchored;
       fresh.count_changes = fresh.count_changes || demand->changes;
-      int64_t reach = demand->offset_ms + demand->range_ms + demand->held_ms;
+      const int64_t reach = demand->offset_ms + demand->range_ms + demand->held_ms;
       fresh.right_ms = std::max(fresh.right_ms, demand->anchored ? reach : reach - demand->range_ms);
-      if (demand->range_ms > 0) {
+      if (demand->tape) {
+        // The ring keeps the right ends of windows and what is not yet on the tape.
+        fresh.range_ms = std::max(
+            fresh.range_ms, std::max(demand->offset_ms, int64_t{0}) + tape_margin_ms_ + demand->tape->interval_ms());
+        fresh.instant_ms = std::max(fresh.instant_ms, demand->offset_ms);
+        if (std::find(fresh.tapes.begin(), fresh.tapes.end(), demand->tape) == fresh.tapes.end()) {
+          fresh.tapes.push_back(demand->tape);
+        }
+        fresh.taped_until_ms = std::max(fresh.taped_until_ms, demand->tape->written_until_ms());
+      } else if (demand->range_ms > 0) {
         fresh.range_ms = std::max(fresh.range_ms, reach);
       }
       if (demand->range_ms == 0 || demand->anchored) {
@@ -241,9 +254,120 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       fresh.forget_ms = std::max(fresh.forget_ms, reach + demand->lookback_ms);
     }
   }
+  fresh.whole_range_ms = fresh.range_ms;
+  for (const auto& tape : fresh.tapes) {
+    fresh.whole_range_ms = std::max(fresh.whole_range_ms, tape->reach_ms());
+  }
   fresh.cuts.Finish();
   fresh.SetFloor(floor_ms_);
   *entry.profile = fresh;
+}
+
+std::shared_ptr<window::Tape> Store::TapeOf(int64_t interval_ms, int64_t phase_ms, bool resets) {
+  phase_ms %= interval_ms;
+  phase_ms += phase_ms < 0 ? interval_ms : 0;
+  for (const auto& weak : tapes_) {
+    auto tape = weak.lock();
+    if (tape && tape->interval_ms() == interval_ms && tape->phase_ms() == phase_ms && tape->resets() == resets) {
+      return tape;
+    }
+  }
+  auto tape = std::make_shared<window::Tape>(state_, interval_ms, phase_ms, resets, tape_counters_);
+  tapes_.push_back(tape);
+  return tape;
+}
+
+std::shared_ptr<window::Tape> Store::FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms, bool resets) {
+  for (const auto& weak : set.demands) {
+    const auto demand = weak.lock();
+    if (demand && demand->tape && demand->tape->OnGrid(start_ms) && demand->resets == resets &&
+        demand->offset_ms + demand->range_ms >= reach_ms) {
+      return demand->tape;
+    }
+  }
+  return nullptr;
+}
+
+void Store::SetTapeReach() {
+  std::map<window::Tape*, int64_t> reach;
+  for (const auto& weak : sets_) {
+    if (auto set = weak.lock()) {
+      for (const auto& d : set->demands) {
+        if (auto demand = d.lock(); demand && demand->tape) {
+          int64_t& longest = reach[demand->tape.get()];
+          longest = std::max(longest, demand->offset_ms + demand->range_ms);
+        }
+      }
+    }
+  }
+  for (const auto& [tape, longest] : reach) {
+    tape->SetReach(longest, floor_ms_);
+  }
+}
+
+void Store::PlaceOnTapes() {
+  std::erase_if(tapes_, [](const auto& weak) { return weak.expired(); });
+  if (tapes_.empty()) {
+    return;
+  }
+  const auto on_tape = [&](SeriesId id, const std::shared_ptr<window::Tape>& tape) {
+    const Series& series = at(id);
+    const auto& tapes = profiles_[series.profile]->profile->tapes;
+    return series.labels != kNoLabelSet && std::find(tapes.begin(), tapes.end(), tape) != tapes.end();
+  };
+  for (const auto& weak : tapes_) {
+    const auto tape = weak.lock();
+    for (const SeriesId id : tape->Members()) {
+      if (!on_tape(id, tape)) {
+        tape->Remove(id);
+      }
+    }
+  }
+  for (const auto& weak : tapes_) {
+    const auto tape = weak.lock();
+    std::vector<uint32_t> added;
+    for (SeriesId id = 0; id < next_; ++id) {
+      if (on_tape(id, tape) && !tape->Has(id)) {
+        tape->Add(id);
+        added.push_back(id);
+      }
+    }
+    tape->Backfill(added, [this](SeriesId id) { return &at(id).window; });
+  }
+}
+
+void Store::WriteTapes() {
+  if (tapes_.empty() || floor_ms_ == std::numeric_limits<int64_t>::min()) {
+    return;
+  }
+  for (const auto& weak : tapes_) {
+    if (const auto tape = weak.lock()) {
+      tape->Flush(floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; });
+      tape->Retain(floor_ms_);
+    }
+  }
+  for (auto& entry : profiles_) {
+    for (const auto& tape : entry->profile->tapes) {
+      entry->profile->taped_until_ms = std::max(entry->profile->taped_until_ms, tape->written_until_ms());
+    }
+  }
+}
+
+void Store::LeaveTapes(SeriesId id) {
+  const Profile& profile = *profiles_[at(id).profile]->profile;
+  std::map<int64_t, window::TapeCell> cells;
+  for (const auto& tape : profile.tapes) {
+    std::vector<std::pair<int64_t, window::TapeCell>> read;
+    if (Status status = tape->ReadAll(id, &read); !status.ok()) {
+      tape->LoseAll(status);
+    }
+    cells.insert(read.begin(), read.end());
+  }
+  std::vector<window::SeriesWindow::Restored> older;
+  for (const auto& [t_ms, cell] : cells) {
+    older.push_back({t_ms, cell.v, cell.ordinal});
+  }
+  at(id).window.Restore(profile, older);
 }
 
 void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
@@ -293,6 +417,9 @@ SeriesId Store::Intern(LabelSetId labels) {
   for (uint32_t set : ids) {
     AddMember(*sets_[set].lock(), id, at(id).profile);
   }
+  for (const auto& tape : profiles_[at(id).profile]->profile->tapes) {
+    tape->Add(id);
+  }
   return id;
 }
 
@@ -318,7 +445,7 @@ void Store::Rebuild() {
       set->profiles.clear();
     }
   }
-  std::vector<bool> adopt(profiles_.size());
+  SetTapeReach();
   for (size_t i = 0; i < profiles_.size(); ++i) {
     RecomputeProfile(*profiles_[i]);
   }
@@ -366,6 +493,8 @@ void Store::Rebuild() {
       set->attached = true;
     }
   }
+  PlaceOnTapes();
+  WriteTapes();  // before rings give up what a tape has instead
 }
 
 AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
@@ -378,7 +507,16 @@ AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_m
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window.Append(*profiles_[at(id).profile]->profile, t_ms, v, start_ms);
+  Profile& profile = *profiles_[at(id).profile]->profile;
+  if (start_ms != 0 && window.rich() == nullptr && !profile.tapes.empty()) {
+    LeaveTapes(id);
+  }
+  window.Append(profile, t_ms, v, start_ms);
+  if (t_ms <= profile.taped_until_ms && window.rich() == nullptr && !IsStaleNaN(v)) {
+    for (const auto& tape : profile.tapes) {
+      tape->Late(id, t_ms, v, window.ring().At(window.ring().size() - 1).ordinal());
+    }
+  }
   return AppendOutcome::kOk;
 }
 
@@ -392,7 +530,11 @@ AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, 
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window.AppendHistogram(*profiles_[at(id).profile]->profile, t_ms, std::move(h), start_ms, as_read);
+  Profile& profile = *profiles_[at(id).profile]->profile;
+  if (window.rich() == nullptr && !profile.tapes.empty()) {
+    LeaveTapes(id);
+  }
+  window.AppendHistogram(profile, t_ms, std::move(h), start_ms, as_read);
   return AppendOutcome::kOk;
 }
 
@@ -401,6 +543,7 @@ void Store::SetFloor(int64_t floor_ms) {
     return;
   }
   floor_ms_ = floor_ms;
+  WriteTapes();
   for (auto& entry : profiles_) {
     entry->profile->SetFloor(floor_ms);
   }
@@ -428,6 +571,9 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms) {
     }
     if (series.labels < by_labels_.size() && by_labels_[series.labels] == id) {
       by_labels_[series.labels] = kNoSeries;
+    }
+    for (const auto& tape : entry.profile->tapes) {
+      tape->Remove(id);
     }
     series = Series{};
     free_.push_back(id);
@@ -490,6 +636,15 @@ SeriesStats Store::Stats() const {
     }
   }
   stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
+  for (const auto& weak : tapes_) {
+    if (const auto tape = weak.lock()) {
+      stats.tape_bytes += tape->HeapBytes();
+      stats.tape_disk_bytes += tape->DiskBytes();
+    }
+  }
+  stats.tape_rows_written = tape_counters_->rows_written;
+  stats.tape_read_errors = tape_counters_->read_errors;
+  stats.tape_write_errors = tape_counters_->write_errors;
   stats.label_bytes = labels_.bytes() + by_labels_.capacity() * sizeof(SeriesId);
   for (const auto& weak : sets_) {
     if (const auto set = weak.lock()) {

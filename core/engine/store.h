@@ -18,6 +18,7 @@
 #include "core/model/matcher.h"
 #include "core/model/symbols.h"
 #include "core/window/series_window.h"
+#include "core/window/tape.h"
 
 namespace weir::engine {
 
@@ -40,7 +41,9 @@ struct Demand {
   bool resets = false;
   bool changes = false;
   uint32_t last_kept = 1;
-  int64_t held_ms = 0;  // evaluations are up to this far behind the tick (a subquery that is replayed)
+  int64_t held_ms = 0;                 // evaluations are up to this far behind the tick (a subquery that is replayed)
+  std::shared_ptr<window::Tape> tape;  // where the left end of the window is found; null: in the ring
+  std::string_view not_on_tape;        // why a window that is long enough is not
 };
 
 class SeriesSet {
@@ -76,7 +79,7 @@ static_assert(sizeof(Series) == 64, "one cache line a sample");
 
 class Store {
  public:
-  explicit Store(uint32_t series_max);
+  explicit Store(const Options& options);
 
   LabelSetTable& labels() { return labels_; }
   const LabelSetTable& labels() const { return labels_; }
@@ -93,6 +96,11 @@ class Store {
   std::shared_ptr<SeriesSet> TemporarySet(const std::vector<Matcher>& matchers);
   // RETURNS: a set without matchers, for a subquery's output.
   std::shared_ptr<SeriesSet> HiddenSet();
+  // RETURNS: the tape whose rows start at these times.
+  std::shared_ptr<window::Tape> TapeOf(int64_t interval_ms, int64_t phase_ms, bool resets);
+  // RETURNS: the tape that a demand on this set has all members on since they were its members, with a row that starts at
+  // start_ms, for windows that reach back this far; null if there is none.
+  static std::shared_ptr<window::Tape> FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms, bool resets);
   // The demand lives as long as the caller keeps it.
   void AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand);
   // Demands or sets were dropped.
@@ -139,6 +147,12 @@ class Store {
 
   void Rebuild();
   void RecomputeProfile(ProfileEntry& entry);
+  void SetTapeReach();
+  // Brings who is on which tape in line with the profiles.
+  void PlaceOnTapes();
+  // The series gets its first histogram or start time: its samples come back from the tapes.
+  void LeaveTapes(SeriesId id);
+  void WriteTapes();
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
   SeriesId Allocate(LabelSetId labels);
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
@@ -163,6 +177,10 @@ class Store {
   std::vector<std::unique_ptr<ProfileEntry>> profiles_;
   std::map<std::vector<uint32_t>, uint32_t> profile_by_sets_;
   int64_t floor_ms_;
+  std::shared_ptr<StateDirectory> state_;
+  int64_t tape_margin_ms_;
+  std::shared_ptr<window::TapeCounters> tape_counters_ = std::make_shared<window::TapeCounters>();
+  std::vector<std::weak_ptr<window::Tape>> tapes_;
   bool changed_ = false;
   uint64_t generation_ = 1;
   uint64_t plans_generation_ = 1;

@@ -52,8 +52,12 @@ void AddMissing(const std::string& text, std::vector<std::string>* to) {
 // One engine with its plans and the samples still to come.
 class Stream {
  public:
-  Stream(const Storage& storage, StreamingMode mode, uint64_t seed)
-      : engine_(EngineOptions(mode != StreamingMode::kOneByOne)), storage_(storage), mode_(mode), random_(seed) {}
+  Stream(const Storage& storage, StreamingMode mode, uint64_t seed, const std::shared_ptr<StateDirectory>& tape)
+      : engine_(EngineOptions(mode != StreamingMode::kOneByOne, tape)),
+        storage_(storage),
+        mode_(mode),
+        random_(seed),
+        taped_(tape != nullptr) {}
 
   void Plan(const EvalRequest& request, Outcome* outcome) {
     engine::Grid grid;
@@ -106,11 +110,17 @@ class Stream {
     Outcome* outcome;
   };
 
-  static engine::Options EngineOptions(bool share) {
+  static engine::Options EngineOptions(bool share, const std::shared_ptr<StateDirectory>& tape) {
     engine::Options options;
     options.delayed_name_removal = true;
     options.use_start_timestamps = true;
     options.share = share;
+    if (tape) {
+      options.state = tape;
+      options.tape_after_ms = 0;
+      options.tape_margin_ms = 0;
+      options.tape_points = true;
+    }
     return options;
   }
 
@@ -137,6 +147,9 @@ class Stream {
       if (settled_ms > advanced_ms_) {
         engine_.AdvanceTo(settled_ms);
         advanced_ms_ = settled_ms;
+        if (taped_) {
+          engine_.Release(std::min(settled_ms, t - 1));  // rows are written as they would be between ticks
+        }
       }
       Append(feed_[i]);
     }
@@ -202,6 +215,7 @@ class Stream {
   const Storage& storage_;
   const StreamingMode mode_;
   std::mt19937_64 random_;
+  const bool taped_;
   std::vector<Planned> planned_;
   std::set<int64_t> times_;
   std::vector<Feed> feed_;
@@ -235,7 +249,7 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
     }
   }
   if (mode_ != StreamingMode::kOneByOne) {
-    Stream stream(storage, mode_, seed_++);
+    Stream stream(storage, mode_, seed_++, tape_);
     for (size_t i : open) {
       stream.Plan(requests[i], &outcomes[i]);
     }
@@ -243,7 +257,7 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
     return outcomes;
   }
   for (size_t i : open) {
-    Stream stream(storage, mode_, seed_);
+    Stream stream(storage, mode_, seed_, tape_);
     stream.Plan(requests[i], &outcomes[i]);
     stream.Run();
   }

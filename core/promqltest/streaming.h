@@ -4,7 +4,13 @@
 // up afterwards. A fresh engine per group of evals that see the same samples. The modes differ in how samples and ticks
 // reach the engine; none of them may change a result.
 
+#include <memory>
+
 #include "core/promqltest/runner.h"
+
+namespace weir {
+class StateDirectory;
+}
 
 namespace weir::promqltest {
 
@@ -23,13 +29,15 @@ inline constexpr int64_t kDelayMs = 120000;
 
 class StreamingEvaluator final : public Evaluator {
  public:
-  // `seed`: of kShuffled.
-  explicit StreamingEvaluator(StreamingMode mode, uint64_t seed = 0) : mode_(mode), seed_(seed) {}
+  // `seed`: of kShuffled. `tape`: every window that can be is on tape there, and its rows are written at once.
+  explicit StreamingEvaluator(StreamingMode mode, uint64_t seed = 0, std::shared_ptr<StateDirectory> tape = nullptr)
+      : mode_(mode), seed_(seed), tape_(std::move(tape)) {}
   std::vector<Outcome> Evaluate(const Storage& storage, std::span<const EvalRequest> requests) override;
 
  private:
   const StreamingMode mode_;
   uint64_t seed_;  // of the next group
+  std::shared_ptr<StateDirectory> tape_;
 };
 
 }  // namespace weir::promqltest

@@ -54,6 +54,14 @@ struct Pipeline::Metrics {
         nodes(r.GetGauge("weir_plan_nodes", "Nodes of the evaluation graph.")),
         node_bytes(r.GetGauge("weir_plan_bytes", "Memory of the evaluation graph.")),
         rule_bytes(r.GetGauge("weir_rule_bytes", "Memory of recorded series' labels and of alerts.")),
+        tape_bytes(r.GetGauge("weir_tape_bytes", "What the files of long windows take on disk.")),
+        tape_memory(r.GetGauge("weir_tape_memory_bytes",
+                               "Memory of tapes; that of the windows that read them is their nodes'.")),
+        tape_rows(r.GetCounter("weir_tape_rows_written_total", "Rows of long windows written to files.")),
+        tape_read_errors(r.GetCounter("weir_tape_read_errors_total",
+                                      "Evaluations that failed since rows of long windows could not be read.")),
+        tape_write_errors(
+            r.GetCounter("weir_tape_write_errors_total", "Rows of long windows that could not be written.")),
         catching_up(r.GetGauge("weir_catching_up", "1 while the past is re-read.")),
         pending(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "pending"}})),
         firing(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "firing"}})) {}
@@ -79,6 +87,11 @@ struct Pipeline::Metrics {
   Gauge& nodes;
   Gauge& node_bytes;
   Gauge& rule_bytes;
+  Gauge& tape_bytes;
+  Gauge& tape_memory;
+  Counter& tape_rows;
+  Counter& tape_read_errors;
+  Counter& tape_write_errors;
   Gauge& catching_up;
   Gauge& pending;
   Gauge& firing;
@@ -507,6 +520,12 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
     }
   }
   metrics_->rule_bytes.Set(static_cast<double>(rule_bytes));
+  metrics_->tape_bytes.Set(static_cast<double>(stats.tape_disk_bytes));
+  metrics_->tape_memory.Set(static_cast<double>(stats.tape_bytes));
+  metrics_->tape_rows.Add(stats.tape_rows_written - tape_stats_.tape_rows_written);
+  metrics_->tape_read_errors.Add(stats.tape_read_errors - tape_stats_.tape_read_errors);
+  metrics_->tape_write_errors.Add(stats.tape_write_errors - tape_stats_.tape_write_errors);
+  tape_stats_ = stats;
   metrics_->lateness.Set(static_cast<double>(watermarks_.LatenessMs()) / 1000);
   metrics_->streams.Set(static_cast<double>(watermarks_.live(now_ms)));
   metrics_->catching_up.Set(catch_ups_.empty() ? 0 : 1);

@@ -140,6 +140,7 @@ class Pipeline {
   std::vector<Retired> retired_;
   std::map<std::string, SourceCounters, std::less<>> source_counters_;
   ingest::ResolverStats ingest_stats_;  // as last added to the metrics
+  engine::SeriesStats tape_stats_;      // the same, of tapes
   std::unique_ptr<Metrics> metrics_;
 
   bool event_time_ = false;

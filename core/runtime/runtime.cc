@@ -1,6 +1,7 @@
 #include "core/runtime/runtime.h"
 
 #include "core/base/log.h"
+#include "core/base/state_directory.h"
 
 #include <algorithm>
 #include <future>
@@ -118,6 +119,9 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
 Runtime::~Runtime() { Stop(); }
 
 Status Runtime::Prepare() {
+  if (!settings_.state_dir.empty()) {
+    WEIR_ASSIGN_OR_RETURN(settings_.pipeline.engine.state, StateDirectory::Open(settings_.state_dir));
+  }
   pipeline_ =
       std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
   alert_relabel_ = settings_.alert_relabel;

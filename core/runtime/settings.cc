@@ -168,6 +168,9 @@ void SetPipeline(const config::Config& config, PipelineOptions* pipeline) {
   pipeline->engine.use_start_timestamps = config.use_start_timestamps;
   pipeline->engine.type_and_unit_labels = config.type_and_unit_labels;
   pipeline->engine.series_max = static_cast<uint32_t>(config.limits.series);
+  if (!config.state_dir.empty()) {
+    pipeline->engine.tape_after_ms = config.tape_after_ms;
+  }
   pipeline->ingest.labels_max = static_cast<uint32_t>(config.limits.series_labels);
   pipeline->ingest.name_bytes_max = static_cast<uint32_t>(config.limits.label_name_bytes);
   pipeline->ingest.value_bytes_max = static_cast<uint32_t>(config.limits.label_value_bytes);
@@ -217,6 +220,7 @@ std::string FixedKey(const Settings& settings) {
                     std::to_string(settings.queue.batches) + '\0' +
                     std::to_string(settings.pipeline.engine.series_max) + '\0' +
                     std::to_string(settings.pipeline.engine.lookback_ms) + '\0' +
+                    std::to_string(settings.pipeline.engine.tape_after_ms) + settings.state_dir + '\0' +
                     (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
   for (const SourceSpec& source : settings.sources) {
     key += '\0' + source.name + '\0' + KeyOf(source.options);
@@ -258,6 +262,7 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
       settings.rules.groups.push_back(DefineGroup(group, config));
     }
   }
+  settings.state_dir = config.state_dir;
   settings.type_and_unit_labels = config.type_and_unit_labels;
   settings.listen = overrides.listen.empty() ? config.listen : overrides.listen;
   settings.rules.external_labels = config.external_labels;

@@ -40,6 +40,7 @@ struct Settings {
   QueueLimits queue;
   std::string listen = "127.0.0.1:9797";
   uint64_t body_bytes_max = 32ULL << 20;
+  std::string state_dir;             // "": none
   int64_t drain_ms = 10000;          // how long queues may take to empty at the end
   std::string plugins_key;           // changes whenever sinks may have to be made anew
   std::string fixed_key;             // changes when something did that only a restart applies

@@ -24,6 +24,7 @@ bool FindWindow(const SeriesWindow& series, int64_t start_ms, int64_t end_ms, ui
   out->series = &series;
   out->first = first;
   out->last = static_cast<uint32_t>(last);
+  out->on_tape = false;
   out->start_ms = start_ms;
   out->end_ms = end_ms;
   return true;
@@ -59,12 +60,12 @@ void ForEachReset(const Window& w, int64_t after_ms, int64_t until_ms, Add add) 
 
 // Semantics 2.3 without start timestamps.
 bool ExtrapolatedRate(const Window& w, bool is_counter, bool is_rate, double* out) {
-  if (w.first == w.last) {
+  if (w.OneSample()) {
     return false;
   }
   const Ring& ring = w.ring();
-  const double first_v = ring.Value(w.first);
-  const int64_t first_t = ring.Time(w.first);
+  const double first_v = w.FirstValue();
+  const int64_t first_t = w.FirstTime();
   const int64_t last_t = ring.Time(w.last);
   const auto between = static_cast<double>(w.count() - 1);
   double result = ring.Value(w.last) - first_v;
@@ -162,7 +163,7 @@ bool Changes(const Window& w, double* out) {
 
 bool Resets(const Window& w, double* out) {
   uint32_t n = 0;
-  ForEachReset(w, w.ring().Time(w.first), w.ring().Time(w.last), [&](double) { ++n; });
+  ForEachReset(w, w.FirstTime(), w.ring().Time(w.last), [&](double) { ++n; });
   *out = n;
   return true;
 }
@@ -178,7 +179,7 @@ bool PresentOverTime(const Window&, double* out) {
 }
 
 bool FirstOverTime(const Window& w, double* out) {
-  *out = w.ring().Value(w.first);
+  *out = w.FirstValue();
   return true;
 }
 
@@ -188,7 +189,7 @@ bool LastOverTime(const Window& w, double* out) {
 }
 
 bool TsOfFirstOverTime(const Window& w, double* out) {
-  *out = static_cast<double>(w.ring().Time(w.first)) / 1000;
+  *out = static_cast<double>(w.FirstTime()) / 1000;
   return true;
 }
 

@@ -26,11 +26,23 @@ struct Window {
   bool changes_list = false;  // changes come from the prefix counts, else from the records
   double param[2] = {0, 0};
   std::vector<double>* scratch = nullptr;  // of the caller, reused
+  // The window's first sample, when the ring no longer has it (tape.h); `first` is then the oldest one in the ring.
+  struct Edge {
+    int64_t t_ms = 0;
+    double v = 0;
+    uint32_t ordinal = 0;
+  };
+  bool on_tape = false;
+  Edge edge;
 
   const Ring& ring() const { return series->ring(); }
   double range_s() const { return static_cast<double>(end_ms - start_ms) / 1000; }
+  int64_t FirstTime() const { return on_tape ? edge.t_ms : ring().Time(first); }
+  double FirstValue() const { return on_tape ? edge.v : ring().Value(first); }
+  bool OneSample() const { return !on_tape && first == last; }
   uint32_t count() const {
-    return ((ring().At(last).ordinal() - ring().At(first).ordinal()) & Record::kOrdinalMask) + 1;
+    const uint32_t before = on_tape ? edge.ordinal : ring().At(first).ordinal();
+    return ((ring().At(last).ordinal() - before) & Record::kOrdinalMask) + 1;
   }
   template <typename F>
   void ForEach(F f) const {

@@ -410,14 +410,15 @@ void SeriesWindow::Thin(Profile& profile, bool forced) {
 
 void SeriesWindow::Evict(const Profile& profile) {
   uint32_t evicted = 0;
-  while (ring_.size() > 1 && ring_.Time(0) <= profile.low_range_ms && ring_.Time(1) <= profile.low_instant_ms) {
+  const int64_t low_range_ms = rich() != nullptr ? profile.low_whole_ms : profile.low_range_ms;
+  while (ring_.size() > 1 && ring_.Time(0) <= low_range_ms && ring_.Time(1) <= profile.low_instant_ms) {
     // The newest sample before a window is its anchor, whatever stale marker comes after it.
     uint32_t next = 1;
     while (next < ring_.size() && ring_.At(next).kind() == RecordKind::kStale) {
       ++next;
     }
     if (next == ring_.size() || ring_.Time(next) > profile.low_instant_ms) {
-      if (profile.anchored) {
+      if (profile.anchored || !profile.tapes.empty()) {  // a tape has the first samples, the ring has the last
         break;
       }
     }
@@ -432,8 +433,8 @@ void SeriesWindow::Evict(const Profile& profile) {
     if (!rich->starts.empty()) {
       rich->starts.erase(rich->starts.begin(), rich->starts.begin() + evicted);
     }
-    std::erase_if(rich->overlaps, [&](int64_t t_ms) { return t_ms <= profile.low_range_ms; });
-    std::erase_if(rich->start_resets, [&](const Reset& r) { return r.t_ms <= profile.low_range_ms; });
+    std::erase_if(rich->overlaps, [&](int64_t t_ms) { return t_ms <= profile.low_whole_ms; });
+    std::erase_if(rich->start_resets, [&](const Reset& r) { return r.t_ms <= profile.low_whole_ms; });
   }
   if (Has(kRefilling) && ring_.Time(0) > rare_->complete_since_ms) {
     if (profile.count_changes) {
@@ -448,7 +449,7 @@ void SeriesWindow::Evict(const Profile& profile) {
     rare_->side.changes.erase(rare_->side.changes.begin(), rare_->side.changes.begin() + evicted);
   }
   auto& resets = rare_->side.resets;
-  auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > profile.low_range_ms; });
+  auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > profile.low_whole_ms; });
   resets.erase(resets.begin(), live);
 }
 
@@ -457,6 +458,30 @@ void SeriesWindow::BecomeRaw() {
   Set(kThinned, false);
   Set(kRefilling, false);
   rare_->panes.reset();
+}
+
+void SeriesWindow::Restore(const Profile& profile, const std::vector<Restored>& older) {
+  Ring ring;
+  for (const Restored& r : older) {
+    if (ring_.empty() || r.t_ms < ring_.Time(0)) {
+      ring.Push(r.t_ms, r.v, r.ordinal, RecordKind::kFloat);
+    }
+  }
+  if (ring.empty()) {
+    return;
+  }
+  const uint32_t restored = ring.size();
+  for (uint32_t i = 0; i < ring_.size(); ++i) {
+    const Record& record = ring_.At(i);
+    ring.Push(ring_.Time(i), record.v, record.ordinal(), record.kind());
+  }
+  ring.SetFlags(ring_.flags());
+  ring_ = std::move(ring);
+  if (thinned() && profile.count_changes) {
+    // Changes before what was kept are not counted by any window.
+    auto& changes = side().changes;
+    changes.insert(changes.begin(), restored, changes.empty() ? side().changes_seen : changes.front());
+  }
 }
 
 void SeriesWindow::RetractNewest() {

@@ -98,6 +98,13 @@ class SeriesWindow {
   // `as_read`: the hint is already what a query would see; otherwise it is set as Prometheus's storage does: of what came over
   // the wire only "gauge" counts, a counter that continues the sample before it is "not reset", anything else "unknown".
   void AppendHistogram(Profile& profile, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read);
+  struct Restored {
+    int64_t t_ms;
+    double v;
+    uint32_t ordinal;
+  };
+  // Takes back what the ring has given to a tape, oldest first; what the ring still has is passed over. REQUIRES: no histogram.
+  void Restore(const Profile& profile, const std::vector<Restored>& older);
   // Takes the newest sample back, so that another may take its place at the same time. REQUIRES: thinning is kNever, no
   // side lists, and the series has a sample.
   void RetractNewest();

@@ -1,6 +1,6 @@
 // Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive or a mode of streaming: streaming (all
-// evals of a segment in one engine), one-by-one, shuffled, delayed or reloaded (core/promqltest/streaming.h), and a PATH is a
-// script or a folder of *.test files. WEIR_SEED is the seed of shuffled; unset, a fresh one is drawn and printed.
+// evals of a segment in one engine), one-by-one, shuffled, delayed or reloaded (core/promqltest/streaming.h), or `taped-` and such a
+// mode: every window that can be is on tape. A PATH is a script or a folder of *.test files. WEIR_SEED is the seed of shuffled; unset, a fresh one is drawn and printed.
 // Exit status: 0 when nothing failed, 1 when something did, 2 when a script cannot be read, 77 when a path does not exist
 // (ctest: skipped).
 #include <algorithm>
@@ -16,7 +16,9 @@
 
 #include "core/promqltest/runner.h"
 #ifdef WEIR_HAVE_ENGINE
+#include "core/base/state_directory.h"
 #include "core/promqltest/streaming.h"
+#include "tests/support/temporary_state.h"
 #endif
 #include "tests/differential/naive_script_evaluator.h"
 
@@ -33,7 +35,7 @@ uint64_t PrintedSeed() {
 }
 #endif
 
-std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& name) {
+std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(std::string name) {
   using weir::promqltest::Evaluator;
   if (name == "naive") {
     return std::make_unique<weir::naive::ScriptEvaluator>();
@@ -46,9 +48,16 @@ std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& na
       {"shuffled", StreamingMode::kShuffled},  {"delayed", StreamingMode::kDelayed},
       {"reloaded", StreamingMode::kReloaded},
   };
+  constexpr std::string_view kTaped = "taped-";
+  std::shared_ptr<weir::StateDirectory> tape;
+  if (name.starts_with(kTaped)) {
+    static const weir::test::TemporaryState state;
+    tape = state.directory();
+    name.erase(0, kTaped.size());
+  }
   for (const auto& [mode_name, mode] : kModes) {
     if (name == mode_name) {
-      return std::make_unique<StreamingEvaluator>(mode, mode == StreamingMode::kShuffled ? PrintedSeed() : 0);
+      return std::make_unique<StreamingEvaluator>(mode, mode == StreamingMode::kShuffled ? PrintedSeed() : 0, tape);
     }
   }
 #endif
@@ -74,7 +83,7 @@ std::vector<std::filesystem::path> Scripts(const std::filesystem::path& path) {
 int main(int argc, char** argv) {
   std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1]) : nullptr;
   if (!evaluator) {
-    std::cerr << "usage: conformance naive|streaming|one-by-one|shuffled|delayed|reloaded [--skips] PATH...\n";
+    std::cerr << "usage: conformance naive|[taped-]streaming|one-by-one|shuffled|delayed|reloaded [--skips] PATH...\n";
     return 2;
   }
   weir::promqltest::ScriptRunner runner(evaluator.get());

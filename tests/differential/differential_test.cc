@@ -2,7 +2,7 @@
 // expressions are planned in one engine, samples are fed in time order, and at every tick of a periodic grid each plan's
 // result must be what the naive evaluator finds in the raw samples. Half of the rounds evaluate late: newer samples are
 // already in when the tick runs. WEIR_SEED and WEIR_ROUNDS choose what is run; the seed of a failing round is printed, and
-// WEIR_EXPR runs one expression alone in the worlds of those seeds.
+// WEIR_EXPR runs one expression alone in the worlds of those seeds. With WEIR_TAPE every window that can be is on tape.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include "core/model/duration.h"
 #include "core/promql/parser.h"
 #include "tests/differential/random_world.h"
+#include "tests/support/temporary_state.h"
 
 namespace weir::differential {
 namespace {
@@ -72,6 +73,13 @@ class Round {
     engine::Options options;
     options.delayed_name_removal = random_.Chance(0.5);
     options.share = random_.Chance(0.8);
+    if (std::getenv("WEIR_TAPE") != nullptr) {
+      static const test::TemporaryState state;
+      options.state = state.directory();
+      options.tape_after_ms = 0;
+      options.tape_margin_ms = random_.Chance(0.5) ? 0 : random_.Between(1, 5 * world_.interval_ms);
+      options.tape_points = true;
+    }
     query_.delayed_name_removal = options.delayed_name_removal;
     delay_ms_ = random_.Chance(0.5) ? 0 : random_.Between(1, 3 * world_.interval_ms);
     engine_ = std::make_unique<engine::Engine>(options);

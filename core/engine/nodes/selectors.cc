@@ -163,7 +163,11 @@ class RangeNode final : public Node {
   }
   std::string Describe() const override { return spec_.function; }
   size_t Bytes() const override {
-    return Node::Bytes() + cursors_.capacity() * sizeof(uint32_t) + scratch_.capacity() * sizeof(double);
+    size_t bytes = Node::Bytes() + cursors_.capacity() * sizeof(uint32_t) + scratch_.capacity() * sizeof(double);
+    for (const window::TapeReader& reader : readers_) {
+      bytes += reader.HeapBytes();
+    }
+    return bytes;
   }
 
  protected:
@@ -179,6 +183,7 @@ class RangeNode final : public Node {
   bool TimeDependent() const override { return true; }
   void Reset() override {
     cursors_.clear();
+    readers_.clear();
     doubtful_.clear();
     doubtful_known_ = 0;
   }
@@ -227,6 +232,14 @@ class RangeNode final : public Node {
     if (spec_.keeps_name && spec_.producer && spec_.producer->mixes_names()) {
       TakeNames(ctx, from, until);
     }
+    const window::TapeReader* reader = nullptr;
+    if (spec_.may_use_tape) {
+      Status status = SeekTape(ctx, start, &reader);
+      if (!status.ok()) {
+        SetError(std::move(status));
+        return;
+      }
+    }
     w.scratch = &scratch_;
     w.lookback_ms = ctx.options.lookback_ms;
     w.eval_ms = ctx.t_ms;
@@ -239,6 +252,10 @@ class RangeNode final : public Node {
       const int64_t whole = spec_.needs_all ? std::max(from, series.window.complete_since_ms()) : from;
       if (!window::FindWindow(series.window, whole, until, &cursors_[i], &w)) {
         continue;
+      }
+      if (reader != nullptr) {
+        w.on_tape = reader->Edge(i, &w.edge.t_ms, &w.edge.v, &w.edge.ordinal) &&
+                    w.edge.t_ms < series.window.ring().Time(w.first);
       }
       if (!checked) {
         checked = true;
@@ -294,6 +311,20 @@ class RangeNode final : public Node {
       AddSlot(labels[i], drops[i] != 0);
     }
     ClearValues();
+  }
+  // Brings the reader of the tape that has a row from `start` on there, if there is such a tape.
+  Status SeekTape(Context& ctx, int64_t start, const window::TapeReader** reader) {
+    const auto tape = Store::FindTape(*spec_.set, start, spec_.range_ms + spec_.offset_ms, spec_.resets);
+    if (!tape) {
+      readers_.clear();
+      return {};
+    }
+    auto it = std::find_if(readers_.begin(), readers_.end(), [&](const auto& r) { return r.tape() == tape; });
+    if (it == readers_.end()) {
+      it = readers_.emplace(readers_.end(), tape);
+    }
+    *reader = &*it;
+    return it->Seek(start, spec_.set->members);
   }
   void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
     window::RichResult result;
@@ -365,7 +396,8 @@ class RangeNode final : public Node {
 
   RangeSpec spec_;
   std::vector<uint32_t> cursors_;
-  std::vector<double> scratch_;  // of kernels that sort
+  std::vector<window::TapeReader> readers_;  // one for each grid of starts: rules of several intervals share the node
+  std::vector<double> scratch_;              // of kernels that sort
   std::vector<uint32_t> doubtful_;
   size_t doubtful_known_ = 0;
 };

@@ -1,0 +1,569 @@
+#include "core/window/tape.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <iterator>
+#include <tuple>
+
+namespace weir::window {
+namespace {
+
+constexpr uint32_t kSlotsStep = 16;
+constexpr uint32_t kRowsMin = 16;         // of a segment
+constexpr uint32_t kHeadroom = 1U << 24;  // rows before the first one written: late samples of new series
+constexpr size_t kExtraMax = 1U << 16;
+constexpr uint32_t kReadChunk = 4096;  // members
+
+int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+
+// Four sums over interleaved words: detects damage, not malice.
+uint64_t Checksum(const void* data, size_t bytes) {
+  constexpr uint64_t kPrime = 0x9E3779B97F4A7C15ULL;
+  const char* at = static_cast<const char*>(data);
+  uint64_t lanes[4] = {1, 2, 3, 4};
+  const size_t words = bytes / sizeof(uint64_t);
+  for (size_t i = 0; i < words; ++i) {
+    uint64_t word = 0;
+    std::memcpy(&word, at + i * sizeof(word), sizeof(word));
+    uint64_t& lane = lanes[i % 4];
+    lane = std::rotl((lane ^ word) * kPrime, 29);
+  }
+  uint64_t sum = words;
+  for (const uint64_t lane : lanes) {
+    sum = std::rotl((sum ^ lane) * kPrime, 31);
+  }
+  return sum == 0 ? 1 : sum;
+}
+
+}  // namespace
+
+uint64_t Tape::Segment::RowBytes() const {
+  const uint64_t blocks = (slots + kBlockCells - 1) / kBlockCells;
+  return (blocks + slots) * sizeof(TapeCell);
+}
+
+uint32_t Tape::Segment::BlockBytes(uint32_t place) const {
+  return static_cast<uint32_t>((1 + std::min(kBlockCells, slots - place * kBlockCells)) * sizeof(TapeCell));
+}
+
+uint64_t Tape::Block::Sum() const { return Checksum(&row, filled * sizeof(TapeCell) + sizeof(checksum)); }
+
+Tape::Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, bool resets,
+           std::shared_ptr<TapeCounters> counters)
+    : directory_(std::move(directory)),
+      interval_ms_(interval_ms),
+      phase_ms_(phase_ms),
+      resets_(resets),
+      counters_(std::move(counters)) {}
+
+int64_t Tape::IndexOf(int64_t t_ms) const { return FloorDiv(t_ms - 1 - phase_ms_, interval_ms_); }
+
+uint32_t Tape::RowsPerSegment(int64_t reach_ms, int64_t interval_ms) {
+  return static_cast<uint32_t>(std::max<int64_t>(kRowsMin, reach_ms / interval_ms / kSegments));
+}
+
+uint64_t Tape::RowsMax(int64_t reach_ms, int64_t interval_ms) {
+  return static_cast<uint64_t>(reach_ms / interval_ms) + RowsPerSegment(reach_ms, interval_ms) + 2;
+}
+
+void Tape::SetReach(int64_t reach_ms, int64_t floor_ms) {
+  if (reach_ms > reach_ms_ && based_) {
+    readable_ = static_cast<uint32_t>(
+        std::clamp<int64_t>(FloorDiv(floor_ms - reach_ms_ - phase_ms_, interval_ms_) - base_, readable_, next_));
+  }
+  reach_ms_ = reach_ms;
+}
+
+void Tape::Add(uint32_t series) {
+  uint32_t slot = static_cast<uint32_t>(slots_.size());
+  if (free_.empty()) {
+    slots_.emplace_back();
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  slots_[slot] = Slot{series, kNone, kNone};
+  if (series >= slot_of_.size()) {
+    slot_of_.resize(series + size_t{1}, kNone);
+  }
+  slot_of_[series] = slot;
+}
+
+void Tape::Remove(uint32_t series) {
+  const uint32_t slot = SlotOf(series);
+  slots_[slot] = Slot{};
+  free_.push_back(slot);
+  slot_of_[series] = kNone;
+}
+
+std::vector<uint32_t> Tape::Members() const {
+  std::vector<uint32_t> members;
+  for (const Slot& slot : slots_) {
+    if (slot.series != kNone) {
+      members.push_back(slot.series);
+    }
+  }
+  return members;
+}
+
+int64_t Tape::written_until_ms() const { return based_ ? StartOf(next_) : std::numeric_limits<int64_t>::min(); }
+
+void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
+  const int64_t last = FloorDiv(through_ms - phase_ms_, interval_ms_) - 1;
+  if (!based_) {
+    int64_t oldest = std::numeric_limits<int64_t>::max();
+    for (const Slot& slot : slots_) {
+      const SeriesWindow* window = slot.series == kNone ? nullptr : lookup(slot.series);
+      if (window != nullptr && !window->ring().empty()) {
+        oldest = std::min(oldest, window->ring().Time(0));
+      }
+    }
+    if (oldest == std::numeric_limits<int64_t>::max() || IndexOf(oldest) > last) {
+      return;
+    }
+    base_ = std::max(IndexOf(oldest), last - static_cast<int64_t>(RowsMax(reach_ms_, interval_ms_))) - kHeadroom;
+    based_ = true;
+    next_ = kHeadroom;
+  }
+  while (base_ + next_ <= last) {
+    bool any = false;
+    int64_t next_ms = std::numeric_limits<int64_t>::max();
+    if (Status status = WriteRow(next_, lookup, &any, &next_ms); !status.ok()) {
+      ++counters_->write_errors;
+      Lose(next_, status);
+      any = true;
+    }
+    counters_->rows_written += any ? 1 : 0;
+    // Where no series has a sample there is no row: an outage takes neither time nor room.
+    const int64_t skip_to = next_ms == std::numeric_limits<int64_t>::max() ? last + 1 : IndexOf(next_ms);
+    next_ = any ? next_ + 1 : static_cast<uint32_t>(std::clamp(skip_to, base_ + next_ + 1, last + 1) - base_);
+  }
+}
+
+// When a block cannot be written the row is lost, but what it would have held is noted all the same: whoever looks for it is
+// told.
+Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* next_ms) {
+  const int64_t start = StartOf(row);
+  const int64_t end = start + interval_ms_;
+  std::vector<Patch> links;
+  Status status;
+  Segment* segment = nullptr;
+  uint32_t first_row = 0;
+  Block block;
+  const auto store = [&]() -> Status {
+    if (segment == nullptr) {
+      auto made = Make(row);
+      WEIR_RETURN_IF_ERROR(made.status());
+      segment = *made;
+      first_row = std::prev(segments_.upper_bound(row))->first;
+      if (segment->broken.ok()) {
+        segment->broken = segment->file->CheckWhole();
+      }
+    }
+    WEIR_RETURN_IF_ERROR(segment->broken);
+    return StoreBlock(*segment, first_row, &block);
+  };
+  for (uint32_t from = 0; from < slots_.size(); from += kBlockCells) {
+    const uint32_t until = std::min(static_cast<uint32_t>(slots_.size()), from + kBlockCells);
+    block = Block{};
+    block.row = row;
+    block.place = static_cast<uint16_t>(from / kBlockCells);
+    bool filled = false;
+    for (uint32_t s = from; s < until; ++s) {
+      const SeriesWindow* window = slots_[s].series == kNone ? nullptr : lookup(slots_[s].series);
+      if (window == nullptr || window->rich() != nullptr) {
+        continue;
+      }
+      const Ring& ring = window->ring();
+      uint32_t i = ring.FirstAfter(start);
+      while (i < ring.size() && ring.At(i).kind() == RecordKind::kStale) {
+        ++i;
+      }
+      if (i == ring.size()) {
+        continue;
+      }
+      const int64_t t = ring.Time(i);
+      if (t > end) {
+        *next_ms = std::min(*next_ms, t);
+        continue;
+      }
+      block.cells[s - from] = TapeCell{ring.Value(i), static_cast<uint32_t>(t - start), ring.At(i).ordinal()};
+      filled = true;
+      Link(s, row, &links);
+      slots_[s].first_row = std::min(slots_[s].first_row, row);
+      slots_[s].last_row = row;
+    }
+    if (!filled) {
+      continue;
+    }
+    *any = true;
+    if (status.ok()) {
+      status = store();
+    }
+    if (links.size() >= kReadChunk) {
+      Apply(&links);
+    }
+  }
+  Apply(&links);
+  return status;
+}
+
+void Tape::Link(uint32_t slot, uint32_t row, std::vector<Patch>* patches) const {
+  const uint32_t last = slots_[slot].last_row;
+  if (last != kNone && last + 1 < row) {
+    patches->push_back({last + 1, slot, TapeCell{0, 0, row}});
+  }
+}
+
+Tape::Segments::iterator Tape::Find(uint32_t row) {
+  auto it = segments_.upper_bound(row);
+  if (it == segments_.begin()) {
+    return segments_.end();
+  }
+  --it;
+  return row - it->first < it->second.rows ? it : segments_.end();
+}
+
+// RETURNS: the segment of the row, made if there is none, or none that is wide enough for a row not yet written.
+Result<Tape::Segment*> Tape::Make(uint32_t row) {
+  auto it = Find(row);
+  if (it != segments_.end()) {
+    if (row < next_ || it->second.slots >= slots_.size()) {
+      return &it->second;
+    }
+    it->second.rows = row - it->first;
+    if (it->second.rows == 0) {
+      segments_.erase(it);
+    }
+  }
+  Segment segment;
+  segment.rows = RowsPerSegment();
+  const auto after = segments_.upper_bound(row);
+  if (after != segments_.end()) {
+    segment.rows = std::min(segment.rows, after->first - row);
+  }
+  const uint64_t slots = slots_.size() + slots_.size() / kSpareShare;
+  segment.slots = static_cast<uint32_t>((slots + kSlotsStep - 1) / kSlotsStep * kSlotsStep);
+  auto file = directory_->NewFile(segment.RowBytes() * segment.rows);
+  WEIR_RETURN_IF_ERROR(file.status());
+  segment.file = std::move(*file);
+  return &segments_.emplace(row, std::move(segment)).first->second;
+}
+
+Status Tape::StoreBlock(Segment& segment, uint32_t first_row, Block* block) {
+  uint32_t filled = kBlockCells;
+  while (filled > 0 && block->cells[filled - 1].dt_ms == 0 && block->cells[filled - 1].ordinal == 0) {
+    --filled;
+  }
+  block->filled = static_cast<uint16_t>(filled);
+  block->checksum = block->Sum();
+  return segment.file->Write((block->row - first_row) * segment.RowBytes() + block->place * sizeof(Block), block,
+                             (1 + filled) * sizeof(TapeCell));
+}
+
+// What was never written, and what no file is wide enough for, reads as no samples.
+Status Tape::LoadBlock(uint32_t row, uint32_t place, Block* block) {
+  *block = Block{};
+  const auto it = Find(row);
+  if (it == segments_.end() || place * kBlockCells >= it->second.slots) {
+    return {};
+  }
+  const Segment& segment = it->second;
+  WEIR_RETURN_IF_ERROR(segment.broken);
+  const uint32_t bytes = segment.BlockBytes(place);
+  const uint64_t offset = (row - it->first) * segment.RowBytes() + place * sizeof(Block);
+  WEIR_RETURN_IF_ERROR(segment.file->Read(offset, block, bytes));
+  if (block->checksum == 0 && block->row == 0) {
+    return {};
+  }
+  if (block->row != row || block->place != place || block->filled > kBlockCells || block->checksum != block->Sum()) {
+    return {Code::kCorrupt,
+            "read " + segment.file->path() + ": the block at byte " + std::to_string(offset) + " is damaged"};
+  }
+  return {};
+}
+
+void Tape::Apply(std::vector<Patch>* patches) {
+  std::sort(patches->begin(), patches->end(),
+            [](const Patch& a, const Patch& b) { return std::tie(a.row, a.slot) < std::tie(b.row, b.slot); });
+  for (size_t i = 0; i < patches->size();) {
+    const uint32_t row = (*patches)[i].row;
+    const uint32_t place = (*patches)[i].slot / kBlockCells;
+    size_t end = i;
+    while (end < patches->size() && (*patches)[end].row == row && (*patches)[end].slot / kBlockCells == place) {
+      ++end;
+    }
+    const auto apply = [&]() -> Status {
+      auto made = Make(row);
+      WEIR_RETURN_IF_ERROR(made.status());
+      Segment& segment = **made;
+      Block block;
+      WEIR_RETURN_IF_ERROR(LoadBlock(row, place, &block));
+      bool inside = false;
+      for (size_t k = i; k < end; ++k) {
+        const Patch& patch = (*patches)[k];
+        if (patch.slot < segment.slots) {
+          block.cells[patch.slot % kBlockCells] = patch.cell;
+          inside = true;
+        } else if (extra_.size() < kExtraMax) {
+          extra_[{row, patch.slot}] = patch.cell;
+        } else {
+          return LimitError("tape: more than " + std::to_string(kExtraMax) + " late samples of new series");
+        }
+      }
+      block.row = row;
+      block.place = static_cast<uint16_t>(place);
+      return inside ? StoreBlock(segment, std::prev(segments_.upper_bound(row))->first, &block) : Status();
+    };
+    if (Status status = apply(); !status.ok()) {
+      ++counters_->write_errors;
+      Lose(row, status);
+    }
+    i = end;
+  }
+  patches->clear();
+}
+
+void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
+  std::vector<Patch> patches;
+  for (size_t k = 0; based_ && k < added.size(); ++k) {
+    const SeriesWindow& window = *lookup(added[k]);
+    for (uint32_t i = 0; window.rich() == nullptr && i < window.ring().size(); ++i) {
+      const Record& record = window.ring().At(i);
+      if (record.kind() != RecordKind::kStale) {
+        AddLate(added[k], window.ring().Time(i), record.v, record.ordinal(), &patches);
+      }
+    }
+    if ((k + 1) % kReadChunk == 0) {
+      Apply(&patches);
+    }
+  }
+  Apply(&patches);
+}
+
+void Tape::Late(uint32_t series, int64_t t_ms, double v, uint32_t ordinal) {
+  std::vector<Patch> patches;
+  AddLate(series, t_ms, v, ordinal, &patches);
+  Apply(&patches);
+}
+
+void Tape::AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, std::vector<Patch>* patches) {
+  const uint32_t slot = SlotOf(series);
+  const int64_t index = IndexOf(t_ms) - base_;
+  if (!based_ || slot == kNone || index >= next_ || index < readable_) {
+    return;
+  }
+  const auto row = static_cast<uint32_t>(index);
+  Slot& s = slots_[slot];
+  if (s.last_row != kNone && s.last_row >= row) {
+    return;  // not the first one of its row
+  }
+  Link(slot, row, patches);
+  patches->push_back({row, slot, TapeCell{v, static_cast<uint32_t>(t_ms - StartOf(row)), ordinal}});
+  s.first_row = std::min(s.first_row, row);
+  s.last_row = row;
+}
+
+void Tape::Lose(uint32_t row, const Status& why) {
+  const std::string text = "long windows: " + std::string(why.message());
+  auto it = lost_.upper_bound(row);
+  if (it != lost_.begin()) {
+    --it;
+    if (row <= it->second.last_row) {
+      return;
+    }
+    if (row == it->second.last_row + 1 && it->second.why == text) {
+      it->second.last_row = row;
+      return;
+    }
+  }
+  lost_[row] = Lost{row, text};
+}
+
+void Tape::LoseAll(const Status& why) {
+  if (next_ > readable_) {
+    lost_.clear();
+    lost_[readable_] = Lost{next_ - 1, "long windows: " + std::string(why.message())};
+  }
+}
+
+Status Tape::CheckRow(uint32_t row) const {
+  auto it = lost_.upper_bound(row);
+  if (it == lost_.begin()) {
+    return {};
+  }
+  --it;
+  return row <= it->second.last_row ? UnavailableError(it->second.why) : Status();
+}
+
+void Tape::Retain(int64_t floor_ms) {
+  if (!based_) {
+    return;
+  }
+  const int64_t oldest = FloorDiv(floor_ms - reach_ms_ - phase_ms_, interval_ms_) - base_;
+  if (oldest <= readable_) {
+    return;
+  }
+  readable_ = static_cast<uint32_t>(std::min<int64_t>(oldest, next_));
+  while (!segments_.empty() && segments_.begin()->first + segments_.begin()->second.rows <= readable_) {
+    segments_.erase(segments_.begin());
+  }
+  while (!lost_.empty() && lost_.begin()->second.last_row < readable_) {
+    lost_.erase(lost_.begin());
+  }
+  extra_.erase(extra_.begin(), extra_.lower_bound({readable_, 0}));
+}
+
+TapeCell Tape::Extra(uint32_t row, uint32_t slot) const {
+  const auto it = extra_.find({row, slot});
+  return it == extra_.end() ? TapeCell{} : it->second;
+}
+
+Status Tape::ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>* out) {
+  const uint32_t slot = SlotOf(series);
+  if (slot == kNone || slots_[slot].last_row == kNone) {
+    return {};
+  }
+  Block block;
+  for (uint32_t row = std::max(slots_[slot].first_row, readable_); row <= slots_[slot].last_row; ++row) {
+    WEIR_RETURN_IF_ERROR(CheckRow(row));
+    WEIR_RETURN_IF_ERROR(LoadBlock(row, slot / kBlockCells, &block));
+    TapeCell cell = block.cells[slot % kBlockCells];
+    if (cell.dt_ms == 0 && !extra_.empty()) {
+      cell = Extra(row, slot);
+    }
+    if (cell.dt_ms != 0) {
+      out->emplace_back(StartOf(row) + cell.dt_ms, cell);
+    } else if (cell.ordinal > row) {
+      row = cell.ordinal - 1;
+    }
+  }
+  return {};
+}
+
+uint64_t Tape::DiskBytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [row, segment] : segments_) {
+    bytes += segment.file->DiskBytes();
+  }
+  return bytes;
+}
+
+size_t Tape::HeapBytes() const {
+  constexpr size_t kTreeNode = 48;
+  return slots_.capacity() * sizeof(Slot) + (free_.capacity() + slot_of_.capacity()) * sizeof(uint32_t) +
+         extra_.size() * (kTreeNode + sizeof(TapeCell)) + segments_.size() * (kTreeNode + sizeof(Segment));
+}
+
+void TapeReader::Clear() {
+  edges_.clear();
+  start_ms_ = std::numeric_limits<int64_t>::min();
+}
+
+void TapeReader::Rebase(int64_t start_ms) {
+  for (TapeCell& edge : edges_) {
+    const int64_t t = base_ms_ + edge.dt_ms;
+    edge.dt_ms = edge.dt_ms != 0 && t > start_ms ? static_cast<uint32_t>(t - start_ms) : 0;
+  }
+  base_ms_ = start_ms;
+}
+
+Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members) {
+  Tape& tape = *tape_;
+  if (start_ms < start_ms_) {
+    Clear();  // an evaluation before the last one: what lies before the samples held is not known
+  }
+  edges_.resize(members.size());
+  if (start_ms < base_ms_ || start_ms - base_ms_ > std::numeric_limits<uint32_t>::max() - Tape::kReachMaxMs) {
+    Rebase(start_ms);
+  }
+  start_ms_ = start_ms;
+  if (!tape.based_) {
+    return {};
+  }
+  const int64_t index = tape.IndexOf(start_ms + 1) - tape.base_;
+  if (index >= tape.next_) {
+    std::fill(edges_.begin(), edges_.end(), TapeCell{});
+    return {};
+  }
+  const auto from = static_cast<uint32_t>(std::max<int64_t>(index, tape.readable_));
+  const int64_t passed = start_ms - base_ms_;
+  std::vector<Wanted> wanted;
+  Status status;
+  for (uint32_t begin = 0; begin < members.size(); begin += kReadChunk) {
+    const auto end = static_cast<uint32_t>(std::min<size_t>(members.size(), begin + kReadChunk));
+    for (uint32_t m = begin; m < end; ++m) {
+      TapeCell& edge = edges_[m];
+      if (edge.dt_ms != 0 && edge.dt_ms > passed) {
+        continue;
+      }
+      edge = TapeCell{};
+      const uint32_t slot = tape.SlotOf(members[m]);
+      if (slot == Tape::kNone) {
+        continue;
+      }
+      const Tape::Slot& s = tape.slots_[slot];
+      if (s.last_row == Tape::kNone || s.last_row < from) {
+        continue;
+      }
+      wanted.push_back({std::max(from, s.first_row), slot, m});
+    }
+    while (status.ok() && !wanted.empty()) {
+      status = Read(&wanted);
+    }
+    if (!status.ok()) {
+      ++tape.counters_->read_errors;
+      Clear();
+      return status;
+    }
+  }
+  // The next tick's row, if starts go row by row.
+  const auto next = tape.Find(from + 1);
+  if (next != tape.segments_.end()) {
+    const uint64_t bytes = next->second.RowBytes();
+    next->second.file->WillRead((from + 1 - next->first) * bytes, bytes);
+  }
+  return {};
+}
+
+// Reads the cells asked for, row by row and in the order of slots; what has no sample in its row is asked for again in a later
+// one.
+Status TapeReader::Read(std::vector<Wanted>* wanted) {
+  Tape& tape = *tape_;
+  const auto before = [](const Wanted& a, const Wanted& b) {
+    return std::tie(a.row, a.slot) < std::tie(b.row, b.slot);
+  };
+  if (!std::is_sorted(wanted->begin(), wanted->end(), before)) {
+    std::sort(wanted->begin(), wanted->end(), before);
+  }
+  Tape::Block block;
+  uint32_t row = Tape::kNone;
+  uint32_t place = Tape::kNone;
+  size_t left = 0;
+  for (const Wanted& w : *wanted) {
+    if (row != w.row || place != w.slot / Tape::kBlockCells) {
+      row = w.row;
+      place = w.slot / Tape::kBlockCells;
+      WEIR_RETURN_IF_ERROR(tape.CheckRow(row));
+      WEIR_RETURN_IF_ERROR(tape.LoadBlock(row, place, &block));
+    }
+    TapeCell cell = block.cells[w.slot % Tape::kBlockCells];
+    if (cell.dt_ms == 0 && !tape.extra_.empty()) {
+      cell = tape.Extra(w.row, w.slot);
+    }
+    if (cell.dt_ms != 0) {
+      edges_[w.member] =
+          TapeCell{cell.v, static_cast<uint32_t>(tape.StartOf(row) + cell.dt_ms - base_ms_), cell.ordinal};
+      continue;
+    }
+    const uint32_t next = cell.ordinal > row ? cell.ordinal : row + 1;
+    if (next <= tape.slots_[w.slot].last_row) {
+      (*wanted)[left++] = {next, w.slot, w.member};
+    }
+  }
+  wanted->resize(left);
+  return {};
+}
+
+}  // namespace weir::window
