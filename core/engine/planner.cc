@@ -220,7 +220,7 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
   }
   if (spec.anchored || spec.smoothed) {
     demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
-  } else if (!spec.may_use_tape) {
+  } else if (spec.tape == window::TapeKind::kNone) {
     demand->not_on_tape = "the function looks at more of the window than its two ends";
   } else if (demand->times.interval_ms == 0 && !options.tape_points) {
     demand->not_on_tape = "it is evaluated once, at a fixed time";
@@ -237,16 +237,16 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
   } else if (options.tape_after_ms == kNoTape) {
     demand->not_on_tape = "weir.yml has no state.dir; with it this window would be kept in files";
   } else {
-    demand->tape = ctx_.store.TapeOf(interval, phase - reach, demand->resets);
+    demand->tape = ctx_.store.TapeOf(interval, phase - reach, spec.tape);
   }
 }
 
 // For a one-off evaluation: are the window's edges cuts of what is kept?
-Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, bool tape) {
+Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape) {
   const int64_t end = *once_t_ms_ - demand.offset_ms;
   const int64_t start = end - demand.range_ms;
   const int64_t reach = demand.offset_ms + demand.range_ms;
-  const bool on_tape = tape && Store::FindTape(set, start, reach, demand.resets) != nullptr;
+  const bool on_tape = tape != window::TapeKind::kNone && Store::FindTape(set, start, reach, tape) != nullptr;
   for (SeriesId id : set.members) {
     const window::Profile& profile = ctx_.store.profile_of(id);
     const bool in_ring = profile.range_ms >= reach && start >= profile.low_range_ms;
@@ -469,8 +469,7 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   demand.last_kept = row->last_kept;
   spec.anchored = matrix.selector->anchored;
   spec.smoothed = matrix.selector->smoothed;
-  spec.may_use_tape = row->tape && !spec.anchored && !spec.smoothed;
-  spec.resets = row->resets;
+  spec.tape = spec.anchored || spec.smoothed ? window::TapeKind::kNone : row->tape;
   if (spec.anchored || spec.smoothed) {
     spec.kernel = spec.anchored ? row->anchored : row->smoothed;
     if (spec.kernel == nullptr) {
@@ -499,7 +498,7 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
   demand.anchored = spec.anchored || spec.smoothed;
   demand.lookback_ms = demand.anchored ? ctx_.options.lookback_ms : 0;
   if (once_t_ms_ != nullptr) {
-    Status kept = WindowKept(*spec.set, demand, spec.may_use_tape);
+    Status kept = WindowKept(*spec.set, demand, spec.tape);
     if (!kept.ok()) {
       return Fail(matrix, kept.code(), std::string(kept.message()));
     }

@@ -86,8 +86,8 @@ class Planner {
   void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
                int64_t step_ms = 0);
   bool InstantKept(const SeriesSet& set, int64_t t_ms) const;
-  // `tape`: the function could read the window from one.
-  Status WindowKept(const SeriesSet& set, const Demand& demand, bool tape);
+  // `tape`: that the function could read the window from.
+  Status WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape);
   // Puts the window on a tape, or says in the demand why it stays in RAM although it is long.
   void ChooseTape(const RangeSpec& spec, Demand* demand);
   SortIn SortedIn(const promql::Call& call) const;

@@ -21,7 +21,7 @@ struct RangeRow {
   bool changes = false;
   uint32_t last_kept = 1;
   bool keeps_name = false;
-  bool tape = false;  // looks at the first and the newest sample and at resets alone
+  window::TapeKind tape = window::TapeKind::kNone;  // that has all it looks at
   window::Kernel anchored = nullptr;
   window::Kernel smoothed = nullptr;
 };

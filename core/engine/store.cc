@@ -6,6 +6,7 @@
 namespace weir::engine {
 
 using window::Profile;
+using window::TapeKind;
 using window::Thinning;
 
 namespace {
@@ -245,6 +246,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
           fresh.tapes.push_back(demand->tape);
         }
         fresh.taped_until_ms = std::max(fresh.taped_until_ms, demand->tape->written_until_ms());
+        fresh.cuts.AddPeriodic(demand->tape->interval_ms(), demand->tape->phase_ms());
       } else if (demand->range_ms > 0) {
         fresh.range_ms = std::max(fresh.range_ms, reach);
       }
@@ -263,24 +265,24 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
   *entry.profile = fresh;
 }
 
-std::shared_ptr<window::Tape> Store::TapeOf(int64_t interval_ms, int64_t phase_ms, bool resets) {
+std::shared_ptr<window::Tape> Store::TapeOf(int64_t interval_ms, int64_t phase_ms, TapeKind kind) {
   phase_ms %= interval_ms;
   phase_ms += phase_ms < 0 ? interval_ms : 0;
   for (const auto& weak : tapes_) {
     auto tape = weak.lock();
-    if (tape && tape->interval_ms() == interval_ms && tape->phase_ms() == phase_ms && tape->resets() == resets) {
+    if (tape && tape->interval_ms() == interval_ms && tape->phase_ms() == phase_ms && tape->kind() == kind) {
       return tape;
     }
   }
-  auto tape = std::make_shared<window::Tape>(state_, interval_ms, phase_ms, resets, tape_counters_);
+  auto tape = std::make_shared<window::Tape>(state_, interval_ms, phase_ms, kind, tape_counters_);
   tapes_.push_back(tape);
   return tape;
 }
 
-std::shared_ptr<window::Tape> Store::FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms, bool resets) {
+std::shared_ptr<window::Tape> Store::FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms, TapeKind kind) {
   for (const auto& weak : set.demands) {
     const auto demand = weak.lock();
-    if (demand && demand->tape && demand->tape->OnGrid(start_ms) && demand->resets == resets &&
+    if (demand && demand->tape && demand->tape->OnGrid(start_ms) && demand->tape->kind() == kind &&
         demand->offset_ms + demand->range_ms >= reach_ms) {
       return demand->tape;
     }
@@ -356,7 +358,12 @@ void Store::WriteTapes() {
 void Store::LeaveTapes(SeriesId id) {
   const Profile& profile = *profiles_[at(id).profile]->profile;
   std::map<int64_t, window::TapeCell> cells;
+  const bool only_sums = std::all_of(profile.tapes.begin(), profile.tapes.end(),
+                                     [](const auto& tape) { return tape->kind() == TapeKind::kSums; });
   for (const auto& tape : profile.tapes) {
+    if (tape->kind() == TapeKind::kSums && !only_sums) {
+      continue;
+    }
     std::vector<std::pair<int64_t, window::TapeCell>> read;
     if (Status status = tape->ReadAll(id, &read); !status.ok()) {
       tape->LoseAll(status);

@@ -97,10 +97,11 @@ class Store {
   // RETURNS: a set without matchers, for a subquery's output.
   std::shared_ptr<SeriesSet> HiddenSet();
   // RETURNS: the tape whose rows start at these times.
-  std::shared_ptr<window::Tape> TapeOf(int64_t interval_ms, int64_t phase_ms, bool resets);
+  std::shared_ptr<window::Tape> TapeOf(int64_t interval_ms, int64_t phase_ms, window::TapeKind kind);
   // RETURNS: the tape that a demand on this set has all members on since they were its members, with a row that starts at
   // start_ms, for windows that reach back this far; null if there is none.
-  static std::shared_ptr<window::Tape> FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms, bool resets);
+  static std::shared_ptr<window::Tape> FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms,
+                                                window::TapeKind kind);
   // The demand lives as long as the caller keeps it.
   void AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand);
   // Demands or sets were dropped.

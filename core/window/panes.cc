@@ -234,6 +234,23 @@ bool Panes::Sum(int64_t start_ms, int64_t end_ms, double* sum) const {
   return true;
 }
 
+bool Panes::SumParts(int64_t start_ms, int64_t end_ms, DoubleDouble* sum, uint32_t* count) const {
+  size_t from = 0;
+  size_t to = 0;
+  Range(kSums, start_ms, end_ms, &from, &to);
+  *sum = DoubleDouble{};
+  *count = 0;
+  for (size_t i = from; i < to; ++i) {
+    *count += heads_[i].count;
+    sum->Add(sums_[i]);
+  }
+  double odd = 0;
+  if (from < to && !Finite(from, to, &odd)) {
+    *sum = DoubleDouble{odd, 0};
+  }
+  return from < to;
+}
+
 bool Panes::Average(int64_t start_ms, int64_t end_ms, double* average) const {
   size_t from = 0;
   size_t to = 0;

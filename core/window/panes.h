@@ -51,6 +51,8 @@ class Panes {
 
   // Aggregates of the panes whose samples lie in (start, end]. REQUIRES: both are cuts. RETURNS: false when there are none.
   bool Sum(int64_t start_ms, int64_t end_ms, double* sum) const;
+  // The sum as a pair, and how many samples; a sum that is not finite is in `hi`.
+  bool SumParts(int64_t start_ms, int64_t end_ms, DoubleDouble* sum, uint32_t* count) const;
   bool Average(int64_t start_ms, int64_t end_ms, double* average) const;
   struct Extreme {
     double v = 0;

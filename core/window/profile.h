@@ -13,6 +13,14 @@ namespace weir::window {
 
 class Tape;
 
+// What a cell of a tape holds, by what the function over the window looks at.
+enum class TapeKind : unsigned char {
+  kNone,    // more than a tape has
+  kFirst,   // the first sample of the row; the newest sample of the window is in the ring
+  kResets,  // the same, and every reset is known
+  kSums,    // the sum of the row's samples
+};
+
 // Cuts at every k·interval + phase. UNITS: milliseconds.
 struct CutPattern {
   int64_t interval_ms = 0;

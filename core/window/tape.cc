@@ -6,6 +6,8 @@
 #include <iterator>
 #include <tuple>
 
+#include "core/window/tape_sums.h"
+
 namespace weir::window {
 namespace {
 
@@ -49,12 +51,12 @@ uint32_t Tape::Segment::BlockBytes(uint32_t place) const {
 
 uint64_t Tape::Block::Sum() const { return Checksum(&row, filled * sizeof(TapeCell) + sizeof(checksum)); }
 
-Tape::Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, bool resets,
+Tape::Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
            std::shared_ptr<TapeCounters> counters)
     : directory_(std::move(directory)),
       interval_ms_(interval_ms),
       phase_ms_(phase_ms),
-      resets_(resets),
+      kind_(kind),
       counters_(std::move(counters)) {}
 
 int64_t Tape::IndexOf(int64_t t_ms) const { return FloorDiv(t_ms - 1 - phase_ms_, interval_ms_); }
@@ -64,7 +66,7 @@ uint32_t Tape::RowsPerSegment(int64_t reach_ms, int64_t interval_ms) {
 }
 
 uint64_t Tape::RowsMax(int64_t reach_ms, int64_t interval_ms) {
-  return static_cast<uint64_t>(reach_ms / interval_ms) + RowsPerSegment(reach_ms, interval_ms) + 2;
+  return static_cast<uint64_t>(reach_ms / interval_ms) + RowsPerSegment(reach_ms, interval_ms) + kSpareRows + 2;
 }
 
 void Tape::SetReach(int64_t reach_ms, int64_t floor_ms) {
@@ -92,8 +94,8 @@ void Tape::Add(uint32_t series) {
 
 void Tape::Remove(uint32_t series) {
   const uint32_t slot = SlotOf(series);
-  slots_[slot] = Slot{};
-  free_.push_back(slot);
+  slots_[slot].series = kNone;
+  resting_.push_back(slot);
   slot_of_[series] = kNone;
 }
 
@@ -135,6 +137,7 @@ void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
       any = true;
     }
     counters_->rows_written += any ? 1 : 0;
+    ForgetLate();
     // Where no series has a sample there is no row: an outage takes neither time nor room.
     const int64_t skip_to = next_ms == std::numeric_limits<int64_t>::max() ? last + 1 : IndexOf(next_ms);
     next_ = any ? next_ + 1 : static_cast<uint32_t>(std::clamp(skip_to, base_ + next_ + 1, last + 1) - base_);
@@ -145,7 +148,6 @@ void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
 // told.
 Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* next_ms) {
   const int64_t start = StartOf(row);
-  const int64_t end = start + interval_ms_;
   std::vector<Patch> links;
   Status status;
   Segment* segment = nullptr;
@@ -175,20 +177,9 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* ne
       if (window == nullptr || window->rich() != nullptr) {
         continue;
       }
-      const Ring& ring = window->ring();
-      uint32_t i = ring.FirstAfter(start);
-      while (i < ring.size() && ring.At(i).kind() == RecordKind::kStale) {
-        ++i;
-      }
-      if (i == ring.size()) {
+      if (!CellOf(*window, start, &block.cells[s - from], next_ms)) {
         continue;
       }
-      const int64_t t = ring.Time(i);
-      if (t > end) {
-        *next_ms = std::min(*next_ms, t);
-        continue;
-      }
-      block.cells[s - from] = TapeCell{ring.Value(i), static_cast<uint32_t>(t - start), ring.At(i).ordinal()};
       filled = true;
       Link(s, row, &links);
       slots_[s].first_row = std::min(slots_[s].first_row, row);
@@ -209,9 +200,31 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* ne
   return status;
 }
 
+bool Tape::CellOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cell, int64_t* next_ms) const {
+  const Ring& ring = window.ring();
+  uint32_t i = ring.FirstAfter(start_ms);
+  while (i < ring.size() && ring.At(i).kind() == RecordKind::kStale) {
+    ++i;
+  }
+  if (i == ring.size()) {
+    return false;
+  }
+  const int64_t t = ring.Time(i);
+  if (t > start_ms + interval_ms_) {
+    *next_ms = std::min(*next_ms, t);
+    return false;
+  }
+  if (kind_ != TapeKind::kSums) {
+    *cell = TapeCell{ring.Value(i), static_cast<uint32_t>(t - start_ms), ring.At(i).ordinal()};
+    return true;
+  }
+  *cell = SumCell(window, start_ms, start_ms + interval_ms_);
+  return cell->ordinal != 0;
+}
+
 void Tape::Link(uint32_t slot, uint32_t row, std::vector<Patch>* patches) const {
   const uint32_t last = slots_[slot].last_row;
-  if (last != kNone && last + 1 < row) {
+  if (kind_ != TapeKind::kSums && last != kNone && last + 1 < row) {
     patches->push_back({last + 1, slot, TapeCell{0, 0, row}});
   }
 }
@@ -329,6 +342,21 @@ void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
   std::vector<Patch> patches;
   for (size_t k = 0; based_ && k < added.size(); ++k) {
     const SeriesWindow& window = *lookup(added[k]);
+    if (kind_ == TapeKind::kSums && window.rich() == nullptr && !window.ring().empty()) {
+      const uint32_t slot = SlotOf(added[k]);
+      for (int64_t index = std::max<int64_t>(IndexOf(window.ring().Time(0)) - base_, readable_); index < next_;
+           ++index) {
+        const auto row = static_cast<uint32_t>(index);
+        Patch patch{row, slot, TapeCell{}};
+        int64_t next_ms = 0;
+        if (CellOf(window, StartOf(row), &patch.cell, &next_ms)) {
+          patches.push_back(patch);
+          slots_[slot].first_row = std::min(slots_[slot].first_row, row);
+          slots_[slot].last_row = row;
+        }
+      }
+      continue;
+    }
     for (uint32_t i = 0; window.rich() == nullptr && i < window.ring().size(); ++i) {
       const Record& record = window.ring().At(i);
       if (record.kind() != RecordKind::kStale) {
@@ -356,6 +384,15 @@ void Tape::AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, st
   }
   const auto row = static_cast<uint32_t>(index);
   Slot& s = slots_[slot];
+  if (kind_ == TapeKind::kSums) {
+    s.first_row = std::min(s.first_row, row);
+    s.last_row = s.last_row == kNone ? row : std::max(s.last_row, row);
+    if (Status status = AddToSum(row, slot, v); !status.ok()) {
+      ++counters_->write_errors;
+      Lose(row, status);
+    }
+    return;
+  }
   if (s.last_row != kNone && s.last_row >= row) {
     return;  // not the first one of its row
   }
@@ -363,6 +400,27 @@ void Tape::AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, st
   patches->push_back({row, slot, TapeCell{v, static_cast<uint32_t>(t_ms - StartOf(row)), ordinal}});
   s.first_row = std::min(s.first_row, row);
   s.last_row = row;
+}
+
+Status Tape::AddToSum(uint32_t row, uint32_t slot, double v) {
+  Block block;
+  WEIR_RETURN_IF_ERROR(LoadBlock(row, slot / kBlockCells, &block));
+  TapeCell cell = block.cells[slot % kBlockCells];
+  if (Empty(cell)) {
+    cell = Extra(row, slot);
+  }
+  const TapeCell after = AddToCell(cell, v);
+  late_.push_back({row, slot, cell, after});
+  std::vector<Patch> patches{{row, slot, after}};
+  Apply(&patches);
+  return {};
+}
+
+void Tape::ForgetLate() {
+  late_.erase(late_.begin(), late_.begin() + static_cast<ptrdiff_t>(late_marks_[0] - late_before_));
+  late_before_ = late_marks_[0];
+  late_marks_[0] = late_marks_[1];
+  late_marks_[1] = late_before_ + late_.size();
 }
 
 void Tape::Lose(uint32_t row, const Status& why) {
@@ -401,7 +459,7 @@ void Tape::Retain(int64_t floor_ms) {
   if (!based_) {
     return;
   }
-  const int64_t oldest = FloorDiv(floor_ms - reach_ms_ - phase_ms_, interval_ms_) - base_;
+  const int64_t oldest = FloorDiv(floor_ms - reach_ms_ - phase_ms_, interval_ms_) - base_ - kSpareRows;
   if (oldest <= readable_) {
     return;
   }
@@ -411,6 +469,17 @@ void Tape::Retain(int64_t floor_ms) {
   }
   while (!lost_.empty() && lost_.begin()->second.last_row < readable_) {
     lost_.erase(lost_.begin());
+  }
+  for (size_t i = 0; i < resting_.size();) {
+    Slot& slot = slots_[resting_[i]];
+    if (slot.last_row != kNone && slot.last_row >= readable_) {
+      ++i;
+      continue;
+    }
+    slot = Slot{};
+    free_.push_back(resting_[i]);
+    resting_[i] = resting_.back();
+    resting_.pop_back();
   }
   extra_.erase(extra_.begin(), extra_.lower_bound({readable_, 0}));
 }
@@ -430,8 +499,14 @@ Status Tape::ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>*
     WEIR_RETURN_IF_ERROR(CheckRow(row));
     WEIR_RETURN_IF_ERROR(LoadBlock(row, slot / kBlockCells, &block));
     TapeCell cell = block.cells[slot % kBlockCells];
-    if (cell.dt_ms == 0 && !extra_.empty()) {
+    if (Empty(cell) && !extra_.empty()) {
       cell = Extra(row, slot);
+    }
+    if (kind_ == TapeKind::kSums) {
+      if (!Empty(cell)) {
+        out->emplace_back(StartOf(row + 1), TapeCell{cell.v, 1, 0});
+      }
+      continue;
     }
     if (cell.dt_ms != 0) {
       out->emplace_back(StartOf(row) + cell.dt_ms, cell);

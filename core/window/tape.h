@@ -31,6 +31,7 @@ struct TapeCell {
   double v = 0;
   uint32_t dt_ms = 0;    // after the row's start; 0: no sample in the row
   uint32_t ordinal = 0;  // of the sample. No sample: the row of the next one, 0 as long as none is known
+  // Of kSums: v is the sum, dt_ms the bits of a float that belongs to it, ordinal the count of samples.
 };
 static_assert(sizeof(TapeCell) == 16);
 
@@ -48,18 +49,19 @@ class Tape {
   static constexpr int64_t kReachMaxMs = int64_t{45} * 86400 * 1000;
   static constexpr uint32_t kBlockCells = 255;  // with one checksum
   static constexpr uint32_t kSlotsMax = kBlockCells << 16;
+  static constexpr uint32_t kSpareRows = 64;  // kept behind the windows, for those whose evaluation was left out
   static constexpr uint32_t kSpareShare = 8;  // a row has room for one new series more in so many
   static constexpr uint32_t kSegments = 16;   // that a window's rows are spread over
 
   static constexpr uint32_t kSlotBytes = 16;  // of RAM for a series on the tape
 
-  // Rows start at every k·interval + phase. `resets`: of its series every counter reset is known, too.
-  Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, bool resets,
+  // Rows start at every k·interval + phase.
+  Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
        std::shared_ptr<TapeCounters> counters);
 
   int64_t interval_ms() const { return interval_ms_; }
   int64_t phase_ms() const { return phase_ms_; }
-  bool resets() const { return resets_; }
+  TapeKind kind() const { return kind_; }
   // RETURNS: whether a row starts at this time.
   bool OnGrid(int64_t t_ms) const { return (t_ms - phase_ms_) % interval_ms_ == 0; }
   // How far back windows reach. When it grows, rows from before (floor − the old reach) stay unread.
@@ -84,7 +86,7 @@ class Tape {
   int64_t written_until_ms() const;
   // Rows are only read by windows that start after floor − reach: files of older ones go.
   void Retain(int64_t floor_ms);
-  // Appends the samples of a series to `out`, oldest first. ERRORS: as reading.
+  // Appends the samples of a series to `out`, oldest first; of kSums one a row, at its end. ERRORS: as reading.
   Status ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>* out);
 
   // From now on every read of what is written so far fails for this reason.
@@ -102,6 +104,7 @@ class Tape {
 
  private:
   friend class TapeReader;
+  friend class TapeSums;
   struct Block {
     uint64_t checksum = 0;  // of the rest, up to the last sample
     uint32_t row = 0;
@@ -150,6 +153,11 @@ class Tape {
   void AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, std::vector<Patch>* patches);
   // The cell after the last one of this slot says where the next is.
   void Link(uint32_t slot, uint32_t row, std::vector<Patch>* patches) const;
+  // The cell of a row for one series. RETURNS: whether there is a sample; if not, *next_ms is the time of the next one.
+  bool CellOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cell, int64_t* next_ms) const;
+  bool Empty(const TapeCell& cell) const { return kind_ == TapeKind::kSums ? cell.ordinal == 0 : cell.dt_ms == 0; }
+  Status AddToSum(uint32_t row, uint32_t slot, double v);
+  void ForgetLate();
   void Lose(uint32_t row, const Status& why);
   // ERRORS: when the row was not written whole.
   Status CheckRow(uint32_t row) const;
@@ -158,7 +166,7 @@ class Tape {
   std::shared_ptr<StateDirectory> directory_;
   const int64_t interval_ms_;
   const int64_t phase_ms_;
-  const bool resets_;
+  const TapeKind kind_;
   std::shared_ptr<TapeCounters> counters_;
   int64_t reach_ms_ = 0;
   int64_t base_ = 0;  // what row 0 is, counted from the epoch
@@ -167,8 +175,20 @@ class Tape {
   uint32_t readable_ = 0;  // rows before it are unread
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
+  std::vector<uint32_t> resting_;  // given up, but windows still reach the rows of their last owners
   std::vector<uint32_t> slot_of_;
   Segments segments_;
+  // kSums: late samples, for readers that have their row in a sum already.
+  struct LateSum {
+    uint32_t row;
+    uint32_t slot;
+    TapeCell before;
+    TapeCell after;
+  };
+  std::vector<LateSum> late_;
+  uint64_t late_before_ = 0;  // how many are no longer in late_
+  uint64_t late_marks_[2] = {0,
+                             0};   // how many there were when the last rows were written: readers have seen them since
   std::map<uint32_t, Lost> lost_;  // by first row
   std::map<std::pair<uint32_t, uint32_t>, TapeCell>
       extra_;  // by row and slot: late cells for which a file is too narrow

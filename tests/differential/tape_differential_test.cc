@@ -54,6 +54,12 @@ constexpr Row kRows[] = {
     {"present_over_time(g[6h])", 0, false},
     {"absent_over_time(g{i=\"none\"}[3d])", 0, false},
     {"rate(c[5m])", 0, false},
+    {"sum_over_time(g[6h])", 1e-12, false},
+    {"sum_over_time(g[30d])", 1e-12, false},
+    {"avg_over_time(g[3d])", 1e-12, false},
+    {"avg_over_time(g[25h3m] offset 20m)", 1e-12, false},
+    {"sum_over_time(c[3d])", 1e-12, false},
+    {"sum_over_time(g[29h])", 1e-12, true},
     {"increase(c[29h])", 0, true},
     {"first_over_time(g[41h])", 0, true},
 };

@@ -41,12 +41,11 @@ struct RangeSpec {
   bool anchored = false;
   bool smoothed = false;
   bool keeps_name = false;
-  bool may_use_tape = false;  // the function looks at no sample between the first and the last
-  bool resets = false;        // but at the resets between them
-  bool needs_all = false;     // samples from before the series was kept whole do not count
-  bool is_quantile = false;   // the parameter is one: outside [0, 1] it deserves a warning
-  bool statistics = false;    // as InstantSpec's
-  uint8_t part = 1;           // which argument the range is, for annotations
+  window::TapeKind tape = window::TapeKind::kNone;  // that the window may be read from
+  bool needs_all = false;                           // samples from before the series was kept whole do not count
+  bool is_quantile = false;                         // the parameter is one: outside [0, 1] it deserves a warning
+  bool statistics = false;                          // as InstantSpec's
+  uint8_t part = 1;                                 // which argument the range is, for annotations
   // Checks the scalar parameters at each tick; null: none.
   Status (*check)(const double* params) = nullptr;
 };

@@ -9,6 +9,7 @@
 #include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/engine/subquery.h"
+#include "core/window/tape_sums.h"
 
 namespace weir::engine {
 namespace {
@@ -167,6 +168,9 @@ class RangeNode final : public Node {
     for (const window::TapeReader& reader : readers_) {
       bytes += reader.HeapBytes();
     }
+    for (const window::TapeSums& sums : sums_) {
+      bytes += sums.HeapBytes();
+    }
     return bytes;
   }
 
@@ -233,8 +237,9 @@ class RangeNode final : public Node {
       TakeNames(ctx, from, until);
     }
     const window::TapeReader* reader = nullptr;
-    if (spec_.may_use_tape) {
-      Status status = SeekTape(ctx, start, &reader);
+    const window::TapeSums* sums = nullptr;
+    if (spec_.tape != window::TapeKind::kNone) {
+      Status status = SeekTape(start, end, &reader, &sums);
       if (!status.ok()) {
         SetError(std::move(status));
         return;
@@ -249,6 +254,13 @@ class RangeNode final : public Node {
     for (size_t i = 0; i < labels_.size(); ++i) {
       Prefetch(ctx, i);
       const Series& series = ctx.store.at(spec_.set->members[i]);
+      if (sums != nullptr && series.window.rich() == nullptr) {
+        present_[i] = (spec_.kernel == window::SumOverTime ? sums->Sum(i, series.window, &values_[i])
+                                                           : sums->Average(i, series.window, &values_[i]))
+                          ? 1
+                          : 0;
+        continue;
+      }
       const int64_t whole = spec_.needs_all ? std::max(from, series.window.complete_since_ms()) : from;
       if (!window::FindWindow(series.window, whole, until, &cursors_[i], &w)) {
         continue;
@@ -312,19 +324,28 @@ class RangeNode final : public Node {
     }
     ClearValues();
   }
-  // Brings the reader of the tape that has a row from `start` on there, if there is such a tape.
-  Status SeekTape(Context& ctx, int64_t start, const window::TapeReader** reader) {
-    const auto tape = Store::FindTape(*spec_.set, start, spec_.range_ms + spec_.offset_ms, spec_.resets);
+  // RETURNS: the reader of this tape, made if needed.
+  template <typename Reader>
+  static Reader& ReaderOf(const std::shared_ptr<window::Tape>& tape, std::vector<Reader>* readers) {
+    const auto it = std::find_if(readers->begin(), readers->end(), [&](const Reader& r) { return r.tape() == tape; });
+    return it == readers->end() ? readers->emplace_back(tape) : *it;
+  }
+  // Brings the reader of the tape that has a row from `start` on to this window, if there is such a tape.
+  Status SeekTape(int64_t start, int64_t end, const window::TapeReader** reader, const window::TapeSums** sums) {
+    const auto tape = Store::FindTape(*spec_.set, start, spec_.range_ms + spec_.offset_ms, spec_.tape);
     if (!tape) {
       readers_.clear();
+      sums_.clear();
       return {};
     }
-    auto it = std::find_if(readers_.begin(), readers_.end(), [&](const auto& r) { return r.tape() == tape; });
-    if (it == readers_.end()) {
-      it = readers_.emplace(readers_.end(), tape);
+    if (spec_.tape == window::TapeKind::kSums) {
+      window::TapeSums& found = ReaderOf(tape, &sums_);
+      *sums = &found;
+      return found.Advance(start, end, spec_.set->members);
     }
-    *reader = &*it;
-    return it->Seek(start, spec_.set->members);
+    window::TapeReader& found = ReaderOf(tape, &readers_);
+    *reader = &found;
+    return found.Seek(start, spec_.set->members);
   }
   void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
     window::RichResult result;
@@ -396,8 +417,10 @@ class RangeNode final : public Node {
 
   RangeSpec spec_;
   std::vector<uint32_t> cursors_;
-  std::vector<window::TapeReader> readers_;  // one for each grid of starts: rules of several intervals share the node
-  std::vector<double> scratch_;              // of kernels that sort
+  // One for each grid of starts: rules of several intervals share the node.
+  std::vector<window::TapeReader> readers_;
+  std::vector<window::TapeSums> sums_;
+  std::vector<double> scratch_;  // of kernels that sort
   std::vector<uint32_t> doubtful_;
   size_t doubtful_known_ = 0;
 };
