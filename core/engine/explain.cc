@@ -7,6 +7,7 @@
 #include "core/model/duration.h"
 #include "core/promql/functions.h"
 #include "core/promql/parser.h"
+#include "core/window/tape_sums.h"
 
 namespace weir::engine {
 namespace {
@@ -48,9 +49,13 @@ bool CountsChanges(const Demand& demand) { return demand.thinning == Thinning::k
 
 uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsChanges(demand) ? kChangesBytes : 0); }
 
-// RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window.
+bool SumsOnTape(const Demand& demand) { return demand.tape && demand.tape->kind() == window::TapeKind::kSums; }
+
+// RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window or its running sum.
 uint64_t TapeMemory(const Demand& demand) {
-  return demand.tape ? window::Tape::kSlotBytes + sizeof(window::TapeCell) : 0;
+  return !demand.tape ? 0
+                      : window::Tape::kSlotBytes +
+                            (SumsOnTape(demand) ? window::TapeSums::kSeriesBytes : sizeof(window::TapeCell));
 }
 
 // RETURNS: what a series costs before it keeps anything.
@@ -410,11 +415,12 @@ class WindowWriter {
       return;
     }
     const int64_t interval = demand_.tape->interval_ms();
-    Line("on tape", "the first sample of every " + FormatDurationMs(interval) + ", " +
-                        FormatDurationMs(demand_.offset_ms + demand_.range_ms) +
+    Line("on tape", std::string(SumsOnTape(demand_) ? "the sum of the samples" : "the first sample") + " of every " +
+                        FormatDurationMs(interval) + ", " + FormatDurationMs(demand_.offset_ms + demand_.range_ms) +
                         " back, in files under state.dir; RAM has the newest part above, and of the window " +
                         std::to_string(TapeMemory(demand_)) + " bytes a series whatever its length" +
-                        (demand_.resets ? ", and its resets" : ""));
+                        (demand_.resets ? ", and its resets" : "") +
+                        "; a series with histograms keeps the whole window in RAM");
     Line("on disk",
          "at most " + std::to_string(sizeof(window::TapeCell)) + " × (⌈" +
              FormatDurationMs(demand_.offset_ms + demand_.range_ms) + " / " + FormatDurationMs(interval) + "⌉ + " +
@@ -425,6 +431,9 @@ class WindowWriter {
   uint64_t Rows(int64_t interval) const { return CeilDiv(demand_.offset_ms + demand_.range_ms, interval); }
 
   std::string Exactness() const {
+    if (SumsOnTape(demand_)) {
+      return "within 1e-12 relative (a running sum of 106 bits, made anew where its own error would matter)";
+    }
     if (demand_.thinning != Thinning::kDense || demand_.aggregates == window::kExtremes) {
       return "bit for bit";
     }
@@ -444,7 +453,7 @@ class WindowWriter {
       Line("bounded", (IsSmoothed() ? "smoothed looks between samples"
                                     : Call(window_.reader) + " looks at each sample of its window") +
                           ": not incremental, " + at_most + "; " + limit);
-    } else if (demand_.thinning == Thinning::kDense) {
+    } else if (demand_.thinning == Thinning::kDense && !demand_.tape) {
       Line("histograms", "are not folded by panes: every sample of the span is kept, " + at_most + "; " + limit);
     }
   }
@@ -467,6 +476,11 @@ class WindowWriter {
   std::string Tick() const {
     if (demand_.times.interval_ms == 0) {
       return "until the stream has passed that time the work below the `@` anew, then a copy of the result";
+    }
+    if (SumsOnTape(demand_)) {
+      return "O(1) a series: one cell of the row that enters and of the row that leaves, and the samples since the "
+             "last "
+             "row";
     }
     if (demand_.tape) {
       return std::string(demand_.resets ? "O(resets in the window)" : "O(1)") +

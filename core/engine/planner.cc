@@ -222,7 +222,8 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
   } else if (spec.tape == window::TapeKind::kNone) {
     demand->not_on_tape = "the function looks at more of the window than its two ends";
-  } else if (demand->times.interval_ms == 0 && !options.tape_points) {
+  } else if (demand->times.interval_ms == 0 && (!options.tape_points || spec.tape == window::TapeKind::kSums)) {
+    // (A script's sums of a handful of numbers of all sizes are what Prometheus's rounding makes of them.)
     demand->not_on_tape = "it is evaluated once, at a fixed time";
   } else if (interval < kIntervalMinMs) {
     demand->not_on_tape = "its rows would be closer than a second";

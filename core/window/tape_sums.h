@@ -25,6 +25,8 @@ TapeCell AddToCell(const TapeCell& cell, double v);
 
 class TapeSums {
  public:
+  static constexpr uint32_t kSeriesBytes = sizeof(DoubleDouble) + 2 * sizeof(uint32_t);
+
   explicit TapeSums(std::shared_ptr<Tape> tape) : tape_(std::move(tape)) {}
 
   const std::shared_ptr<Tape>& tape() const { return tape_; }

@@ -17,7 +17,7 @@ promql::ExprPtr Parse(const std::string& text) {
   return outcome.expr;
 }
 
-// A case is `## scraped every MS`, lines `NAME: EXPR` of rules planned together each minute, an empty line, and what is said
+// A case is `## scraped every MS`, perhaps with ` with state.dir`, lines `NAME: EXPR` of rules planned together each minute, an empty line, and what is said
 // of the last one.
 TEST(Explain, SaysWhatTheCasesSay) {
   std::ifstream in("tests/unit/engine/explain_cases.txt");
@@ -30,7 +30,11 @@ TEST(Explain, SaysWhatTheCasesSay) {
     ASSERT_TRUE(line.starts_with("## scraped every ")) << line;
     ExplainOptions options;
     options.scrape_interval_ms = std::stol(line.substr(17));
-    Engine engine{Options{}};
+    Options engine_options;
+    if (line.ends_with(" with state.dir")) {
+      engine_options.tape_after_ms = 3600000;
+    }
+    Engine engine{engine_options};
     std::vector<std::string> names;
     std::vector<promql::ExprPtr> exprs;
     while (std::getline(in, line) && !line.empty()) {

@@ -1,0 +1,166 @@
+// What long windows cost in RAM and on tape (window/tape.h): the same series and windows of 1 h, 6 h, 3 d and 30 d, one after the
+// other, each alone in a process of its own, first with rings, then with tape. Time is compressed: a sample every 15 minutes and
+// a tick every 30. Prints for each window what a series takes of RAM (what the engine counts beside labels, and by RSS,
+// labels and all), of disk, and what a tick costs of CPU time and at most of wall time once the window is full. A tick here is
+// evaluation and the writing of rows.
+//
+//   tape_bench [--series N] [--dir PATH] [--ring-series N]     N: 100000, rings 10000 (a ring of 30 d takes 46 kB a series)
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/base/state_directory.h"
+#include "core/engine/engine.h"
+#include "core/promql/parser.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t kMinuteMs = 60000;
+constexpr int64_t kScrapeMs = 15 * kMinuteMs;
+constexpr int64_t kTickMs = 30 * kMinuteMs;
+constexpr int64_t kDayMs = 1440 * kMinuteMs;
+constexpr int kMeasured = 48;  // ticks
+constexpr int64_t kStartMs = 1700000000000 / kTickMs * kTickMs;
+
+struct Row {
+  const char* expr;
+  int64_t range_ms;
+};
+constexpr Row kRows[] = {
+    {"increase(c_total[1h])", 60 * kMinuteMs},  {"increase(c_total[6h])", 360 * kMinuteMs},
+    {"increase(c_total[3d])", 3 * kDayMs},      {"increase(c_total[30d])", 30 * kDayMs},
+    {"sum_over_time(c_total[3d])", 3 * kDayMs}, {"sum_over_time(c_total[30d])", 30 * kDayMs},
+};
+
+double Seconds(clockid_t clock) {
+  timespec t{};
+  ::clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+double ResidentBytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  long pages = 0;
+  if (file != nullptr) {
+    if (std::fscanf(file, "%*d %ld", &pages) != 1) {
+      pages = 0;
+    }
+    std::fclose(file);
+  }
+  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+// Runs in a process of its own and prints a line of the table.
+int Measure(const Row& row, int series, const std::string& directory) {
+  engine::Options options;
+  options.tape_margin_ms = kTickMs;
+  if (!directory.empty()) {
+    auto state = StateDirectory::Open(directory);
+    if (!state.ok()) {
+      std::fprintf(stderr, "%s\n", std::string(state.status().message()).c_str());
+      return 1;
+    }
+    options.state = *state;
+    options.tape_after_ms = 60 * kMinuteMs;
+  }
+  engine::Engine engine(options);
+  promql::ParseOutcome parsed = promql::ParseExpr(row.expr, promql::ParserOptions::All());
+  engine::Grid grid;
+  grid.interval_ms = kTickMs;
+  const auto plan = engine.AddPlan(*parsed.expr, grid);
+  if (!plan.ok()) {
+    return 1;
+  }
+  std::vector<engine::SeriesId> ids;
+  for (int i = 0; i < series; ++i) {
+    ids.push_back(engine.Intern(engine.labels().InternSet(
+        {{"__name__", "c_total"}, {"instance", "host-" + std::to_string(i) + ":9100"}, {"job", "node"}})));
+  }
+  const auto ticks = static_cast<int>(row.range_ms / kTickMs) + 4 + kMeasured;
+  double cpu = 0;
+  double longest = 0;
+  size_t present = 0;
+  for (int k = 1; k <= ticks; ++k) {
+    const int64_t t = kStartMs + k * kTickMs;
+    for (int64_t at = t - kScrapeMs; at <= t; at += kScrapeMs) {
+      for (size_t i = 0; i < ids.size(); ++i) {
+        engine.Append(ids[i], at - 1000, static_cast<double>(at / 1000 + static_cast<int64_t>(i)));
+      }
+    }
+    const double cpu_before = Seconds(CLOCK_PROCESS_CPUTIME_ID);
+    const double wall_before = Seconds(CLOCK_MONOTONIC);
+    const engine::Evaluation result = engine.Evaluate(*plan, t);
+    if (!result.status.ok()) {
+      std::fprintf(stderr, "%s\n", std::string(result.status.message()).c_str());
+      return 1;
+    }
+    present = 0;
+    for (size_t slot = 0; slot < result.vector.size(); ++slot) {
+      present += result.vector.present(slot) ? 1 : 0;
+    }
+    engine.Release(t);
+    if (k > ticks - kMeasured) {
+      cpu += Seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
+      longest = std::max(longest, Seconds(CLOCK_MONOTONIC) - wall_before);
+    }
+  }
+  if (present != ids.size()) {
+    std::fprintf(stderr, "%s: %zu of %zu series have a result\n", row.expr, present, ids.size());
+    return 1;
+  }
+  const engine::SeriesStats stats = engine.Stats();
+  const auto each = [&](double bytes) { return bytes / series; };
+  std::printf("| `%s` | %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f |\n", row.expr, directory.empty() ? "ring" : "tape",
+              series, each(static_cast<double>(stats.window_bytes + stats.tape_bytes + stats.node_bytes)),
+              each(ResidentBytes()), each(static_cast<double>(stats.tape_disk_bytes)), cpu / kMeasured / series * 1e9,
+              longest * 1e3);
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir
+
+int main(int argc, char** argv) {
+  int series = 100000;
+  int ring_series = 10000;
+  std::string directory = "/tmp/weir-tape-bench";
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (std::strcmp(argv[i], "--series") == 0) {
+      series = std::atoi(argv[i + 1]);
+    } else if (std::strcmp(argv[i], "--ring-series") == 0) {
+      ring_series = std::atoi(argv[i + 1]);
+    } else if (std::strcmp(argv[i], "--dir") == 0) {
+      directory = argv[i + 1];
+    }
+  }
+  std::printf(
+      "| window | kept in | series | RAM B/series | RSS B/series | disk B/series | tick ns/series | longest tick ms "
+      "|\n");
+  std::printf("|---|---|---|---|---|---|---|---|\n");
+  int failed = 0;
+  for (const bool tape : {false, true}) {
+    for (const weir::Row& row : weir::kRows) {
+      std::fflush(stdout);
+      const pid_t child = ::fork();
+      if (child == 0) {
+        const int code = weir::Measure(row, tape ? series : ring_series, tape ? directory : "");
+        std::fflush(stdout);
+        ::_exit(code);
+      }
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      failed += status == 0 ? 0 : 1;
+    }
+  }
+  return failed;
+}
