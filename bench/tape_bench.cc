@@ -50,14 +50,16 @@ double Seconds(clockid_t clock) {
 
 double ResidentBytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
-  long pages = 0;
+  char line[200] = "";
   if (file != nullptr) {
-    if (std::fscanf(file, "%*d %ld", &pages) != 1) {
-      pages = 0;
+    if (std::fgets(line, sizeof(line), file) == nullptr) {
+      line[0] = 0;
     }
     std::fclose(file);
   }
-  return static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  const char* second = std::strchr(line, ' ');
+  const double pages = second == nullptr ? 0 : std::strtod(second, nullptr);
+  return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
 // Runs in a process of its own and prints a line of the table.
@@ -94,7 +96,7 @@ int Measure(const Row& row, int series, const std::string& directory) {
     const int64_t t = kStartMs + k * kTickMs;
     for (int64_t at = t - kScrapeMs; at <= t; at += kScrapeMs) {
       for (size_t i = 0; i < ids.size(); ++i) {
-        engine.Append(ids[i], at - 1000, static_cast<double>(at / 1000 + static_cast<int64_t>(i)));
+        engine.Append(ids[i], at - 1000, static_cast<double>(at) / 1000 + static_cast<double>(i));
       }
     }
     const double cpu_before = Seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -136,9 +138,9 @@ int main(int argc, char** argv) {
   std::string directory = "/tmp/weir-tape-bench";
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--series") == 0) {
-      series = std::atoi(argv[i + 1]);
+      series = static_cast<int>(std::strtol(argv[i + 1], nullptr, 10));
     } else if (std::strcmp(argv[i], "--ring-series") == 0) {
-      ring_series = std::atoi(argv[i + 1]);
+      ring_series = static_cast<int>(std::strtol(argv[i + 1], nullptr, 10));
     } else if (std::strcmp(argv[i], "--dir") == 0) {
       directory = argv[i + 1];
     }

@@ -258,6 +258,7 @@ Result<Tape::Segment*> Tape::Make(uint32_t row) {
   }
   const uint64_t slots = slots_.size() + slots_.size() / kSpareShare;
   segment.slots = static_cast<uint32_t>((slots + kSlotsStep - 1) / kSlotsStep * kSlotsStep);
+  WEIR_ASSERT(directory_ != nullptr);  // Options::state: without it plans may be explained but not fed
   auto file = directory_->NewFile(segment.RowBytes() * segment.rows);
   WEIR_RETURN_IF_ERROR(file.status());
   segment.file = std::move(*file);

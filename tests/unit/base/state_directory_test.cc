@@ -13,13 +13,15 @@ namespace weir {
 namespace {
 
 class StateDirectoryTest : public testing::Test {
- protected:
+ public:
   StateDirectoryTest() {
     std::string text = (std::filesystem::temp_directory_path() / "weir_state_XXXXXX").string();
     WEIR_ASSERT(::mkdtemp(text.data()) != nullptr);
     directory_ = text;
   }
   ~StateDirectoryTest() override { std::filesystem::remove_all(directory_); }
+
+ protected:
   std::string Path(const std::string& name) const { return (directory_ / name).string(); }
 
  private:
@@ -80,7 +82,8 @@ TEST_F(StateDirectoryTest, FilesAreSparseAndGoWithTheirObject) {
   EXPECT_TRUE((*file)->CheckWhole().ok());
   std::filesystem::resize_file(path, 100);
   EXPECT_EQ((*file)->Read(90, back, 5).code(), Code::kOk);
-  EXPECT_EQ((*file)->Read(98, back, 5).message(), "read " + path + ": ends at or before byte 100, was made with 1073741824");
+  EXPECT_EQ((*file)->Read(98, back, 5).message(),
+            "read " + path + ": ends at or before byte 100, was made with 1073741824");
   EXPECT_EQ((*file)->CheckWhole().message(),
             path + " has 100 bytes, was made with 1073741824: only weir may write to it");
   file->reset();
