@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,7 +54,7 @@ class TapeTest : public testing::Test {
     for (int k = 0; k < minutes; ++k, ++minute_) {
       const int64_t t = kBegin + minute_ * kMinuteMs;
       for (const SeriesId id : series_) {
-        EXPECT_EQ(engine_->Append(id, t - 1000, static_cast<double>(minute_)), AppendOutcome::kOk);
+        EXPECT_EQ(engine_->Append(id, t - 1000, value_of_(minute_)), AppendOutcome::kOk);
       }
       for (const PlanId plan : plans_) {
         const Evaluation e = engine_->Evaluate(plan, t);
@@ -87,6 +89,7 @@ class TapeTest : public testing::Test {
   std::unique_ptr<Engine> engine_;
   std::vector<SeriesId> series_;
   std::vector<PlanId> plans_;
+  std::function<double(int64_t)> value_of_ = [](int64_t minute) { return static_cast<double>(minute); };
   int64_t minute_ = 1;
   double value_ = 0;
   int failed_ = 0;
@@ -203,6 +206,42 @@ TEST_F(TapeTest, AFullDiskCostsTheWindowsThatNeedItsRows) {
   EXPECT_NE(errors[0].find("File too large"), std::string::npos) << errors[0];
   EXPECT_NE(errors[0].find(state_.path()), std::string::npos) << errors[0];
   EXPECT_EQ(failed_, 30);
+  EXPECT_EQ(value_, 120);
+}
+
+TEST_F(TapeTest, ASumForgetsWhatHasLeftItsWindow) {
+  value_of_ = [](int64_t minute) { return minute < 100 ? 0.1 * static_cast<double>(minute % 7) : 0; };
+  Start("sum_over_time(c[2h])", 3);
+  EXPECT_TRUE(Run(90).empty());
+  EXPECT_GT(value_, 20);
+  EXPECT_TRUE(Run(150).empty());
+  EXPECT_EQ(value_, 0);  // and not a rounding
+}
+
+// No pair of doubles holds these three at once: the sum is made anew when the large ones have left.
+TEST_F(TapeTest, ASumOfNumbersOfAllSizesIsMadeAnew) {
+  value_of_ = [](int64_t minute) { return minute == 20 ? 1e300 : minute == 21 ? 1e200 : 0.1; };
+  Start("sum_over_time(c[2h])", 3);
+  EXPECT_TRUE(Run(100).empty());
+  EXPECT_EQ(value_, 1e300);
+  EXPECT_TRUE(Run(100).empty());
+  EXPECT_NEAR(value_, 12, 1e-13);
+}
+
+TEST_F(TapeTest, WhatIsNotFiniteIsForgottenToo) {
+  value_of_ = [](int64_t minute) {
+    return minute == 30   ? std::numeric_limits<double>::infinity()
+           : minute == 60 ? -std::numeric_limits<double>::infinity()
+                          : 1;
+  };
+  Start("sum_over_time(c[2h])", 1);
+  EXPECT_TRUE(Run(58).empty());
+  EXPECT_EQ(value_, std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(Run(60).empty());
+  EXPECT_TRUE(std::isnan(value_));
+  EXPECT_TRUE(Run(40).empty());
+  EXPECT_EQ(value_, -std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(Run(60).empty());
   EXPECT_EQ(value_, 120);
 }
 
