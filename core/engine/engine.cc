@@ -30,7 +30,20 @@ struct Engine::Impl {
                                              store.Pin(kMetricName),
                                              store.Pin("__type__"),
                                              store.Pin("__unit__"),
-                                             store.Pin(kBucketLabel)} {}
+                                             store.Pin(kBucketLabel)} {
+    ctx.yield = [this] { Yield(); };
+  }
+
+  void Yield() {
+    if (!yielding_allowed || inside_yield) {
+      return;
+    }
+    inside_yield = true;
+    store.SetAside(true);
+    yield();
+    store.SetAside(false);
+    inside_yield = false;
+  }
 
   // RETURNS: how far behind its tick a plan may be evaluated.
   int64_t QueryOffsetMax() const {
@@ -116,6 +129,7 @@ struct Engine::Impl {
         continue;
       }
       node->MarkLabels(live);
+      ctx.yield();
       for (const NodePtr& in : node->inputs()) {
         stack.push_back(in.get());
       }
@@ -124,11 +138,21 @@ struct Engine::Impl {
 
   // Brings graph and store in line after plans came or went. Cheap when nothing changed.
   void Settle() {
+    if (inside_yield) {
+      return;
+    }
     if (sweep) {
       sweep = false;
       Sweep();
     }
     store.Refresh();
+  }
+
+  void BeforeAppend() {
+    if (!inside_yield) {
+      Settle();
+      ++ctx.epoch;
+    }
   }
 
   void Sweep() {
@@ -187,6 +211,9 @@ struct Engine::Impl {
   int64_t floor_ms = std::numeric_limits<int64_t>::min();
   bool sweep = false;  // plans were removed since the last Settle
   NodePtr once;        // keeps the nodes of the last one-off evaluation: its view refers to them
+  std::function<void()> yield = [] {};
+  bool yielding_allowed = false;
+  bool inside_yield = false;
 };
 
 Engine::Engine(Options options) : impl_(std::make_unique<Impl>(options)) {}
@@ -291,14 +318,12 @@ void Engine::Prefetch(SeriesId series) const { PrefetchForWrite(&impl_->store.at
 void Engine::PrefetchAppend(SeriesId series) const { impl_->store.at(series).window.PrefetchAppend(); }
 
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
-  impl_->Settle();
-  ++impl_->ctx.epoch;
+  impl_->BeforeAppend();
   return impl_->store.Append(series, t_ms, v, impl_->options.use_start_timestamps ? start_ms : 0);
 }
 
 AppendOutcome Engine::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms) {
-  impl_->Settle();
-  ++impl_->ctx.epoch;
+  impl_->BeforeAppend();
   return impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0,
                                       false);
 }
@@ -342,14 +367,15 @@ Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
 
 size_t Engine::Expire(int64_t t_ms) {
   ++impl_->ctx.epoch;
-  size_t expired = impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms);
+  size_t expired =
+      impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms, impl_->ctx.yield);
   impl_->once.reset();
-  impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); });
+  impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); }, impl_->ctx.yield);
   return expired;
 }
 
 SeriesStats Engine::Stats() const {
-  SeriesStats stats = impl_->store.Stats();
+  SeriesStats stats = impl_->store.Stats(impl_->ctx.yield);
   for (const auto& [key, weak] : impl_->graph.nodes) {
     if (auto node = weak.lock()) {
       ++stats.nodes;
@@ -358,5 +384,21 @@ SeriesStats Engine::Stats() const {
   }
   return stats;
 }
+
+void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }
+
+void Engine::BeginYielding() {
+  impl_->Settle();
+  impl_->yielding_allowed = true;
+}
+
+void Engine::EndYielding() {
+  impl_->yielding_allowed = false;
+  impl_->store.TakeAside();
+  ++impl_->ctx.epoch;
+}
+
+int64_t Engine::ReadsUntil(int64_t t_ms) const { return impl_->store.ReadsUntil(t_ms); }
+void Engine::MayYield(size_t i) { impl_->ctx.MayYield(i); }
 
 }  // namespace weir::engine

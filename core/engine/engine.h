@@ -7,6 +7,7 @@
 // Time is what callers say: the engine calls no clock.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,6 +50,7 @@ struct Options {
   bool share = true;                  // common subexpressions are one node; off only for tests
   bool thin = true;                   // keep only what functions need; off only for tests, which then keep every sample
   uint32_t series_max = 2000000;
+  uint32_t slots_per_yield = 512;     // a power of two; see SetYield. Some 50 µs of windows
 };
 
 using PlanId = uint32_t;
@@ -185,6 +187,20 @@ class Engine {
 
   SeriesStats Stats() const;
   const Options& options() const;
+
+  // --- sharing the thread ---
+  // Long work (evaluations, AdvanceTo, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
+  // millisecond. Inside it, and nowhere else in such work, series may be interned and samples appended: they change nothing that
+  // is being evaluated as long as every sample is later than ReadsUntil() of the evaluation's time, and are there for what comes
+  // after EndYielding. Nothing else of the engine may be called there.
+  void SetYield(std::function<void()> yield);
+  void BeginYielding();
+  void EndYielding();
+  // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where some plan reads ahead (negative
+  // offsets, `smoothed`, `@` in the future), INT64_MAX where that has no bound.
+  int64_t ReadsUntil(int64_t t_ms) const;
+  // For loops over results: yields now and then, given how far the loop is.
+  void MayYield(size_t i);
 
  private:
   struct Impl;

@@ -4,6 +4,7 @@
 // Compute() is arithmetic over arrays. Evaluate() does both as needed and remembers the last tick. Engine thread only.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,10 +24,17 @@ struct Context {
   int64_t t_ms = 0;
   int64_t query_ms = 0;  // the tick that is evaluated, also while a subquery is replayed at earlier times for it
   uint64_t epoch = 0;    // changes with every append and every tick: nothing evaluated in this epoch can be stale
+  std::function<void()> yield = [] {};  // lets samples in, none of which this evaluation can see
 
   LabelSetTable& labels() { return store.labels(); }
   // RETURNS: the set without __name__, __type__ and __unit__.
   LabelSetId DropName(LabelSetId id);
+  // For loops over slots: yields once in so many of them (Options::slots_per_yield), at a moment when no slot is half done.
+  void MayYield(size_t slot) {
+    if ((slot & (options.slots_per_yield - 1)) == 0) {
+      yield();
+    }
+  }
 };
 
 class Node;

@@ -10,6 +10,8 @@ using window::Thinning;
 
 namespace {
 
+constexpr SeriesId kSeriesPerYield = 1024;
+
 // Two selectors are one set exactly when their matchers are the same, in whatever order.
 std::string KeyOf(const std::vector<Matcher>& matchers) {
   std::vector<std::string> texts;
@@ -67,11 +69,17 @@ std::shared_ptr<SeriesSet> Store::TemporarySet(const std::vector<Matcher>& match
   auto set = std::make_shared<SeriesSet>();
   set->matchers = matchers;
   set->one_name = HasOneName(matchers);
+  std::vector<SeriesId> ids;
   for (SeriesId id = 0; id < next_; ++id) {
     const Series& series = at(id);
-    if (series.labels < by_labels_.size() && by_labels_[series.labels] == id && Matches(*set, series.labels)) {
-      AddMember(*set, id, series.profile);
+    if (arrival_[id] != 0 && series.labels < by_labels_.size() && by_labels_[series.labels] == id &&
+        Matches(*set, series.labels)) {
+      ids.push_back(id);
     }
+  }
+  SortByArrival(&ids);
+  for (SeriesId id : ids) {
+    AddMember(*set, id, at(id).profile);
   }
   return set;
 }
@@ -93,7 +101,8 @@ SymbolId Store::Pin(std::string_view text) {
   return symbol;
 }
 
-void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& mark) {
+void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& mark,
+                          const std::function<void()>& yield) {
   if (expired_since_collect_ < 1000 || expired_since_collect_ * 8 < labels_.sets()) {
     return;
   }
@@ -106,12 +115,19 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
     live[id] = true;
   };
   keep(kEmptyLabelSet);
+  mark(&live);
+  const size_t born_before = new_aside_.size();
   for (SeriesId id = 0; id < next_; ++id) {
     if (at(id).labels != kNoLabelSet) {
       keep(at(id).labels);
     }
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
   }
-  mark(&live);
+  for (size_t i = born_before; i < new_aside_.size(); ++i) {  // in a yield, maybe under an id that was passed already
+    keep(at(new_aside_[i]).labels);
+  }
   labels_.Collect([&live](LabelSetId id) { return id < live.size() && live[id]; }, pinned_);
 }
 
@@ -270,14 +286,61 @@ SeriesId Store::Allocate(LabelSetId labels) {
   }
   at(id) = Series{};
   at(id).labels = labels;
+  if (id >= arrival_.size()) {
+    arrival_.resize(std::max<size_t>(id + size_t{1}, arrival_.size() * 5 / 4));
+  }
+  arrival_[id] = 0;
   return id;
+}
+
+void Store::Attach(SeriesId id) {
+  arrival_[id] = ++arrivals_;
+  const uint32_t profile = at(id).profile;
+  for (uint32_t set_id : profiles_[profile]->sets) {
+    if (auto set = sets_[set_id].lock()) {
+      AddMember(*set, id, profile);
+    }
+  }
+}
+
+void Store::TakeAside() {
+  for (SeriesId id : new_aside_) {
+    Attach(id);
+  }
+  new_aside_.clear();
+  if (appended_aside_) {
+    appended_aside_ = false;
+    for (auto& entry : profiles_) {
+      ++entry->profile->version;
+    }
+  }
+}
+
+void Store::SortByArrival(std::vector<SeriesId>* ids) const {
+  std::sort(ids->begin(), ids->end(), [this](SeriesId a, SeriesId b) { return arrival_[a] < arrival_[b]; });
+}
+
+void Store::RenumberArrivals() {
+  std::vector<SeriesId> ids;
+  for (SeriesId id = 0; id < next_; ++id) {
+    if (arrival_[id] != 0) {
+      ids.push_back(id);
+    }
+  }
+  SortByArrival(&ids);
+  arrivals_ = 0;
+  for (SeriesId id : ids) {
+    arrival_[id] = ++arrivals_;
+  }
 }
 
 SeriesId Store::Intern(LabelSetId labels) {
   if (labels < by_labels_.size() && by_labels_[labels] != kNoSeries) {
     return by_labels_[labels];
   }
-  Refresh();
+  if (!aside_) {
+    Refresh();
+  }
   SeriesId id = Allocate(labels);
   if (id == kNoSeries) {
     return id;
@@ -290,8 +353,10 @@ SeriesId Store::Intern(LabelSetId labels) {
   MatchingSets(labels, false, &ids);
   std::sort(ids.begin(), ids.end());
   at(id).profile = ProfileOf(ids);
-  for (uint32_t set : ids) {
-    AddMember(*sets_[set].lock(), id, at(id).profile);
+  if (aside_) {
+    new_aside_.push_back(id);
+  } else {
+    Attach(id);
   }
   return id;
 }
@@ -301,13 +366,14 @@ SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   SeriesId id = Allocate(labels);
   if (id != kNoSeries) {
     at(id).profile = ProfileOf({set.id});
-    AddMember(set, id, at(id).profile);
+    Attach(id);
     set.drop.push_back(drop ? 1 : 0);
   }
   return id;
 }
 
 void Store::Rebuild() {
+  TakeAside();
   changed_ = false;
   ++generation_;
   ++plans_generation_;
@@ -324,6 +390,7 @@ void Store::Rebuild() {
   }
   // Every series: leave sets that are gone, join new ones, and let its window fit its profile.
   std::vector<uint32_t> ids;
+  std::vector<std::vector<SeriesId>> joined_by(sets_.size());
   for (SeriesId id = 0; id < next_; ++id) {
     Series& series = at(id);
     if (series.labels == kNoLabelSet) {
@@ -339,6 +406,7 @@ void Store::Rebuild() {
     bool orphan = ids.empty() && (series.labels >= by_labels_.size() || by_labels_[series.labels] != id);
     if (orphan) {  // its subquery is gone
       series = Series{};
+      arrival_[id] = 0;
       free_.push_back(id);
       continue;
     }
@@ -346,12 +414,11 @@ void Store::Rebuild() {
     if (!hidden) {
       MatchingSets(series.labels, true, &ids);
     }
-    std::vector<uint32_t> joined(ids.begin() + static_cast<ptrdiff_t>(known), ids.end());
+    for (size_t i = known; i < ids.size(); ++i) {
+      joined_by[ids[i]].push_back(id);
+    }
     std::sort(ids.begin(), ids.end());
     series.profile = ProfileOf(ids);
-    for (uint32_t set : joined) {
-      sets_[set].lock()->members.push_back(id);
-    }
     for (uint32_t set : ids) {
       auto& list = sets_[set].lock()->profiles;
       const Profile* profile = profiles_[series.profile]->profile.get();
@@ -364,6 +431,8 @@ void Store::Rebuild() {
   for (auto& weak : sets_) {
     if (auto set = weak.lock()) {
       set->attached = true;
+      SortByArrival(&joined_by[set->id]);
+      set->members.insert(set->members.end(), joined_by[set->id].begin(), joined_by[set->id].end());
     }
   }
 }
@@ -378,7 +447,12 @@ AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_m
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window.Append(*profiles_[at(id).profile]->profile, t_ms, v, start_ms);
+  window::Profile& profile = *profiles_[at(id).profile]->profile;
+  window.Append(profile, t_ms, v, start_ms);
+  if (aside_) {
+    --profile.version;
+    appended_aside_ = true;
+  }
   return AppendOutcome::kOk;
 }
 
@@ -392,7 +466,12 @@ AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, 
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window.AppendHistogram(*profiles_[at(id).profile]->profile, t_ms, std::move(h), start_ms, as_read);
+  window::Profile& profile = *profiles_[at(id).profile]->profile;
+  window.AppendHistogram(profile, t_ms, std::move(h), start_ms, as_read);
+  if (aside_) {
+    --profile.version;
+    appended_aside_ = true;
+  }
   return AppendOutcome::kOk;
 }
 
@@ -406,58 +485,75 @@ void Store::SetFloor(int64_t floor_ms) {
   }
 }
 
-size_t Store::Expire(int64_t t_ms, int64_t keep_ms) {
+size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield) {
+  TakeAside();
   Refresh();
-  std::vector<bool> touched(sets_.size());
-  size_t expired = 0;
+  const auto expired = [&](SeriesId id) {
+    const Series& series = at(id);
+    const int64_t last_ms = series.window.last_t_ms();
+    // Just interned: its first sample is on its way.
+    return series.labels != kNoLabelSet && last_ms != std::numeric_limits<int64_t>::min() &&
+           last_ms <= t_ms - std::max(profiles_[series.profile]->profile->forget_ms, keep_ms);
+  };
+  // First who is to go, with yields; then they go at once, those that have spoken meanwhile excepted, so that no sample ever
+  // meets a series that is half gone; then the sets close ranks, with yields again.
+  std::vector<SeriesId> going;
   for (SeriesId id = 0; id < next_; ++id) {
+    if (expired(id)) {
+      going.push_back(id);
+    }
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
+  }
+  std::erase_if(going, [&](SeriesId id) { return !expired(id); });
+  if (going.empty()) {
+    return 0;
+  }
+  ++generation_;
+  expired_since_collect_ += going.size();
+  std::vector<bool> touched(sets_.size());
+  for (SeriesId id : going) {
     Series& series = at(id);
-    if (series.labels == kNoLabelSet) {
-      continue;
-    }
-    const ProfileEntry& entry = *profiles_[series.profile];
-    int64_t keep = std::max(entry.profile->forget_ms, keep_ms);
-    if (series.window.last_t_ms() > t_ms - keep) {
-      continue;
-    }
-    if (series.window.last_t_ms() == std::numeric_limits<int64_t>::min()) {
-      continue;  // just interned, its first sample is on its way
-    }
-    for (uint32_t set : entry.sets) {
+    for (uint32_t set : profiles_[series.profile]->sets) {
       touched[set] = true;
     }
     if (series.labels < by_labels_.size() && by_labels_[series.labels] == id) {
       by_labels_[series.labels] = kNoSeries;
     }
     series = Series{};
-    free_.push_back(id);
-    ++expired;
+    arrival_[id] = 0;
   }
-  expired_since_collect_ += expired;
-  if (expired == 0) {
-    return 0;
-  }
-  ++generation_;
-  for (size_t i = 0; i < sets_.size(); ++i) {
-    auto set = sets_[i].lock();
-    if (set && touched[i]) {
-      size_t kept = 0;
-      for (size_t slot = 0; slot < set->members.size(); ++slot) {
-        if (at(set->members[slot]).labels == kNoLabelSet) {
-          continue;
-        }
-        set->members[kept] = set->members[slot];
-        if (!set->drop.empty()) {
-          set->drop[kept] = set->drop[slot];
-        }
-        ++kept;
-      }
-      set->members.resize(kept);
-      set->drop.resize(set->drop.empty() ? 0 : kept);
-      ++set->generation;
+  for (size_t i = 0; i < touched.size(); ++i) {
+    if (auto set = sets_[i].lock(); set && touched[i]) {
+      CloseRanks(*set, yield);
     }
   }
-  return expired;
+  free_.insert(free_.end(), going.begin(), going.end());  // not before: a set still had them
+  if (arrivals_ > std::numeric_limits<uint32_t>::max() / 2) {
+    RenumberArrivals();
+  }
+  return going.size();
+}
+
+void Store::CloseRanks(SeriesSet& set, const std::function<void()>& yield) {
+  size_t kept = 0;
+  for (size_t slot = 0; slot < set.members.size(); ++slot) {
+    if (slot % kSeriesPerYield == 0) {
+      yield();
+    }
+    if (at(set.members[slot]).labels == kNoLabelSet) {
+      continue;
+    }
+    set.members[kept] = set.members[slot];
+    if (!set.drop.empty()) {
+      set.drop[kept] = set.drop[slot];
+    }
+    ++kept;
+  }
+  set.members.resize(kept);
+  set.drop.resize(set.drop.empty() ? 0 : kept);
+  ++set.generation;
 }
 
 int64_t Store::LongestMs() const {
@@ -474,9 +570,31 @@ int64_t Store::LongestMs() const {
   return longest;
 }
 
-SeriesStats Store::Stats() const {
+int64_t Store::ReadsUntil(int64_t t_ms) const {
+  int64_t until = t_ms;
+  for (const auto& weak : sets_) {
+    if (auto set = weak.lock()) {
+      for (const auto& d : set->demands) {
+        if (auto demand = d.lock()) {
+          if (demand->offset_ms < 0 && set->matchers.empty()) {
+            return std::numeric_limits<int64_t>::max();  // steps of a subquery to come
+          }
+          const int64_t newest = demand->times.fixed ? std::max(t_ms, demand->times.points.back()) : t_ms;
+          const bool smoothed = demand->anchored && demand->thinning == Thinning::kNever;
+          until = std::max(until, newest - demand->offset_ms + (smoothed ? demand->lookback_ms : 0));
+        }
+      }
+    }
+  }
+  return until;
+}
+
+SeriesStats Store::Stats(const std::function<void()>& yield) const {
   SeriesStats stats;
   for (SeriesId id = 0; id < next_; ++id) {
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
     const Series& series = at(id);
     if (series.labels == kNoLabelSet) {
       continue;

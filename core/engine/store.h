@@ -26,6 +26,7 @@ struct Times {
   int64_t interval_ms = 0;
   int64_t phase_ms = 0;
   std::vector<int64_t> points;
+  bool fixed = false;  // the points are those of `@`, which any evaluation looks at
 };
 
 // What a plan needs of a set. UNITS: milliseconds.
@@ -84,8 +85,8 @@ class Store {
   // Interns a name that rules use; it stays for good.
   SymbolId Pin(std::string_view text);
   // Gives the label sets and symbols back that neither series nor `live` (by label set id) hold, when enough has gone to be
-  // worth it.
-  void CollectLabels(const std::function<void(std::vector<bool>* live)>& mark);
+  // worth it. `yield` is called now and then while nothing is half done.
+  void CollectLabels(const std::function<void(std::vector<bool>* live)>& mark, const std::function<void()>& yield);
 
   // RETURNS: the set of this selector, made if needed; nodes share it and own it.
   std::shared_ptr<SeriesSet> SetOf(const std::vector<Matcher>& matchers);
@@ -105,6 +106,14 @@ class Store {
   }
 
   SeriesId Intern(LabelSetId labels);
+  // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
+  // are. TakeAside() makes up for both.
+  void SetAside(bool on) { aside_ = on; }
+  // New series that were set aside join their sets, in order of arrival, and versions move. REQUIRES: no evaluation runs.
+  void TakeAside();
+  // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where plans read ahead, INT64_MAX where
+  // that has no bound worth telling.
+  int64_t ReadsUntil(int64_t t_ms) const;
   // RETURNS: whether a selector matches these labels, which need not be interned.
   bool AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
   // RETURNS: a new member of a hidden set; `labels` need not be unique.
@@ -122,12 +131,12 @@ class Store {
   // Nothing at or before floor_ms is evaluated any more.
   void SetFloor(int64_t floor_ms);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
-  size_t Expire(int64_t t_ms, int64_t keep_ms);
+  size_t Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield);
   // RETURNS: the longest offset + range of any demand.
   int64_t LongestMs() const;
   uint64_t generation() const { return generation_; }
   uint64_t plans_generation() const { return plans_generation_; }  // without the changes that expiry makes
-  SeriesStats Stats() const;
+  SeriesStats Stats(const std::function<void()>& yield) const;
 
  private:
   struct ProfileEntry {
@@ -145,6 +154,13 @@ class Store {
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
   void AddMember(SeriesSet& set, SeriesId id, uint32_t profile);
+  // The series joins the sets of its profile.
+  void Attach(SeriesId id);
+  // Puts series in order of arrival.
+  void SortByArrival(std::vector<SeriesId>* ids) const;
+  void RenumberArrivals();
+  // Members that are gone leave the set.
+  void CloseRanks(SeriesSet& set, const std::function<void()>& yield);
   void IndexSets();
 
   LabelSetTable labels_;
@@ -155,6 +171,12 @@ class Store {
   std::vector<std::unique_ptr<Series[]>> chunks_;
   uint32_t next_ = 0;
   std::vector<SeriesId> free_;
+  // By series: when it joined its sets, as a running number; 0: not yet. Ids are reused and are no order.
+  std::vector<uint32_t> arrival_;
+  uint32_t arrivals_ = 0;
+  bool aside_ = false;
+  std::vector<SeriesId> new_aside_;  // in order of arrival
+  bool appended_aside_ = false;
   std::vector<SeriesId> by_labels_;             // LabelSetId -> series
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
   std::unordered_map<std::string, uint32_t> set_by_text_;

@@ -53,7 +53,11 @@ void AddMissing(const std::string& text, std::vector<std::string>* to) {
 class Stream {
  public:
   Stream(const Storage& storage, StreamingMode mode, uint64_t seed)
-      : engine_(EngineOptions(mode != StreamingMode::kOneByOne)), storage_(storage), mode_(mode), random_(seed) {}
+      : engine_(EngineOptions(mode != StreamingMode::kOneByOne)), storage_(storage), mode_(mode), random_(seed) {
+    if (mode == StreamingMode::kYielding) {
+      engine_.SetYield([this] { AppendAhead(); });
+    }
+  }
 
   void Plan(const EvalRequest& request, Outcome* outcome) {
     engine::Grid grid;
@@ -88,11 +92,18 @@ class Stream {
     const int64_t delay_ms = mode_ == StreamingMode::kDelayed ? kDelayMs : 0;
     for (int64_t t : times_) {
       AppendUpTo(t, delay_ms);
+      if (mode_ == StreamingMode::kYielding) {
+        ahead_of_ms_ = engine_.ReadsUntil(t);
+        engine_.BeginYielding();
+      }
       for (const Planned& p : planned_) {
         const std::vector<int64_t>& times = p.grid.times;
         if (std::binary_search(times.begin(), times.end(), t) && p.outcome->kind == Outcome::Kind::kValue) {
           Tick(p, t);
         }
+      }
+      if (mode_ == StreamingMode::kYielding) {
+        engine_.EndYielding();
       }
       engine_.Release(t);
     }
@@ -111,6 +122,7 @@ class Stream {
     options.delayed_name_removal = true;
     options.use_start_timestamps = true;
     options.share = share;
+    options.slots_per_yield = 1;
     return options;
   }
 
@@ -141,6 +153,13 @@ class Stream {
       Append(feed_[i]);
     }
     next_ = end;
+  }
+
+  // In the middle of a tick: the next sample, if the tick cannot see it.
+  void AppendAhead() {
+    if (next_ < feed_.size() && feed_[next_].t > ahead_of_ms_) {
+      Append(feed_[next_++]);
+    }
   }
 
   void Append(const Feed& f) {
@@ -207,6 +226,7 @@ class Stream {
   std::vector<Feed> feed_;
   size_t next_ = 0;
   int64_t advanced_ms_ = std::numeric_limits<int64_t>::min();
+  int64_t ahead_of_ms_ = 0;
 };
 
 // Settles what needs no engine. RETURNS: whether it did.

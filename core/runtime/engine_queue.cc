@@ -1,5 +1,6 @@
 #include "core/runtime/engine_queue.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -11,9 +12,21 @@ size_t BatchBytes(const plugin::SampleBatch& batch) {
          batch.histograms.capacity() * sizeof(plugin::HistogramSample) + batch.histogram_bytes;
 }
 
-bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms,
+int64_t OldestMs(const plugin::SampleBatch& batch) {
+  int64_t oldest = INT64_MAX;
+  for (const Sample& sample : batch.samples) {
+    oldest = std::min(oldest, sample.t);
+  }
+  for (const plugin::HistogramSample& sample : batch.histograms) {
+    oldest = std::min(oldest, sample.t);
+  }
+  return oldest;
+}
+
+bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms, int64_t queued_ns,
                             std::function<void(const plugin::IngestOutcome&)> done) {
   const size_t bytes = BatchBytes(batch);
+  const int64_t oldest_ms = OldestMs(batch);
   {
     const std::lock_guard lock(mutex_);
     // One batch is always taken: a limit below the size of a body must not stop a sender for good.
@@ -21,7 +34,8 @@ bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream
     if (closed_ || full) {
       return false;
     }
-    items_.push_back({std::move(batch), std::string(stream), std::move(done), arrived_ms, nullptr, false});
+    items_.push_back(
+        {std::move(batch), std::string(stream), std::move(done), arrived_ms, queued_ns, oldest_ms, nullptr, false});
     ++batches_;
     bytes_ += bytes;
   }
@@ -40,7 +54,7 @@ bool EngineQueue::Push(std::function<void()> task, bool note) {
     if (closed_ || count >= (note ? limits_.notes : limits_.tasks)) {
       return false;
     }
-    items_.push_back({{}, {}, nullptr, 0, std::move(task), note});
+    items_.push_back({{}, {}, nullptr, 0, 0, 0, std::move(task), note});
     ++count;
   }
   filled_.notify_one();
@@ -52,15 +66,30 @@ bool EngineQueue::Pop(QueueItem* item) {
   if (items_.empty()) {
     return false;
   }
-  *item = std::move(items_.front());
-  items_.pop_front();
+  Take(items_.begin(), item);
+  return true;
+}
+
+bool EngineQueue::PopSamples(int64_t after_ms, QueueItem* item) {
+  const std::lock_guard lock(mutex_);
+  const auto next = std::find_if(items_.begin(), items_.end(),
+                                 [](const QueueItem& queued) { return queued.task == nullptr || queued.note; });
+  if (next == items_.end() || (next->task == nullptr && next->oldest_ms <= after_ms)) {
+    return false;
+  }
+  Take(next, item);
+  return true;
+}
+
+void EngineQueue::Take(std::deque<QueueItem>::iterator from, QueueItem* item) {
+  *item = std::move(*from);
+  items_.erase(from);
   if (item->task != nullptr) {
     --(item->note ? notes_ : tasks_);
   } else {
     --batches_;
     bytes_ -= BatchBytes(item->batch);
   }
-  return true;
 }
 
 void EngineQueue::Wait(int64_t ms) {

@@ -28,6 +28,8 @@ struct QueueItem {
   std::string stream;
   std::function<void(const plugin::IngestOutcome&)> done;
   int64_t arrived_ms = 0;
+  int64_t queued_ns = 0;  // on the monotonic clock
+  int64_t oldest_ms = 0;  // of the batch's samples
   std::function<void()> task;
   bool note = false;
 };
@@ -37,13 +39,17 @@ class EngineQueue {
   explicit EngineQueue(QueueLimits limits) : limits_(limits) {}
 
   // RETURNS: false when the queue is full or closed; the batch is untouched then.
-  bool PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms,
+  bool PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms, int64_t queued_ns,
                  std::function<void(const plugin::IngestOutcome&)> done);
   bool PushTask(std::function<void()> task);
   // A short task of a source about a stream; refused only when the engine has stopped taking them.
   bool PushNote(std::function<void()> note);
   // RETURNS: false when nothing is queued.
   bool Pop(QueueItem* item);
+  // Pops what may go ahead while a tick runs: the next batch or note, past tasks, which wait. RETURNS: false when there is none,
+  // or when it is a batch with a sample at or before `after_ms`: nothing overtakes that, for samples of one series must stay in
+  // order.
+  bool PopSamples(int64_t after_ms, QueueItem* item);
   // Blocks until something is queued, Wake() is called or `ms` have passed.
   void Wait(int64_t ms);
   void Wake();
@@ -56,6 +62,7 @@ class EngineQueue {
 
  private:
   bool Push(std::function<void()> task, bool note);
+  void Take(std::deque<QueueItem>::iterator from, QueueItem* item);
 
   const QueueLimits limits_;
   mutable std::mutex mutex_;
@@ -69,6 +76,8 @@ class EngineQueue {
   bool woken_ = false;
 };
 
+// RETURNS: the time of the oldest sample, INT64_MAX when there is none.
+int64_t OldestMs(const plugin::SampleBatch& batch);
 // RETURNS: roughly the memory a batch holds.
 size_t BatchBytes(const plugin::SampleBatch& batch);
 

@@ -322,6 +322,27 @@ void Pipeline::EndSilentCatchUp(int64_t now_ms) {
   started_ = !event_time_ || started_;
 }
 
+// --- yields ---------------------------------------------------------------------------------------------------------
+
+void Pipeline::SetYield(std::function<void(int64_t after_ms)> turn) {
+  turn_ = std::move(turn);
+  engine_.SetYield([this] { turn_(yield_after_ms_); });
+}
+
+Pipeline::Yielding::Yielding(Pipeline& pipeline, int64_t t_ms)
+    : pipeline_(pipeline), on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty()) {
+  if (on_) {
+    pipeline_.yield_after_ms_ = t_ms == kNone ? kNone : pipeline_.engine_.ReadsUntil(t_ms);
+    pipeline_.engine_.BeginYielding();
+  }
+}
+
+Pipeline::Yielding::~Yielding() {
+  if (on_) {
+    pipeline_.engine_.EndYielding();
+  }
+}
+
 // --- ticks --------------------------------------------------------------------------------------------------------
 
 int64_t Pipeline::NextTick() const {
@@ -373,6 +394,7 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
     const int64_t complete = watermarks_.Complete(now_ms);
     const int64_t overdue = event_time_ || !catch_ups_.empty() ? kNone : now_ms - watermarks_.LatenessMs();
     const int64_t frontier = std::min(std::max(complete, overdue), SettledMs());
+    const Yielding yielding(*this, frontier);
     engine_.AdvanceTo(frontier);
   }
   if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
@@ -417,6 +439,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   }
   std::sort(now.begin(), now.end(), [](const Scheduled* a, const Scheduled* b) { return a->rank < b->rank; });
   const bool emit = Emits(tick_ms);
+  const Yielding yielding(*this, tick_ms);
   for (Scheduled* scheduled : now) {
     scheduled->group->Evaluate(tick_ms, emit);
     scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
@@ -488,10 +511,15 @@ Pipeline::Counts Pipeline::Count() const {
   return counts;
 }
 
+engine::SeriesStats Pipeline::Stats() {
+  const Yielding yielding(*this, kNone);  // nothing is evaluated: every sample may come in
+  return engine_.Stats();
+}
+
 void Pipeline::UpdateGauges(int64_t now_ms) {
   gauges_ms_ = now_ms;
   const int64_t start_ns = clock_->MonotonicNs();
-  const engine::SeriesStats stats = engine_.Stats();
+  const engine::SeriesStats stats = Stats();
   series_ = stats.series;
   metrics_->series.Set(static_cast<double>(stats.series));
   metrics_->unread.Set(static_cast<double>(stats.series_unread));

@@ -55,6 +55,11 @@ class Pipeline {
   void AdvanceStream(std::string_view stream, int64_t t_ms, int64_t now_ms);
   void CloseStream(std::string_view stream);
 
+  // `turn(after_ms)` is called many times a millisecond while a tick or another walk over all series runs. It may call Apply with
+  // batches all of whose samples are later than `after_ms`, and AdvanceStream and CloseStream: results are those of applying
+  // them afterwards. Not called in event time and while catching up, where order in the stream decides.
+  void SetYield(std::function<void(int64_t after_ms)> turn);
+
   // Ticks follow the samples and not the clock, from the first sample on. REQUIRES: before the first batch.
   void UseEventTime();
   // Until every begun catch-up is done, ticks wait for the watermark alone; results of ticks up to the begin are not
@@ -109,6 +114,18 @@ class Pipeline {
     Counter* rejected = nullptr;
     Counter* invalid = nullptr;
   };
+  // While one lives, samples come in between slots of what is computed; see SetYield.
+  class Yielding {
+   public:
+    Yielding(Pipeline& pipeline, int64_t t_ms);
+    ~Yielding();
+    Yielding(const Yielding&) = delete;
+    Yielding& operator=(const Yielding&) = delete;
+
+   private:
+    Pipeline& pipeline_;
+    bool on_;
+  };
   enum class Due : unsigned char { kNo, kComplete, kDeadline };
   struct Metrics;
 
@@ -125,6 +142,7 @@ class Pipeline {
   void EndSilentCatchUp(int64_t now_ms);
   void ReleaseBeforeFirstTick();
   void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
+  engine::SeriesStats Stats();
   void UpdateIngestMetrics();
   bool Emits(int64_t tick_ms) const { return tick_ms > emit_after_ms_; }
 
@@ -142,6 +160,8 @@ class Pipeline {
   ingest::ResolverStats ingest_stats_;  // as last added to the metrics
   std::unique_ptr<Metrics> metrics_;
 
+  std::function<void(int64_t after_ms)> turn_;
+  int64_t yield_after_ms_ = 0;  // a sample later than this changes nothing that is being computed
   bool event_time_ = false;
   bool started_ = false;  // slots are set: at the first sample in event time and catch-up, at once otherwise
   std::set<std::string, std::less<>> catch_ups_;

@@ -11,6 +11,9 @@ namespace {
 
 constexpr int kItemsPerTurn = 64;  // popped before the engine's thread looks at tasks of its own again
 constexpr int64_t kFiguresEveryMs = 200;
+// A tick works so long before samples get a turn, and samples have so long before the tick goes on.
+constexpr int64_t kTickSliceNs = 500000;
+constexpr int64_t kIngestSliceNs = 2000000;
 constexpr int64_t kStepBackMs = 1000;       // smaller steps of the clock are not worth a word
 constexpr size_t kRelabelledMax = 2000000;  // label sets remembered per sink; beyond, all are forgotten and made again
 
@@ -105,6 +108,9 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
           registry.GetCounter("weir_queue_refused_batches_total", "Batches that found the engine's queue full.")),
       refused_notes_(registry.GetCounter("weir_queue_refused_notes_total",
                                          "Words of sources about streams that found the queue full.")),
+      ingest_wait_(registry.GetHistogram("weir_ingest_wait_seconds",
+                                         "How long batches waited, from the queue to the end of their application.",
+                                         {0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1})),
       queue_batches_(registry.GetGauge("weir_queue_batches", "Batches that wait for the engine.")),
       queue_bytes_(registry.GetGauge("weir_queue_bytes", "Bytes of batches that wait for the engine.")),
       reload_ok_(registry.GetGauge("prometheus_config_last_reload_successful",
@@ -120,6 +126,7 @@ Runtime::~Runtime() { Stop(); }
 Status Runtime::Prepare() {
   pipeline_ =
       std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
+  pipeline_->SetYield([this](int64_t after_ms) { Yield(after_ms); });
   alert_relabel_ = settings_.alert_relabel;
   external_labels_ = settings_.rules.external_labels;
   WEIR_RETURN_IF_ERROR(pipeline_->SetRules(settings_.rules, Now()));
@@ -236,10 +243,7 @@ int64_t Runtime::Turn() {
       item.task();
       continue;
     }
-    const plugin::IngestOutcome outcome = pipeline_->Apply(item.batch, item.stream, item.arrived_ms);
-    if (item.done != nullptr) {
-      item.done(outcome);
-    }
+    ApplyBatch(item);
     pipeline_->RunDue(Now());
   }
   const int64_t wait_ms = pipeline_->RunDue(Now());
@@ -248,6 +252,34 @@ int64_t Runtime::Turn() {
     UpdateFigures(Now());
   }
   return wait_ms;
+}
+
+void Runtime::ApplyBatch(QueueItem& item) {
+  const plugin::IngestOutcome outcome = pipeline_->Apply(item.batch, item.stream, item.arrived_ms);
+  ingest_wait_.Observe(static_cast<double>(std::max<int64_t>(0, clock_.MonotonicNs() - item.queued_ns)) * 1e-9);
+  if (item.done != nullptr) {
+    item.done(outcome);
+  }
+}
+
+void Runtime::Yield(int64_t after_ms) {
+  const int64_t began_ns = clock_.MonotonicNs();
+  if (began_ns - yielded_ns_ < kTickSliceNs) {
+    return;
+  }
+  QueueItem item;
+  while (queue_.PopSamples(after_ms, &item)) {
+    if (item.task != nullptr) {
+      item.task();
+      item.task = nullptr;
+    } else {
+      ApplyBatch(item);
+    }
+    if (clock_.MonotonicNs() - began_ns >= kIngestSliceNs) {
+      break;
+    }
+  }
+  yielded_ns_ = clock_.MonotonicNs();
 }
 
 void Runtime::Loop() {
@@ -308,7 +340,7 @@ void Runtime::OnAlerts(plugin::AlertBatch alerts) {
 
 bool Runtime::Submit(plugin::SampleBatch&& batch, std::string_view stream,
                      std::function<void(const plugin::IngestOutcome&)> done) {
-  if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), std::move(done))) {
+  if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), clock_.MonotonicNs(), std::move(done))) {
     return true;
   }
   refused_batches_.Add();

@@ -126,6 +126,9 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   Result<Sinks> MakeSinks(const Settings& settings);
   Status StartSources();
   void Loop();
+  void ApplyBatch(QueueItem& item);
+  // Between two slots of a tick: takes in what waits, every now and then and for a bounded time.
+  void Yield(int64_t after_ms);
   void Note(std::function<void(Pipeline&)> note);
   Status Apply(Settings settings);
   void DrainSinks(Sinks& sinks);
@@ -157,10 +160,12 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   int64_t now_ms_ = INT64_MIN;
   int64_t now_mono_ns_ = 0;
   bool stepped_back_ = false;
+  int64_t yielded_ns_ = 0;
   int64_t figures_ms_ = 0;
   Counter& steps_back_;
   Counter& refused_batches_;
   Counter& refused_notes_;
+  HistogramMetric& ingest_wait_;
   Gauge& queue_batches_;
   Gauge& queue_bytes_;
   Gauge& reload_ok_;

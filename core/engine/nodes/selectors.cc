@@ -68,6 +68,7 @@ class InstantSelectorNode final : public Node {
       } else {
         AddSlot(labels, false);
       }
+      ctx.MayYield(i);
     }
   }
 
@@ -80,6 +81,7 @@ class InstantSelectorNode final : public Node {
     }
     const int64_t oldest = end - ctx.options.lookback_ms;
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       int64_t t = series.last_t_ms();
       double v = series.last_v();
@@ -131,6 +133,7 @@ class InstantSelectorNode final : public Node {
   void ComputeSmoothed(Context& ctx, int64_t end) {
     const int64_t lookback = ctx.options.lookback_ms;
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       window::Window w;
       uint32_t cursor = 0;
@@ -192,6 +195,7 @@ class RangeNode final : public Node {
       } else {
         AddSlotDroppingName(ctx, labels);
       }
+      ctx.MayYield(i);
     }
     cursors_.resize(members.size());
     if (IsCounterFunction()) {
@@ -234,6 +238,7 @@ class RangeNode final : public Node {
     uint32_t last_profile = std::numeric_limits<uint32_t>::max();
     bool counts_changes = false;
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       Prefetch(ctx, i);
       const Series& series = ctx.store.at(spec_.set->members[i]);
       const int64_t whole = spec_.needs_all ? std::max(from, series.window.complete_since_ms()) : from;
@@ -279,6 +284,7 @@ class RangeNode final : public Node {
     std::vector<uint8_t> drops;
     bool same = true;
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       window::Window w;
       const bool any = window::FindWindow(series, from, until, &cursors_[i], &w);
@@ -324,6 +330,7 @@ class RangeNode final : public Node {
   // Slots whose name does not end as counters' do; all of them or none when there is one name.
   void FindDoubtful(Context& ctx) {
     for (size_t i = std::exchange(doubtful_known_, labels_.size()); i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       if (spec_.set->one_name && i > 0 && !ctx.options.type_and_unit_labels) {
         if (!doubtful_.empty()) {
           doubtful_.push_back(static_cast<uint32_t>(i));
@@ -408,6 +415,7 @@ class CleanupNode final : public Node {
   void Extend(Context& ctx) override {
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlot(input(0).drop_name(i) ? ctx.DropName(input(0).labels(i)) : input(0).labels(i), false);
+      ctx.MayYield(i);
     }
   }
   void Compute(Context& ctx) override {
