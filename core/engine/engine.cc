@@ -367,8 +367,7 @@ Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
 
 size_t Engine::Expire(int64_t t_ms) {
   ++impl_->ctx.epoch;
-  size_t expired =
-      impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms, impl_->ctx.yield);
+  size_t expired = impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms, impl_->ctx.yield);
   impl_->once.reset();
   impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); }, impl_->ctx.yield);
   return expired;
@@ -399,6 +398,11 @@ void Engine::EndYielding() {
 }
 
 int64_t Engine::ReadsUntil(int64_t t_ms) const { return impl_->store.ReadsUntil(t_ms); }
-void Engine::MayYield(size_t i) { impl_->ctx.MayYield(i); }
+void Engine::MayYield(size_t i) {
+  constexpr size_t kResultsPerYield = 32;
+  if (i % kResultsPerYield == 0) {
+    impl_->Yield();
+  }
+}
 
 }  // namespace weir::engine

@@ -50,7 +50,7 @@ struct Options {
   bool share = true;                  // common subexpressions are one node; off only for tests
   bool thin = true;                   // keep only what functions need; off only for tests, which then keep every sample
   uint32_t series_max = 2000000;
-  uint32_t slots_per_yield = 512;     // a power of two; see SetYield. Some 50 µs of windows
+  uint32_t slots_per_yield = 512;  // a power of two; see SetYield. Some 50 µs of windows
 };
 
 using PlanId = uint32_t;
@@ -199,7 +199,7 @@ class Engine {
   // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where some plan reads ahead (negative
   // offsets, `smoothed`, `@` in the future), INT64_MAX where that has no bound.
   int64_t ReadsUntil(int64_t t_ms) const;
-  // For loops over results: yields now and then, given how far the loop is.
+  // For loops over results, whose labels may have to be made: yields now and then, given how far the loop is.
   void MayYield(size_t i);
 
  private:

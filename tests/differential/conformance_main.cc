@@ -44,7 +44,7 @@ std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& na
   static constexpr std::pair<std::string_view, StreamingMode> kModes[] = {
       {"streaming", StreamingMode::kTogether}, {"one-by-one", StreamingMode::kOneByOne},
       {"shuffled", StreamingMode::kShuffled},  {"delayed", StreamingMode::kDelayed},
-      {"reloaded", StreamingMode::kReloaded}, {"yielding", StreamingMode::kYielding},
+      {"reloaded", StreamingMode::kReloaded},  {"yielding", StreamingMode::kYielding},
   };
   for (const auto& [mode_name, mode] : kModes) {
     if (name == mode_name) {

@@ -40,8 +40,8 @@ World RandomWorld(uint64_t seed) {
     const uint64_t universe = 4 + static_cast<uint64_t>(t) / 10000;  // new ones all the time
     for (uint64_t n = draw(30); n > 0; --n) {
       const uint64_t id = draw(universe);
-      std::string series = "m" + std::to_string(id % 3) + "{a=\"" + std::to_string(id % 5) + "\",id=\"" +
-                           std::to_string(id) + "\"}";
+      std::string series =
+          "m" + std::to_string(id % 3) + "{a=\"" + std::to_string(id % 5) + "\",id=\"" + std::to_string(id) + "\"}";
       double& counter = counters[series];
       counter = draw(20) == 0 ? 0 : counter + 1.0 / static_cast<double>(1 + draw(1000));
       arrival.samples.push_back({series, t, draw(40) == 0 ? StaleNaN() : counter});
@@ -97,7 +97,8 @@ class SharingTest : public PipelineTest {
     taken_early_ = 0;
     if (cut.yields) {
       pipeline_->SetYield([&](int64_t after_ms) {
-        if (!waiting.empty() && waiting.front()->now_ms > after_ms && waiting.front()->now_ms < clock_.NowMs() + kTickMs / 3) {
+        if (!waiting.empty() && waiting.front()->now_ms > after_ms &&
+            waiting.front()->now_ms < clock_.NowMs() + kTickMs / 3) {
           apply();
           ++taken_early_;
         }
