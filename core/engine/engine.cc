@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/base/fork_join.h"
 #include "core/base/prefetch.h"
 #include "core/engine/explain.h"
 #include "core/engine/planner.h"
@@ -25,13 +26,14 @@ struct Engine::Impl {
   };
 
   explicit Impl(Options o)
-      : options(o), store(o.series_max), ctx{store,
-                                             options,
-                                             store.Pin(kMetricName),
-                                             store.Pin("__type__"),
-                                             store.Pin("__unit__"),
-                                             store.Pin(kBucketLabel)} {
+      : options(o), store(o.series_max, o.shards), crew(o.shards), ctx{store,
+                                                                       options,
+                                                                       store.Pin(kMetricName),
+                                                                       store.Pin("__type__"),
+                                                                       store.Pin("__unit__"),
+                                                                       store.Pin(kBucketLabel)} {
     ctx.yield = [this] { Yield(); };
+    ctx.crew = &crew;
   }
 
   void Yield() {
@@ -205,6 +207,7 @@ struct Engine::Impl {
 
   Options options;
   Store store;
+  ForkJoin crew;
   Context ctx;
   Graph graph;
   std::vector<Plan> plans;
@@ -382,6 +385,57 @@ SeriesStats Engine::Stats() const {
     }
   }
   return stats;
+}
+
+uint32_t Engine::shards() const { return impl_->options.shards; }
+
+void Engine::OnShards(bool together, const std::function<void(uint32_t shard)>& work) {
+  impl_->BeforeAppend();
+  if (together) {
+    impl_->crew.Run(work);
+  } else {
+    for (uint32_t shard = 0; shard < shards(); ++shard) {
+      work(shard);
+    }
+  }
+}
+
+ShardWriter::ShardWriter(Engine* engine, uint32_t shard) : engine_(engine->impl_.get()), shard_(shard) {}
+
+void ShardWriter::Begin() { engine_->BeforeAppend(); }
+
+bool ShardWriter::WouldRead(Views labels) const { return engine_->store.AnySetMatches(labels); }
+
+bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
+  const LabelSetId set = engine_->store.at(series).labels;
+  if (set == kNoLabelSet) {
+    return false;
+  }
+  const LabelSetTable& table = engine_->store.labels();
+  const LabelPairs own = table.Pairs(set);
+  return std::equal(own.begin(), own.end(), labels.begin(), labels.end(),
+                    [&table](const LabelPair& pair, const auto& view) {
+                      return table.Text(pair.name) == view.first && table.Text(pair.value) == view.second;
+                    });
+}
+
+bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
+
+SeriesId ShardWriter::Intern(Views labels) { return engine_->store.InternFor(shard_, labels); }
+bool ShardWriter::Owns(SeriesId series) const { return engine_->store.Owns(shard_, series); }
+void ShardWriter::Prefetch(SeriesId series) const { PrefetchForWrite(&engine_->store.at(series)); }
+void ShardWriter::PrefetchAppend(SeriesId series) const { engine_->store.at(series).window.PrefetchAppend(); }
+uint64_t ShardWriter::structure_generation() const { return engine_->store.generation(); }
+uint64_t ShardWriter::plans_generation() const { return engine_->store.plans_generation(); }
+
+AppendOutcome ShardWriter::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
+  return engine_->store.AppendFor(shard_, series, t_ms, v, engine_->options.use_start_timestamps ? start_ms : 0);
+}
+
+AppendOutcome ShardWriter::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram,
+                                           int64_t start_ms) {
+  return engine_->store.AppendHistogramFor(shard_, series, t_ms, histogram,
+                                           engine_->options.use_start_timestamps ? start_ms : 0, false);
 }
 
 void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }

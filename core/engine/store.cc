@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace weir::engine {
 
@@ -35,8 +36,11 @@ bool HasOneName(const std::vector<Matcher>& matchers) {
 
 }  // namespace
 
-Store::Store(uint32_t series_max)
-    : name_symbol_(Pin(kMetricName)), series_max_(series_max), floor_ms_(std::numeric_limits<int64_t>::min()) {
+Store::Store(uint32_t series_max, uint32_t shards)
+    : name_symbol_(Pin(kMetricName)),
+      series_max_(series_max),
+      shards_(shards),
+      floor_ms_(std::numeric_limits<int64_t>::min()) {
   ProfileOf({});  // profile 0: nobody reads the series
 }
 
@@ -206,9 +210,14 @@ uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
   auto [it, inserted] = profile_by_sets_.try_emplace(sets, static_cast<uint32_t>(profiles_.size()));
   if (inserted) {
     auto entry = std::make_unique<ProfileEntry>();
-    entry->profile = std::make_unique<Profile>();
+    for (uint32_t i = 0; i < shards(); ++i) {
+      entry->copies.push_back(std::make_unique<Profile>());
+    }
     entry->sets = sets;
     RecomputeProfile(*entry);
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      shards_[i].profiles.push_back(entry->copies[i].get());
+    }
     profiles_.push_back(std::move(entry));
   }
   return it->second;
@@ -216,7 +225,6 @@ uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
 
 void Store::RecomputeProfile(ProfileEntry& entry) {
   Profile fresh;
-  fresh.version = entry.profile->version;
   for (uint32_t id : entry.sets) {
     auto set = sets_[id].lock();
     if (!set) {
@@ -259,38 +267,71 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
   }
   fresh.cuts.Finish();
   fresh.SetFloor(floor_ms_);
-  *entry.profile = fresh;
+  for (const auto& copy : entry.copies) {
+    fresh.version = copy->version;
+    *copy = fresh;
+  }
+}
+
+void Store::AddProfile(SeriesSet& set, const ProfileEntry& entry) {
+  if (std::find(set.profiles.begin(), set.profiles.end(), entry.copies[0].get()) != set.profiles.end()) {
+    return;
+  }
+  for (const auto& copy : entry.copies) {
+    set.profiles.push_back(copy.get());
+  }
 }
 
 void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
   set.members.push_back(id);
-  const Profile* profile = profiles_[profile_id]->profile.get();
-  if (std::find(set.profiles.begin(), set.profiles.end(), profile) == set.profiles.end()) {
-    set.profiles.push_back(profile);
-  }
+  AddProfile(set, *profiles_[profile_id]);
 }
 
-SeriesId Store::Allocate(LabelSetId labels) {
-  SeriesId id = kNoSeries;
-  if (!free_.empty()) {
-    id = free_.back();
-    free_.pop_back();
-  } else {
-    if (next_ >= series_max_) {
-      return kNoSeries;
-    }
-    id = next_++;
-    if ((id >> kChunkBits) >= chunks_.size()) {
-      chunks_.push_back(std::make_unique<Series[]>(size_t{1} << kChunkBits));
-    }
+SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
+  Shard& shard = shards_[shard_id];
+  if (live_ >= series_max_) {
+    return kNoSeries;
   }
+  SeriesId id = kNoSeries;
+  if (!shard.free.empty()) {
+    id = shard.free.back();
+    shard.free.pop_back();
+  } else {
+    if (shard.next == shard.end) {
+      chunks_.push_back(std::make_unique<Series[]>(size_t{1} << kChunkBits));
+      owner_.push_back(shard_id);
+      shard.next = next_;
+      next_ += 1U << kChunkBits;
+      shard.end = next_;
+      if (arrival_.capacity() < next_) {
+        arrival_.reserve(next_ + next_ / 4);
+      }
+      arrival_.resize(next_);
+    }
+    id = shard.next++;
+  }
+  ++live_;
   at(id) = Series{};
   at(id).labels = labels;
-  if (id >= arrival_.size()) {
-    arrival_.resize(std::max<size_t>(id + size_t{1}, arrival_.size() * 5 / 4));
-  }
   arrival_[id] = 0;
   return id;
+}
+
+void Store::Free(SeriesId id) {
+  shards_[owner_[id >> kChunkBits]].free.push_back(id);
+  --live_;
+}
+
+void Store::Place(SeriesId id) {
+  const LabelSetId labels = at(id).labels;
+  if (labels >= by_labels_.size()) {
+    by_labels_.resize(std::max<size_t>(labels + size_t{1}, by_labels_.size() * 5 / 4), kNoSeries);
+  }
+  by_labels_[labels] = id;
+  std::vector<uint32_t> ids;
+  MatchingSets(labels, false, &ids);
+  std::sort(ids.begin(), ids.end());
+  at(id).profile = ProfileOf(ids);
 }
 
 void Store::Attach(SeriesId id) {
@@ -308,10 +349,11 @@ void Store::TakeAside() {
     Attach(id);
   }
   new_aside_.clear();
-  if (appended_aside_) {
-    appended_aside_ = false;
-    for (auto& entry : profiles_) {
-      ++entry->profile->version;
+  for (Shard& shard : shards_) {
+    if (std::exchange(shard.appended_aside, false)) {
+      for (window::Profile* profile : shard.profiles) {
+        ++profile->version;
+      }
     }
   }
 }
@@ -334,25 +376,18 @@ void Store::RenumberArrivals() {
   }
 }
 
-SeriesId Store::Intern(LabelSetId labels) {
-  if (labels < by_labels_.size() && by_labels_[labels] != kNoSeries) {
-    return by_labels_[labels];
+SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
+  if (const SeriesId known = Known(labels); known != kNoSeries) {
+    return known;
   }
   if (!aside_) {
     Refresh();
   }
-  SeriesId id = Allocate(labels);
+  const SeriesId id = Allocate(shard, labels);
   if (id == kNoSeries) {
     return id;
   }
-  if (labels >= by_labels_.size()) {
-    by_labels_.resize(std::max<size_t>(labels + 1, by_labels_.size() * 5 / 4), kNoSeries);
-  }
-  by_labels_[labels] = id;
-  std::vector<uint32_t> ids;
-  MatchingSets(labels, false, &ids);
-  std::sort(ids.begin(), ids.end());
-  at(id).profile = ProfileOf(ids);
+  Place(id);
   if (aside_) {
     new_aside_.push_back(id);
   } else {
@@ -363,13 +398,22 @@ SeriesId Store::Intern(LabelSetId labels) {
 
 SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   Refresh();
-  SeriesId id = Allocate(labels);
+  SeriesId id = Allocate(0, labels);
   if (id != kNoSeries) {
     at(id).profile = ProfileOf({set.id});
     Attach(id);
     set.drop.push_back(drop ? 1 : 0);
   }
   return id;
+}
+
+SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels) {
+  std::vector<LabelPair> pairs;
+  pairs.reserve(labels.size());
+  for (const auto& [name, value] : labels) {
+    pairs.push_back({labels_.Intern(name), labels_.Intern(value)});
+  }
+  return InternFor(shard, labels_.InternSet(pairs));
 }
 
 void Store::Rebuild() {
@@ -407,7 +451,7 @@ void Store::Rebuild() {
     if (orphan) {  // its subquery is gone
       series = Series{};
       arrival_[id] = 0;
-      free_.push_back(id);
+      Free(id);
       continue;
     }
     size_t known = ids.size();
@@ -420,13 +464,9 @@ void Store::Rebuild() {
     std::sort(ids.begin(), ids.end());
     series.profile = ProfileOf(ids);
     for (uint32_t set : ids) {
-      auto& list = sets_[set].lock()->profiles;
-      const Profile* profile = profiles_[series.profile]->profile.get();
-      if (std::find(list.begin(), list.end(), profile) == list.end()) {
-        list.push_back(profile);
-      }
+      AddProfile(*sets_[set].lock(), *profiles_[series.profile]);
     }
-    series.window.Adopt(*profiles_[series.profile]->profile);
+    series.window.Adopt(*profiles_[series.profile]->copies[0]);
   }
   for (auto& weak : sets_) {
     if (auto set = weak.lock()) {
@@ -437,7 +477,7 @@ void Store::Rebuild() {
   }
 }
 
-AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
+AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
   window::SeriesWindow& window = at(id).window;
   if (!window.InOrder(t_ms)) {
     if (t_ms < window.last_t_ms()) {
@@ -447,16 +487,18 @@ AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_m
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window::Profile& profile = *profiles_[at(id).profile]->profile;
+  Shard& shard = shards_[shard_id];
+  window::Profile& profile = *shard.profiles[at(id).profile];
   window.Append(profile, t_ms, v, start_ms);
   if (aside_) {
     --profile.version;
-    appended_aside_ = true;
+    shard.appended_aside = true;
   }
   return AppendOutcome::kOk;
 }
 
-AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
+AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms,
+                                        bool as_read) {
   window::SeriesWindow& window = at(id).window;
   if (!window.InOrder(t_ms)) {
     if (t_ms < window.last_t_ms()) {
@@ -466,11 +508,12 @@ AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, 
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window::Profile& profile = *profiles_[at(id).profile]->profile;
+  Shard& shard = shards_[shard_id];
+  window::Profile& profile = *shard.profiles[at(id).profile];
   window.AppendHistogram(profile, t_ms, std::move(h), start_ms, as_read);
   if (aside_) {
     --profile.version;
-    appended_aside_ = true;
+    shard.appended_aside = true;
   }
   return AppendOutcome::kOk;
 }
@@ -481,7 +524,9 @@ void Store::SetFloor(int64_t floor_ms) {
   }
   floor_ms_ = floor_ms;
   for (auto& entry : profiles_) {
-    entry->profile->SetFloor(floor_ms);
+    for (const auto& copy : entry->copies) {
+      copy->SetFloor(floor_ms);
+    }
   }
 }
 
@@ -493,7 +538,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
     const int64_t last_ms = series.window.last_t_ms();
     // Just interned: its first sample is on its way.
     return series.labels != kNoLabelSet && last_ms != std::numeric_limits<int64_t>::min() &&
-           last_ms <= t_ms - std::max(profiles_[series.profile]->profile->forget_ms, keep_ms);
+           last_ms <= t_ms - std::max(profile(series.profile).forget_ms, keep_ms);
   };
   // First who is to go, with yields; then they go at once, those that have spoken meanwhile excepted, so that no sample ever
   // meets a series that is half gone; then the sets close ranks, with yields again.
@@ -529,7 +574,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
       CloseRanks(*set, yield);
     }
   }
-  free_.insert(free_.end(), going.begin(), going.end());  // not before: a set still had them
+  std::for_each(going.begin(), going.end(), [this](SeriesId id) { Free(id); });  // not before: a set still had them
   if (arrivals_ > std::numeric_limits<uint32_t>::max() / 2) {
     RenumberArrivals();
   }
@@ -599,7 +644,7 @@ SeriesStats Store::Stats(const std::function<void()>& yield) const {
     if (series.labels == kNoLabelSet) {
       continue;
     }
-    if (profiles_[series.profile]->profile->read) {
+    if (profile(series.profile).read) {
       ++stats.series;
       stats.samples_kept += series.window.ring().size();
       stats.window_bytes += series.window.HeapBytes();

@@ -1,8 +1,9 @@
 #pragma once
-// The series of one shard and who reads them. A SeriesSet is one selector (or the output of one subquery) with its member
+// The series of an engine and who reads them. A SeriesSet is one selector (or the output of one subquery) with its member
 // series in slot order; a demand says what a plan needs of a set (which window, at which times); a profile is the union of
 // the demands of all sets that hold a series. Labels are matched against selectors once, when a series appears or when
-// selectors change. Engine thread only.
+// selectors change. Every series belongs to one shard, whose thread alone appends to it while shards take samples in; all else is
+// the engine's thread's, with the shards at rest, except where a THREAD line says so.
 
 #include <cstdint>
 #include <deque>
@@ -77,7 +78,7 @@ static_assert(sizeof(Series) == 64, "one cache line a sample");
 
 class Store {
  public:
-  explicit Store(uint32_t series_max);
+  Store(uint32_t series_max, uint32_t shards);
 
   LabelSetTable& labels() { return labels_; }
   const LabelSetTable& labels() const { return labels_; }
@@ -105,12 +106,24 @@ class Store {
     }
   }
 
-  SeriesId Intern(LabelSetId labels);
+  SeriesId Intern(LabelSetId labels) { return InternFor(0, labels); }
   // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
   // are. TakeAside() makes up for both.
   void SetAside(bool on) { aside_ = on; }
   // New series that were set aside join their sets, in order of arrival, and versions move. REQUIRES: no evaluation runs.
   void TakeAside();
+
+  // --- shards ---
+  uint32_t shards() const { return static_cast<uint32_t>(shards_.size()); }
+  // RETURNS: the series with these labels, made if new, as one of this shard's.
+  SeriesId InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels);
+  // What is below is for shards that take samples in at once. THREAD: the shard's, all else at rest.
+  bool Owns(uint32_t shard, SeriesId id) const { return owner_[id >> kChunkBits] == shard; }
+  // REQUIRES: Owns(shard, id), or that all shards are at rest.
+  AppendOutcome AppendFor(uint32_t shard, SeriesId id, int64_t t_ms, double v, int64_t start_ms);
+  AppendOutcome AppendHistogramFor(uint32_t shard, SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms,
+                                   bool as_read);
+
   // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where plans read ahead, INT64_MAX where
   // that has no bound worth telling.
   int64_t ReadsUntil(int64_t t_ms) const;
@@ -120,14 +133,16 @@ class Store {
   SeriesId AddHidden(SeriesSet& set, LabelSetId labels, bool drop);
   Series& at(SeriesId id) { return chunks_[id >> kChunkBits][id & kChunkMask]; }
   const Series& at(SeriesId id) const { return chunks_[id >> kChunkBits][id & kChunkMask]; }
-  window::Profile& profile(uint32_t id) { return *profiles_[id]->profile; }
-  const window::Profile& profile(uint32_t id) const { return *profiles_[id]->profile; }
+  const window::Profile& profile(uint32_t id) const { return *profiles_[id]->copies[0]; }
   const window::Profile& profile_of(SeriesId id) const { return profile(at(id).profile); }
   uint32_t end() const { return next_; }
-  size_t free_count() const { return free_.size(); }
 
-  AppendOutcome Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms = 0);
-  AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read);
+  AppendOutcome Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms = 0) {
+    return AppendFor(0, id, t_ms, v, start_ms);
+  }
+  AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
+    return AppendHistogramFor(0, id, t_ms, std::move(h), start_ms, as_read);
+  }
   // Nothing at or before floor_ms is evaluated any more.
   void SetFloor(int64_t floor_ms);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
@@ -140,8 +155,16 @@ class Store {
 
  private:
   struct ProfileEntry {
-    std::unique_ptr<window::Profile> profile;
-    std::vector<uint32_t> sets;  // sorted ids
+    std::vector<std::unique_ptr<window::Profile>> copies;  // by shard: every sample writes to its own
+    std::vector<uint32_t> sets;                            // sorted ids
+  };
+  // What a shard's thread writes to, apart from its series.
+  struct alignas(64) Shard {
+    std::vector<window::Profile*> profiles;  // the shard's copies by profile id
+    std::vector<SeriesId> free;
+    SeriesId next = 0;  // of its newest chunk
+    SeriesId end = 0;
+    bool appended_aside = false;
   };
   static constexpr uint32_t kChunkBits = 10;
   static constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
@@ -149,10 +172,16 @@ class Store {
   void Rebuild();
   void RecomputeProfile(ProfileEntry& entry);
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
-  SeriesId Allocate(LabelSetId labels);
+  SeriesId InternFor(uint32_t shard, LabelSetId labels);
+  SeriesId Allocate(uint32_t shard, LabelSetId labels);
+  // The series' profile as its labels want it, and its place by labels; not yet its sets.
+  void Place(SeriesId id);
+  SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
+  void Free(SeriesId id);
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
+  static void AddProfile(SeriesSet& set, const ProfileEntry& entry);
   void AddMember(SeriesSet& set, SeriesId id, uint32_t profile);
   // The series joins the sets of its profile.
   void Attach(SeriesId id);
@@ -169,14 +198,15 @@ class Store {
   SymbolId name_symbol_;
   uint32_t series_max_;
   std::vector<std::unique_ptr<Series[]>> chunks_;
-  uint32_t next_ = 0;
-  std::vector<SeriesId> free_;
+  std::vector<uint32_t> owner_;  // the shard of each chunk
+  std::vector<Shard> shards_;
+  uint32_t next_ = 0;  // behind the last chunk
+  uint32_t live_ = 0;
   // By series: when it joined its sets, as a running number; 0: not yet. Ids are reused and are no order.
   std::vector<uint32_t> arrival_;
   uint32_t arrivals_ = 0;
   bool aside_ = false;
-  std::vector<SeriesId> new_aside_;  // in order of arrival
-  bool appended_aside_ = false;
+  std::vector<SeriesId> new_aside_;             // in order of arrival
   std::vector<SeriesId> by_labels_;             // LabelSetId -> series
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
   std::unordered_map<std::string, uint32_t> set_by_text_;

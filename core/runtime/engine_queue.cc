@@ -12,21 +12,18 @@ size_t BatchBytes(const plugin::SampleBatch& batch) {
          batch.histograms.capacity() * sizeof(plugin::HistogramSample) + batch.histogram_bytes;
 }
 
-int64_t OldestMs(const plugin::SampleBatch& batch) {
-  int64_t oldest = INT64_MAX;
-  for (const Sample& sample : batch.samples) {
-    oldest = std::min(oldest, sample.t);
-  }
-  for (const plugin::HistogramSample& sample : batch.histograms) {
-    oldest = std::min(oldest, sample.t);
-  }
-  return oldest;
-}
-
 bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms, int64_t queued_ns,
                             std::function<void(const plugin::IngestOutcome&)> done) {
   const size_t bytes = BatchBytes(batch);
-  const int64_t oldest_ms = OldestMs(batch);
+  QueueItem item;
+  item.stream = stream;
+  item.done = std::move(done);
+  item.arrived_ms = arrived_ms;
+  item.queued_ns = queued_ns;
+  item.times = Pipeline::TimesOf(batch);
+  if (shards_ > 1) {
+    item.parts = ingest::PartsOf(batch, shards_);
+  }
   {
     const std::lock_guard lock(mutex_);
     // One batch is always taken: a limit below the size of a body must not stop a sender for good.
@@ -34,8 +31,8 @@ bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream
     if (closed_ || full) {
       return false;
     }
-    items_.push_back(
-        {std::move(batch), std::string(stream), std::move(done), arrived_ms, queued_ns, oldest_ms, nullptr, false});
+    item.batch = std::move(batch);
+    items_.push_back(std::move(item));
     ++batches_;
     bytes_ += bytes;
   }
@@ -54,7 +51,9 @@ bool EngineQueue::Push(std::function<void()> task, bool note) {
     if (closed_ || count >= (note ? limits_.notes : limits_.tasks)) {
       return false;
     }
-    items_.push_back({{}, {}, nullptr, 0, 0, 0, std::move(task), note});
+    QueueItem& item = items_.emplace_back();
+    item.task = std::move(task);
+    item.note = note;
     ++count;
   }
   filled_.notify_one();
@@ -74,10 +73,19 @@ bool EngineQueue::PopSamples(int64_t after_ms, QueueItem* item) {
   const std::lock_guard lock(mutex_);
   const auto next = std::find_if(items_.begin(), items_.end(),
                                  [](const QueueItem& queued) { return queued.task == nullptr || queued.note; });
-  if (next == items_.end() || (next->task == nullptr && next->oldest_ms <= after_ms)) {
+  if (next == items_.end() || (next->task == nullptr && next->times.oldest_ms <= after_ms)) {
     return false;
   }
   Take(next, item);
+  return true;
+}
+
+bool EngineQueue::PopBatch(int64_t until_ms, QueueItem* item) {
+  const std::lock_guard lock(mutex_);
+  if (items_.empty() || items_.front().task != nullptr || items_.front().times.newest_ms > until_ms) {
+    return false;
+  }
+  Take(items_.begin(), item);
   return true;
 }
 

@@ -5,6 +5,7 @@
 // batches.
 
 #include "core/plugin/plugin.h"
+#include "core/runtime/pipeline.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -29,14 +30,16 @@ struct QueueItem {
   std::function<void(const plugin::IngestOutcome&)> done;
   int64_t arrived_ms = 0;
   int64_t queued_ns = 0;  // on the monotonic clock
-  int64_t oldest_ms = 0;  // of the batch's samples
+  Pipeline::Times times;  // of the batch
+  ingest::Parts parts;    // of the batch, when there are several shards
   std::function<void()> task;
   bool note = false;
 };
 
 class EngineQueue {
  public:
-  explicit EngineQueue(QueueLimits limits) : limits_(limits) {}
+  // `shards`: into how many parts batches are cut on their way in.
+  explicit EngineQueue(QueueLimits limits, uint32_t shards = 1) : limits_(limits), shards_(shards) {}
 
   // RETURNS: false when the queue is full or closed; the batch is untouched then.
   bool PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms, int64_t queued_ns,
@@ -50,6 +53,8 @@ class EngineQueue {
   // or when it is a batch with a sample at or before `after_ms`: nothing overtakes that, for samples of one series must stay in
   // order.
   bool PopSamples(int64_t after_ms, QueueItem* item);
+  // Pops the front if it is a batch with no sample later than `until_ms`.
+  bool PopBatch(int64_t until_ms, QueueItem* item);
   // Blocks until something is queued, Wake() is called or `ms` have passed.
   void Wait(int64_t ms);
   void Wake();
@@ -65,6 +70,7 @@ class EngineQueue {
   void Take(std::deque<QueueItem>::iterator from, QueueItem* item);
 
   const QueueLimits limits_;
+  const uint32_t shards_;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<QueueItem> items_;
@@ -76,8 +82,6 @@ class EngineQueue {
   bool woken_ = false;
 };
 
-// RETURNS: the time of the oldest sample, INT64_MAX when there is none.
-int64_t OldestMs(const plugin::SampleBatch& batch);
 // RETURNS: roughly the memory a batch holds.
 size_t BatchBytes(const plugin::SampleBatch& batch);
 

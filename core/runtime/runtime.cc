@@ -9,7 +9,8 @@
 namespace weir::runtime {
 namespace {
 
-constexpr int kItemsPerTurn = 64;  // popped before the engine's thread looks at tasks of its own again
+constexpr int kItemsPerTurn = 64;      // popped before the engine's thread looks at tasks of its own again
+constexpr size_t kItemsTogether = 16;  // batches that shards take in without meeting between
 constexpr int64_t kFiguresEveryMs = 200;
 // A tick works so long before samples get a turn, and samples have so long before the tick goes on.
 constexpr int64_t kTickSliceNs = 500000;
@@ -98,7 +99,7 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
       registry_(registry),
       load_(std::move(reload)),
       settings_(std::move(settings)),
-      queue_(settings_.queue),
+      queue_(settings_.queue, settings_.pipeline.engine.shards),
       http_(std::make_unique<HttpServer>(
           HttpServerOptions{.listen = settings_.listen, .body_bytes_max = settings_.body_bytes_max})),
       type_and_unit_labels_(settings_.type_and_unit_labels),
@@ -243,7 +244,7 @@ int64_t Runtime::Turn() {
       item.task();
       continue;
     }
-    ApplyBatch(item);
+    ApplyBatches(std::move(item));
     pipeline_->RunDue(Now());
   }
   const int64_t wait_ms = pipeline_->RunDue(Now());
@@ -254,11 +255,32 @@ int64_t Runtime::Turn() {
   return wait_ms;
 }
 
-void Runtime::ApplyBatch(QueueItem& item) {
-  const plugin::IngestOutcome outcome = pipeline_->Apply(item.batch, item.stream, item.arrived_ms);
-  ingest_wait_.Observe(static_cast<double>(std::max<int64_t>(0, clock_.MonotonicNs() - item.queued_ns)) * 1e-9);
-  if (item.done != nullptr) {
-    item.done(outcome);
+void Runtime::ApplyBatches(QueueItem item) {
+  std::vector<QueueItem> items;
+  const int64_t until_ms = pipeline_->TogetherUntilMs();
+  // The last one may make a tick due; those before it must not.
+  const bool more = item.times.newest_ms <= until_ms;
+  items.push_back(std::move(item));
+  for (QueueItem next; more && items.size() < kItemsTogether && queue_.PopBatch(until_ms, &next);) {
+    items.push_back(std::move(next));
+  }
+  ApplyTogether(items);
+}
+
+void Runtime::ApplyTogether(std::span<QueueItem> items) {
+  std::vector<Pipeline::Arrival> arrivals;
+  arrivals.reserve(items.size());
+  for (QueueItem& item : items) {
+    arrivals.push_back(
+        {&item.batch, item.stream, item.arrived_ms, item.times, item.parts.ends.empty() ? nullptr : &item.parts, {}});
+  }
+  pipeline_->Apply(arrivals);
+  const int64_t now_ns = clock_.MonotonicNs();
+  for (size_t i = 0; i < items.size(); ++i) {
+    ingest_wait_.Observe(static_cast<double>(std::max<int64_t>(0, now_ns - items[i].queued_ns)) * 1e-9);
+    if (items[i].done != nullptr) {
+      items[i].done(arrivals[i].outcome);
+    }
   }
 }
 
@@ -273,7 +295,7 @@ void Runtime::Yield(int64_t after_ms) {
       item.task();
       item.task = nullptr;
     } else {
-      ApplyBatch(item);
+      ApplyTogether({&item, 1});
     }
     if (clock_.MonotonicNs() - began_ns >= kIngestSliceNs) {
       break;
@@ -405,7 +427,7 @@ Status Runtime::Reload() {
 Status Runtime::Apply(Settings settings) {
   const bool new_sinks = settings.plugins_key != settings_.plugins_key;
   if (settings.fixed_key != settings_.fixed_key) {
-    LogWarn("listen, sources, state or limits changed: they take effect at a restart");
+    LogWarn("listen, shards, sources, state or limits changed: they take effect at a restart");
   }
   Sinks sinks;
   if (new_sinks) {

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -126,7 +127,9 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   Result<Sinks> MakeSinks(const Settings& settings);
   Status StartSources();
   void Loop();
-  void ApplyBatch(QueueItem& item);
+  // Takes the batch in, and with several shards those behind it that can go along.
+  void ApplyBatches(QueueItem item);
+  void ApplyTogether(std::span<QueueItem> items);
   // Between two slots of a tick: takes in what waits, every now and then and for a bounded time.
   void Yield(int64_t after_ms);
   void Note(std::function<void(Pipeline&)> note);

@@ -167,6 +167,7 @@ void SetPipeline(const config::Config& config, PipelineOptions* pipeline) {
   pipeline->engine.delayed_name_removal = config.delayed_name_removal;
   pipeline->engine.use_start_timestamps = config.use_start_timestamps;
   pipeline->engine.type_and_unit_labels = config.type_and_unit_labels;
+  pipeline->engine.shards = static_cast<uint32_t>(config.shards);
   pipeline->engine.series_max = static_cast<uint32_t>(config.limits.series);
   pipeline->ingest.labels_max = static_cast<uint32_t>(config.limits.series_labels);
   pipeline->ingest.name_bytes_max = static_cast<uint32_t>(config.limits.label_name_bytes);
@@ -213,11 +214,11 @@ std::string KeyOf(const plugin::OptionValues& options) {
 }
 
 std::string FixedKey(const Settings& settings) {
-  std::string key = settings.listen + '\0' + std::to_string(settings.body_bytes_max) + '\0' +
-                    std::to_string(settings.queue.batches) + '\0' +
-                    std::to_string(settings.pipeline.engine.series_max) + '\0' +
-                    std::to_string(settings.pipeline.engine.lookback_ms) + '\0' +
-                    (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
+  std::string key =
+      settings.listen + '\0' + std::to_string(settings.body_bytes_max) + '\0' + std::to_string(settings.queue.batches) +
+      '\0' + std::to_string(settings.pipeline.engine.series_max) + '\0' +
+      std::to_string(settings.pipeline.engine.lookback_ms) + '\0' + std::to_string(settings.pipeline.engine.shards) +
+      '\0' + (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
   for (const SourceSpec& source : settings.sources) {
     key += '\0' + source.name + '\0' + KeyOf(source.options);
   }

@@ -1,5 +1,5 @@
 // Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive or a mode of streaming: streaming (all
-// evals of a segment in one engine), one-by-one, shuffled, delayed, reloaded or yielding (core/promqltest/streaming.h), and a PATH
+// evals of a segment in one engine), one-by-one, shuffled, delayed, reloaded, sharded or yielding (core/promqltest/streaming.h), and a PATH
 // is a script or a folder of *.test files. WEIR_SEED is the seed of shuffled; unset, a fresh one is drawn and printed.
 // Exit status: 0 when nothing failed, 1 when something did, 2 when a script cannot be read, 77 when a path does not exist
 // (ctest: skipped).
@@ -45,6 +45,7 @@ std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(const std::string& na
       {"streaming", StreamingMode::kTogether}, {"one-by-one", StreamingMode::kOneByOne},
       {"shuffled", StreamingMode::kShuffled},  {"delayed", StreamingMode::kDelayed},
       {"reloaded", StreamingMode::kReloaded},  {"yielding", StreamingMode::kYielding},
+      {"sharded", StreamingMode::kSharded},
   };
   for (const auto& [mode_name, mode] : kModes) {
     if (name == mode_name) {
@@ -74,7 +75,8 @@ std::vector<std::filesystem::path> Scripts(const std::filesystem::path& path) {
 int main(int argc, char** argv) {
   std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1]) : nullptr;
   if (!evaluator) {
-    std::cerr << "usage: conformance naive|streaming|one-by-one|shuffled|delayed|reloaded|yielding [--skips] PATH...\n";
+    std::cerr << "usage: conformance naive|streaming|one-by-one|shuffled|delayed|reloaded|sharded|yielding [--skips] "
+                 "PATH...\n";
     return 2;
   }
   weir::promqltest::ScriptRunner runner(evaluator.get());

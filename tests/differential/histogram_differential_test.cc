@@ -130,6 +130,8 @@ struct Side {
     Options options;
     options.use_start_timestamps = true;
     options.thin = thin;
+    options.shards = thin ? 3 : 1;
+    options.slots_per_yield = 1;  // even few slots are cut among them
     return options;
   }
   // Plans everything; what was planned before goes, as at a reload.
