@@ -268,6 +268,12 @@ class ConfigReader {
       reader_.Error(reader_.At(top, "external_url", root),
                     "want a URL like http://host:9797, got " + GoQuote(config_.external_url));
     }
+    static constexpr int64_t kShardsMax = 64;
+    config_.shards = top.options.Int("shards");
+    if (config_.shards < 1 || config_.shards > kShardsMax) {
+      reader_.Error(reader_.At(top, "shards", root), "want 1 to " + std::to_string(kShardsMax) +
+                                                         " for \"shards\", got " + std::to_string(config_.shards));
+    }
     ReadFeatures(top, root);
     ReadEvaluation(Section(top, "evaluation"));
     const Values state = reader_.Read(kStateSection, Section(top, "state"));

@@ -117,6 +117,7 @@ struct Config {
   // weir's own keys
   std::string listen = "127.0.0.1:9797";
   std::string external_url;  // never ends in '/'
+  int64_t shards = 1;
   Evaluation evaluation;
   std::vector<std::string> features;  // Prometheus's feature-flag names
   promql::ParserOptions parser;       // what the features mean to the parser

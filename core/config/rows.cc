@@ -17,6 +17,12 @@ constexpr OptionRow kTopRows[] = {
     {.name = "external_url",
      .type = kString,
      .help = "URL under which people reach weir, for links in alerts; without it `http://` and the listen address."},
+    {.name = "shards",
+     .type = kInt,
+     .fallback = "1",
+     .help = "Threads that own series, take in samples and share the work of ticks: at most one a core, fewer where "
+             "others need "
+             "cores. Results do not depend on it."},
     {.name = "features", .type = kStringList, .help = "Prometheus feature flags to turn on, by their names there."},
 };
 constexpr NestedRow kTopNested[] = {

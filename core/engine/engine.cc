@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/base/fork_join.h"
 #include "core/base/prefetch.h"
 #include "core/engine/explain.h"
 #include "core/engine/planner.h"
@@ -25,12 +26,26 @@ struct Engine::Impl {
   };
 
   explicit Impl(Options o)
-      : options(o), store(o), ctx{store,
-                                  options,
-                                  store.Pin(kMetricName),
-                                  store.Pin("__type__"),
-                                  store.Pin("__unit__"),
-                                  store.Pin(kBucketLabel)} {}
+      : options(o), store(o), crew(o.shards), ctx{store,
+                                                  options,
+                                                  store.Pin(kMetricName),
+                                                  store.Pin("__type__"),
+                                                  store.Pin("__unit__"),
+                                                  store.Pin(kBucketLabel)} {
+    ctx.yield = [this] { Yield(); };
+    ctx.crew = &crew;
+  }
+
+  void Yield() {
+    if (!yielding_allowed || inside_yield) {
+      return;
+    }
+    inside_yield = true;
+    store.SetAside(true);
+    yield();
+    store.SetAside(false);
+    inside_yield = false;
+  }
 
   // RETURNS: how far behind its tick a plan may be evaluated.
   int64_t QueryOffsetMax() const {
@@ -116,6 +131,7 @@ struct Engine::Impl {
         continue;
       }
       node->MarkLabels(live);
+      ctx.yield();
       for (const NodePtr& in : node->inputs()) {
         stack.push_back(in.get());
       }
@@ -124,11 +140,21 @@ struct Engine::Impl {
 
   // Brings graph and store in line after plans came or went. Cheap when nothing changed.
   void Settle() {
+    if (inside_yield) {
+      return;
+    }
     if (sweep) {
       sweep = false;
       Sweep();
     }
     store.Refresh();
+  }
+
+  void BeforeAppend() {
+    if (!inside_yield) {
+      Settle();
+      ++ctx.epoch;
+    }
   }
 
   void Sweep() {
@@ -181,12 +207,16 @@ struct Engine::Impl {
 
   Options options;
   Store store;
+  ForkJoin crew;
   Context ctx;
   Graph graph;
   std::vector<Plan> plans;
   int64_t floor_ms = std::numeric_limits<int64_t>::min();
   bool sweep = false;  // plans were removed since the last Settle
   NodePtr once;        // keeps the nodes of the last one-off evaluation: its view refers to them
+  std::function<void()> yield = [] {};
+  bool yielding_allowed = false;
+  bool inside_yield = false;
 };
 
 Engine::Engine(Options options) : impl_(std::make_unique<Impl>(options)) {}
@@ -297,14 +327,12 @@ void Engine::Prefetch(SeriesId series) const { PrefetchForWrite(&impl_->store.at
 void Engine::PrefetchAppend(SeriesId series) const { impl_->store.at(series).window.PrefetchAppend(); }
 
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
-  impl_->Settle();
-  ++impl_->ctx.epoch;
+  impl_->BeforeAppend();
   return impl_->store.Append(series, t_ms, v, impl_->options.use_start_timestamps ? start_ms : 0);
 }
 
 AppendOutcome Engine::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms) {
-  impl_->Settle();
-  ++impl_->ctx.epoch;
+  impl_->BeforeAppend();
   return impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0,
                                       false);
 }
@@ -348,14 +376,14 @@ Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {
 
 size_t Engine::Expire(int64_t t_ms) {
   ++impl_->ctx.epoch;
-  size_t expired = impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms);
+  size_t expired = impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms, impl_->ctx.yield);
   impl_->once.reset();
-  impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); });
+  impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); }, impl_->ctx.yield);
   return expired;
 }
 
 SeriesStats Engine::Stats() const {
-  SeriesStats stats = impl_->store.Stats();
+  SeriesStats stats = impl_->store.Stats(impl_->ctx.yield);
   for (const auto& [key, weak] : impl_->graph.nodes) {
     if (auto node = weak.lock()) {
       ++stats.nodes;
@@ -363,6 +391,78 @@ SeriesStats Engine::Stats() const {
     }
   }
   return stats;
+}
+
+uint32_t Engine::shards() const { return impl_->options.shards; }
+
+void Engine::OnShards(bool together, const std::function<void(uint32_t shard)>& work) {
+  impl_->BeforeAppend();
+  if (together) {
+    impl_->crew.Run(work);
+  } else {
+    for (uint32_t shard = 0; shard < shards(); ++shard) {
+      work(shard);
+    }
+  }
+}
+
+ShardWriter::ShardWriter(Engine* engine, uint32_t shard) : engine_(engine->impl_.get()), shard_(shard) {}
+
+void ShardWriter::Begin() { engine_->BeforeAppend(); }
+
+bool ShardWriter::WouldRead(Views labels) const { return engine_->store.AnySetMatches(labels); }
+
+bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
+  const LabelSetId set = engine_->store.at(series).labels;
+  if (set == kNoLabelSet) {
+    return false;
+  }
+  const LabelSetTable& table = engine_->store.labels();
+  const LabelPairs own = table.Pairs(set);
+  return std::equal(own.begin(), own.end(), labels.begin(), labels.end(),
+                    [&table](const LabelPair& pair, const auto& view) {
+                      return table.Text(pair.name) == view.first && table.Text(pair.value) == view.second;
+                    });
+}
+
+bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
+
+SeriesId ShardWriter::Intern(Views labels) { return engine_->store.InternFor(shard_, labels); }
+bool ShardWriter::Owns(SeriesId series) const { return engine_->store.Owns(shard_, series); }
+void ShardWriter::Prefetch(SeriesId series) const { PrefetchForWrite(&engine_->store.at(series)); }
+void ShardWriter::PrefetchAppend(SeriesId series) const { engine_->store.at(series).window.PrefetchAppend(); }
+uint64_t ShardWriter::structure_generation() const { return engine_->store.generation(); }
+uint64_t ShardWriter::plans_generation() const { return engine_->store.plans_generation(); }
+
+AppendOutcome ShardWriter::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
+  return engine_->store.AppendFor(shard_, series, t_ms, v, engine_->options.use_start_timestamps ? start_ms : 0);
+}
+
+AppendOutcome ShardWriter::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram,
+                                           int64_t start_ms) {
+  return engine_->store.AppendHistogramFor(shard_, series, t_ms, histogram,
+                                           engine_->options.use_start_timestamps ? start_ms : 0, false);
+}
+
+void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }
+
+void Engine::BeginYielding() {
+  impl_->Settle();
+  impl_->yielding_allowed = true;
+}
+
+void Engine::EndYielding() {
+  impl_->yielding_allowed = false;
+  impl_->store.TakeAside();
+  ++impl_->ctx.epoch;
+}
+
+int64_t Engine::ReadsUntil(int64_t t_ms) const { return impl_->store.ReadsUntil(t_ms); }
+void Engine::MayYield(size_t i) {
+  constexpr size_t kResultsPerYield = 32;
+  if (i % kResultsPerYield == 0) {
+    impl_->Yield();
+  }
 }
 
 }  // namespace weir::engine

@@ -1,12 +1,15 @@
 #pragma once
 // The engine: plans PromQL expressions as one shared dataflow graph over windowed state that is updated as samples
-// arrive, and evaluates them at ticks. One engine is one shard: every method is called on its thread only.
+// arrive, and evaluates them at ticks. Every method is called on one thread, the engine's; with Options::shards above one the
+// engine has a crew of threads beside it, which take samples in (OnShards) and compute the leaves of the graph. Results are the
+// same bits with any number of shards.
 //
 // Life: AddPlan() for every rule expression; Intern()+Append() for every sample; Evaluate() at tick T. Plans read
 // window state that covers T and a little before (what the ticks declared in their Grid need), never raw history.
 // Time is what callers say: the engine calls no clock.
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -62,6 +65,9 @@ struct Options {
       600000;                // of the newest samples, that the rings keep: a later sample costs a write of its own
   bool tape_points = false;  // also windows that end at listed times; only for tests
   std::shared_ptr<StateDirectory> state;  // where the files are; null: plans can be explained but not fed
+  uint32_t shards = 1;  // threads that own series and share the work of ticks; the caller's is one of them
+  uint32_t slots_per_yield =
+      512;  // a power of two; see SetYield. Some 50 µs of windows: less is not handed to another thread
 };
 
 using PlanId = uint32_t;
@@ -205,9 +211,59 @@ class Engine {
   SeriesStats Stats() const;
   const Options& options() const;
 
+  // --- shards ---
+  uint32_t shards() const;
+  // Runs work(shard) for all shards, each on its thread (0: the caller's) and at once, or one after the other on the caller's if
+  // not `together`. Inside, samples are taken in by ShardWriters and nothing else of the engine is called.
+  void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
+
+  // --- sharing the thread ---
+  // Long work (evaluations, AdvanceTo, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
+  // millisecond. Inside it, and nowhere else in such work, series may be interned and samples appended: they change nothing that
+  // is being evaluated as long as every sample is later than ReadsUntil() of the evaluation's time, and are there for what comes
+  // after EndYielding. Nothing else of the engine may be called there.
+  void SetYield(std::function<void()> yield);
+  void BeginYielding();
+  void EndYielding();
+  // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where some plan reads ahead (negative
+  // offsets, `smoothed`, `@` in the future), INT64_MAX where that has no bound.
+  int64_t ReadsUntil(int64_t t_ms) const;
+  // For loops over results, whose labels may have to be made: yields now and then, given how far the loop is.
+  void MayYield(size_t i);
+
  private:
+  friend class ShardWriter;
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+// How one shard takes samples in. THREAD: the shard's inside OnShards, the engine's outside; Begin and Intern only outside.
+class ShardWriter {
+ public:
+  using Views = std::span<const std::pair<std::string_view, std::string_view>>;
+
+  ShardWriter(Engine* engine, uint32_t shard);
+  // Before samples are taken in outside of OnShards.
+  void Begin();
+  bool WouldRead(Views labels) const;
+  // RETURNS: whether the series has exactly these labels, sorted by name.
+  bool HasLabels(SeriesId series, Views labels) const;
+  bool IsRead(SeriesId series) const;
+  // As Engine::Intern. A series that is made is this shard's; one that was there may be another's.
+  SeriesId Intern(Views labels);
+  bool Owns(SeriesId series) const;
+  // As Engine's.
+  void Prefetch(SeriesId series) const;
+  void PrefetchAppend(SeriesId series) const;
+  uint64_t structure_generation() const;
+  uint64_t plans_generation() const;
+  // REQUIRES: Owns(series), inside OnShards.
+  AppendOutcome Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms = 0);
+  AppendOutcome AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms = 0);
+
+ private:
+  Engine::Impl* engine_;
+  uint32_t shard_;
 };
 
 }  // namespace weir::engine

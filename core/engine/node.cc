@@ -55,6 +55,7 @@ void Node::Evaluate(Context& ctx) {
   }
   Extend(ctx);
   Compute(ctx);
+  ctx.yield();
   if (!histograms_.empty()) {
     histograms_.resize(labels_.size());  // slots may have been made behind the last histogram
   }
@@ -149,8 +150,13 @@ void Node::CheckUnique(Context& ctx, bool always) {
     keys.reserve(labels_.size());
     for (size_t i = 0; i < labels_.size(); ++i) {
       keys.push_back(uint64_t{labels_[i]} << 32 | i);
+      ctx.MayYield(i);
     }
-    std::sort(keys.begin(), keys.end());
+    size_t compared = 0;
+    std::sort(keys.begin(), keys.end(), [&](uint64_t a, uint64_t b) {
+      ctx.MayYield(compared++);
+      return a < b;
+    });
     for (size_t i = 1; i < keys.size(); ++i) {
       if (keys[i] >> 32 != keys[i - 1] >> 32) {
         continue;

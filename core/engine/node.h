@@ -3,11 +3,14 @@
 // presence byte per slot. Structure work (labels, groups, joins) happens in Extend(), only for slots that are new;
 // Compute() is arithmetic over arrays. Evaluate() does both as needed and remembers the last tick. Engine thread only.
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/base/fork_join.h"
 #include "core/engine/store.h"
 
 namespace weir::engine {
@@ -21,12 +24,44 @@ struct Context {
   SymbolId unit_symbol;
   SymbolId le_symbol;
   int64_t t_ms = 0;
-  int64_t query_ms = 0;  // the tick that is evaluated, also while a subquery is replayed at earlier times for it
-  uint64_t epoch = 0;    // changes with every append and every tick: nothing evaluated in this epoch can be stale
+  int64_t query_ms = 0;      // the tick that is evaluated, also while a subquery is replayed at earlier times for it
+  uint64_t epoch = 0;        // changes with every append and every tick: nothing evaluated in this epoch can be stale
+  ForkJoin* crew = nullptr;  // one member a shard
+  std::function<void()> yield = [] {};  // lets samples in, none of which this evaluation can see
 
   LabelSetTable& labels() { return store.labels(); }
   // RETURNS: the set without __name__, __type__ and __unit__.
   LabelSetId DropName(LabelSetId id);
+  // Calls work(begin, end, member) for ranges that together are [begin, end), at once on all members of the crew, and yields
+  // between them. Work on a slot touches nothing but that slot and what is the member's own.
+  template <typename Work>
+  void ForSlots(size_t begin, size_t end, Work work) {
+    const size_t members = crew->members();
+    const size_t together = members * std::size_t{options.slots_per_yield} * kYieldsPerHandOver;
+    while (members > 1 && end - begin >= members * options.slots_per_yield) {
+      const size_t stop = std::min(end, begin + together);
+      const size_t share = (stop - begin + members - 1) / members;
+      crew->Run([&](uint32_t member) {
+        const size_t from = std::min(stop, begin + member * share);
+        work(from, std::min(stop, from + share), member);
+      });
+      begin = stop;
+      yield();
+    }
+    const size_t step = options.slots_per_yield;
+    for (; begin < end; begin = std::min(end, (begin / step + 1) * step)) {
+      work(begin, std::min(end, (begin / step + 1) * step), 0);
+      yield();
+    }
+  }
+  // Some 0.4 ms of windows: long against a hand-over, short against the patience of samples.
+  static constexpr size_t kYieldsPerHandOver = 8;
+  // For loops over slots: yields once in so many of them (Options::slots_per_yield), at a moment when no slot is half done.
+  void MayYield(size_t slot) {
+    if ((slot & (options.slots_per_yield - 1)) == 0) {
+      yield();
+    }
+  }
 };
 
 class Node;

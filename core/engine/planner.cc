@@ -156,7 +156,7 @@ bool Planner::TimesOf(const Expr& expr, const promql::TimeModifiers& time, const
       Fail(expr, Code::kUnsupported, "@ in a one-off query: the past is not kept");
       return false;
     }
-    *out = Times{0, 0, {time.at_ms}};
+    *out = Times{0, 0, {time.at_ms}, true};
     return true;
   }
   *out = query_times_;  // both are the evaluation time of a rule

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace weir::engine {
 
@@ -10,6 +11,8 @@ using window::TapeKind;
 using window::Thinning;
 
 namespace {
+
+constexpr SeriesId kSeriesPerYield = 1024;
 
 // Two selectors are one set exactly when their matchers are the same, in whatever order.
 std::string KeyOf(const std::vector<Matcher>& matchers) {
@@ -37,6 +40,7 @@ bool HasOneName(const std::vector<Matcher>& matchers) {
 Store::Store(const Options& options)
     : name_symbol_(Pin(kMetricName)),
       series_max_(options.series_max),
+      shards_(options.shards),
       floor_ms_(std::numeric_limits<int64_t>::min()),
       state_(options.state),
       tape_margin_ms_(options.tape_margin_ms) {
@@ -72,11 +76,17 @@ std::shared_ptr<SeriesSet> Store::TemporarySet(const std::vector<Matcher>& match
   auto set = std::make_shared<SeriesSet>();
   set->matchers = matchers;
   set->one_name = HasOneName(matchers);
+  std::vector<SeriesId> ids;
   for (SeriesId id = 0; id < next_; ++id) {
     const Series& series = at(id);
-    if (series.labels < by_labels_.size() && by_labels_[series.labels] == id && Matches(*set, series.labels)) {
-      AddMember(*set, id, series.profile);
+    if (arrival_[id] != 0 && series.labels < by_labels_.size() && by_labels_[series.labels] == id &&
+        Matches(*set, series.labels)) {
+      ids.push_back(id);
     }
+  }
+  SortByArrival(&ids);
+  for (SeriesId id : ids) {
+    AddMember(*set, id, at(id).profile);
   }
   return set;
 }
@@ -98,7 +108,8 @@ SymbolId Store::Pin(std::string_view text) {
   return symbol;
 }
 
-void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& mark) {
+void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& mark,
+                          const std::function<void()>& yield) {
   if (expired_since_collect_ < 1000 || expired_since_collect_ * 8 < labels_.sets()) {
     return;
   }
@@ -111,12 +122,19 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
     live[id] = true;
   };
   keep(kEmptyLabelSet);
+  mark(&live);
+  const size_t born_before = new_aside_.size();
   for (SeriesId id = 0; id < next_; ++id) {
     if (at(id).labels != kNoLabelSet) {
       keep(at(id).labels);
     }
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
   }
-  mark(&live);
+  for (size_t i = born_before; i < new_aside_.size(); ++i) {  // in a yield, maybe under an id that was passed already
+    keep(at(new_aside_[i]).labels);
+  }
   labels_.Collect([&live](LabelSetId id) { return id < live.size() && live[id]; }, pinned_);
 }
 
@@ -195,9 +213,14 @@ uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
   auto [it, inserted] = profile_by_sets_.try_emplace(sets, static_cast<uint32_t>(profiles_.size()));
   if (inserted) {
     auto entry = std::make_unique<ProfileEntry>();
-    entry->profile = std::make_unique<Profile>();
+    for (uint32_t i = 0; i < shards(); ++i) {
+      entry->copies.push_back(std::make_unique<Profile>());
+    }
     entry->sets = sets;
     RecomputeProfile(*entry);
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      shards_[i].profiles.push_back(entry->copies[i].get());
+    }
     profiles_.push_back(std::move(entry));
   }
   return it->second;
@@ -205,7 +228,6 @@ uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
 
 void Store::RecomputeProfile(ProfileEntry& entry) {
   Profile fresh;
-  fresh.version = entry.profile->version;
   for (uint32_t id : entry.sets) {
     auto set = sets_[id].lock();
     if (!set) {
@@ -262,7 +284,19 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
   }
   fresh.cuts.Finish();
   fresh.SetFloor(floor_ms_);
-  *entry.profile = fresh;
+  for (const auto& copy : entry.copies) {
+    fresh.version = copy->version;
+    *copy = fresh;
+  }
+}
+
+void Store::AddProfile(SeriesSet& set, const ProfileEntry& entry) {
+  if (std::find(set.profiles.begin(), set.profiles.end(), entry.copies[0].get()) != set.profiles.end()) {
+    return;
+  }
+  for (const auto& copy : entry.copies) {
+    set.profiles.push_back(copy.get());
+  }
 }
 
 std::shared_ptr<window::Tape> Store::TapeOf(int64_t interval_ms, int64_t phase_ms, TapeKind kind) {
@@ -314,7 +348,7 @@ void Store::PlaceOnTapes() {
   }
   const auto on_tape = [&](SeriesId id, const std::shared_ptr<window::Tape>& tape) {
     const Series& series = at(id);
-    const auto& tapes = profiles_[series.profile]->profile->tapes;
+    const auto& tapes = profiles_[series.profile]->copies[0]->tapes;
     return series.labels != kNoLabelSet && std::find(tapes.begin(), tapes.end(), tape) != tapes.end();
   };
   for (const auto& weak : tapes_) {
@@ -349,14 +383,17 @@ void Store::WriteTapes() {
     }
   }
   for (auto& entry : profiles_) {
-    for (const auto& tape : entry->profile->tapes) {
-      entry->profile->taped_until_ms = std::max(entry->profile->taped_until_ms, tape->written_until_ms());
+    for (const auto& copy : entry->copies) {
+      for (const auto& tape : copy->tapes) {
+        copy->taped_until_ms = std::max(copy->taped_until_ms, tape->written_until_ms());
+      }
     }
   }
 }
 
 void Store::LeaveTapes(SeriesId id) {
-  const Profile& profile = *profiles_[at(id).profile]->profile;
+  const std::lock_guard lock(tape_mutex_);
+  const Profile& profile = *profiles_[at(id).profile]->copies[0];
   std::map<int64_t, window::TapeCell> cells;
   const bool only_sums = std::all_of(profile.tapes.begin(), profile.tapes.end(),
                                      [](const auto& tape) { return tape->kind() == TapeKind::kSums; });
@@ -379,52 +416,116 @@ void Store::LeaveTapes(SeriesId id) {
 
 void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
   set.members.push_back(id);
-  const Profile* profile = profiles_[profile_id]->profile.get();
-  if (std::find(set.profiles.begin(), set.profiles.end(), profile) == set.profiles.end()) {
-    set.profiles.push_back(profile);
-  }
+  AddProfile(set, *profiles_[profile_id]);
 }
 
-SeriesId Store::Allocate(LabelSetId labels) {
-  SeriesId id = kNoSeries;
-  if (!free_.empty()) {
-    id = free_.back();
-    free_.pop_back();
-  } else {
-    if (next_ >= series_max_) {
-      return kNoSeries;
-    }
-    id = next_++;
-    if ((id >> kChunkBits) >= chunks_.size()) {
-      chunks_.push_back(std::make_unique<Series[]>(size_t{1} << kChunkBits));
-    }
+SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
+  Shard& shard = shards_[shard_id];
+  if (live_ >= series_max_) {
+    return kNoSeries;
   }
+  SeriesId id = kNoSeries;
+  if (!shard.free.empty()) {
+    id = shard.free.back();
+    shard.free.pop_back();
+  } else {
+    if (shard.next == shard.end) {
+      chunks_.push_back(std::make_unique<Series[]>(size_t{1} << kChunkBits));
+      owner_.push_back(shard_id);
+      shard.next = next_;
+      next_ += 1U << kChunkBits;
+      shard.end = next_;
+      if (arrival_.capacity() < next_) {
+        arrival_.reserve(next_ + next_ / 4);
+      }
+      arrival_.resize(next_);
+    }
+    id = shard.next++;
+  }
+  ++live_;
   at(id) = Series{};
   at(id).labels = labels;
+  arrival_[id] = 0;
   return id;
 }
 
-SeriesId Store::Intern(LabelSetId labels) {
-  if (labels < by_labels_.size() && by_labels_[labels] != kNoSeries) {
-    return by_labels_[labels];
-  }
-  Refresh();
-  SeriesId id = Allocate(labels);
-  if (id == kNoSeries) {
-    return id;
-  }
+void Store::Free(SeriesId id) {
+  shards_[owner_[id >> kChunkBits]].free.push_back(id);
+  --live_;
+}
+
+void Store::Place(SeriesId id) {
+  const LabelSetId labels = at(id).labels;
   if (labels >= by_labels_.size()) {
-    by_labels_.resize(std::max<size_t>(labels + 1, by_labels_.size() * 5 / 4), kNoSeries);
+    by_labels_.resize(std::max<size_t>(labels + size_t{1}, by_labels_.size() * 5 / 4), kNoSeries);
   }
   by_labels_[labels] = id;
   std::vector<uint32_t> ids;
   MatchingSets(labels, false, &ids);
   std::sort(ids.begin(), ids.end());
   at(id).profile = ProfileOf(ids);
-  for (uint32_t set : ids) {
-    AddMember(*sets_[set].lock(), id, at(id).profile);
+}
+
+void Store::Attach(SeriesId id) {
+  arrival_[id] = ++arrivals_;
+  const uint32_t profile = at(id).profile;
+  for (uint32_t set_id : profiles_[profile]->sets) {
+    if (auto set = sets_[set_id].lock()) {
+      AddMember(*set, id, profile);
+    }
   }
-  for (const auto& tape : profiles_[at(id).profile]->profile->tapes) {
+}
+
+void Store::TakeAside() {
+  for (SeriesId id : new_aside_) {
+    Attach(id);
+  }
+  new_aside_.clear();
+  for (Shard& shard : shards_) {
+    if (std::exchange(shard.appended_aside, false)) {
+      for (window::Profile* profile : shard.profiles) {
+        ++profile->version;
+      }
+    }
+  }
+}
+
+void Store::SortByArrival(std::vector<SeriesId>* ids) const {
+  std::sort(ids->begin(), ids->end(), [this](SeriesId a, SeriesId b) { return arrival_[a] < arrival_[b]; });
+}
+
+void Store::RenumberArrivals() {
+  std::vector<SeriesId> ids;
+  for (SeriesId id = 0; id < next_; ++id) {
+    if (arrival_[id] != 0) {
+      ids.push_back(id);
+    }
+  }
+  SortByArrival(&ids);
+  arrivals_ = 0;
+  for (SeriesId id : ids) {
+    arrival_[id] = ++arrivals_;
+  }
+}
+
+SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
+  if (const SeriesId known = Known(labels); known != kNoSeries) {
+    return known;
+  }
+  if (!aside_) {
+    Refresh();
+  }
+  const SeriesId id = Allocate(shard, labels);
+  if (id == kNoSeries) {
+    return id;
+  }
+  Place(id);
+  if (aside_) {
+    new_aside_.push_back(id);
+  } else {
+    Attach(id);
+  }
+  for (const auto& tape : profiles_[at(id).profile]->copies[0]->tapes) {
     tape->Add(id);
   }
   return id;
@@ -432,16 +533,26 @@ SeriesId Store::Intern(LabelSetId labels) {
 
 SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   Refresh();
-  SeriesId id = Allocate(labels);
+  SeriesId id = Allocate(0, labels);
   if (id != kNoSeries) {
     at(id).profile = ProfileOf({set.id});
-    AddMember(set, id, at(id).profile);
+    Attach(id);
     set.drop.push_back(drop ? 1 : 0);
   }
   return id;
 }
 
+SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels) {
+  std::vector<LabelPair> pairs;
+  pairs.reserve(labels.size());
+  for (const auto& [name, value] : labels) {
+    pairs.push_back({labels_.Intern(name), labels_.Intern(value)});
+  }
+  return InternFor(shard, labels_.InternSet(pairs));
+}
+
 void Store::Rebuild() {
+  TakeAside();
   changed_ = false;
   ++generation_;
   ++plans_generation_;
@@ -458,6 +569,7 @@ void Store::Rebuild() {
   }
   // Every series: leave sets that are gone, join new ones, and let its window fit its profile.
   std::vector<uint32_t> ids;
+  std::vector<std::vector<SeriesId>> joined_by(sets_.size());
   for (SeriesId id = 0; id < next_; ++id) {
     Series& series = at(id);
     if (series.labels == kNoLabelSet) {
@@ -473,38 +585,36 @@ void Store::Rebuild() {
     bool orphan = ids.empty() && (series.labels >= by_labels_.size() || by_labels_[series.labels] != id);
     if (orphan) {  // its subquery is gone
       series = Series{};
-      free_.push_back(id);
+      arrival_[id] = 0;
+      Free(id);
       continue;
     }
     size_t known = ids.size();
     if (!hidden) {
       MatchingSets(series.labels, true, &ids);
     }
-    std::vector<uint32_t> joined(ids.begin() + static_cast<ptrdiff_t>(known), ids.end());
+    for (size_t i = known; i < ids.size(); ++i) {
+      joined_by[ids[i]].push_back(id);
+    }
     std::sort(ids.begin(), ids.end());
     series.profile = ProfileOf(ids);
-    for (uint32_t set : joined) {
-      sets_[set].lock()->members.push_back(id);
-    }
     for (uint32_t set : ids) {
-      auto& list = sets_[set].lock()->profiles;
-      const Profile* profile = profiles_[series.profile]->profile.get();
-      if (std::find(list.begin(), list.end(), profile) == list.end()) {
-        list.push_back(profile);
-      }
+      AddProfile(*sets_[set].lock(), *profiles_[series.profile]);
     }
-    series.window.Adopt(*profiles_[series.profile]->profile);
+    series.window.Adopt(*profiles_[series.profile]->copies[0]);
   }
   for (auto& weak : sets_) {
     if (auto set = weak.lock()) {
       set->attached = true;
+      SortByArrival(&joined_by[set->id]);
+      set->members.insert(set->members.end(), joined_by[set->id].begin(), joined_by[set->id].end());
     }
   }
   PlaceOnTapes();
   WriteTapes();  // before rings give up what a tape has instead
 }
 
-AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
+AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
   window::SeriesWindow& window = at(id).window;
   if (!window.InOrder(t_ms)) {
     if (t_ms < window.last_t_ms()) {
@@ -514,12 +624,18 @@ AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_m
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  Profile& profile = *profiles_[at(id).profile]->profile;
+  Shard& shard = shards_[shard_id];
+  window::Profile& profile = *shard.profiles[at(id).profile];
   if (start_ms != 0 && window.rich() == nullptr && !profile.tapes.empty()) {
     LeaveTapes(id);
   }
   window.Append(profile, t_ms, v, start_ms);
+  if (aside_) {
+    --profile.version;
+    shard.appended_aside = true;
+  }
   if (t_ms <= profile.taped_until_ms && window.rich() == nullptr && !IsStaleNaN(v)) {
+    const std::lock_guard lock(tape_mutex_);
     for (const auto& tape : profile.tapes) {
       tape->Late(id, t_ms, v, window.ring().At(window.ring().size() - 1).ordinal());
     }
@@ -527,7 +643,8 @@ AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_m
   return AppendOutcome::kOk;
 }
 
-AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
+AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms,
+                                        bool as_read) {
   window::SeriesWindow& window = at(id).window;
   if (!window.InOrder(t_ms)) {
     if (t_ms < window.last_t_ms()) {
@@ -537,11 +654,16 @@ AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, 
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  Profile& profile = *profiles_[at(id).profile]->profile;
+  Shard& shard = shards_[shard_id];
+  window::Profile& profile = *shard.profiles[at(id).profile];
   if (window.rich() == nullptr && !profile.tapes.empty()) {
     LeaveTapes(id);
   }
   window.AppendHistogram(profile, t_ms, std::move(h), start_ms, as_read);
+  if (aside_) {
+    --profile.version;
+    shard.appended_aside = true;
+  }
   return AppendOutcome::kOk;
 }
 
@@ -552,65 +674,84 @@ void Store::SetFloor(int64_t floor_ms) {
   floor_ms_ = floor_ms;
   WriteTapes();
   for (auto& entry : profiles_) {
-    entry->profile->SetFloor(floor_ms);
+    for (const auto& copy : entry->copies) {
+      copy->SetFloor(floor_ms);
+    }
   }
 }
 
-size_t Store::Expire(int64_t t_ms, int64_t keep_ms) {
+size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield) {
+  TakeAside();
   Refresh();
-  std::vector<bool> touched(sets_.size());
-  size_t expired = 0;
+  const auto expired = [&](SeriesId id) {
+    const Series& series = at(id);
+    const int64_t last_ms = series.window.last_t_ms();
+    // Just interned: its first sample is on its way.
+    return series.labels != kNoLabelSet && last_ms != std::numeric_limits<int64_t>::min() &&
+           last_ms <= t_ms - std::max(profile(series.profile).forget_ms, keep_ms);
+  };
+  // First who is to go, with yields; then they go at once, those that have spoken meanwhile excepted, so that no sample ever
+  // meets a series that is half gone; then the sets close ranks, with yields again.
+  std::vector<SeriesId> going;
   for (SeriesId id = 0; id < next_; ++id) {
+    if (expired(id)) {
+      going.push_back(id);
+    }
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
+  }
+  std::erase_if(going, [&](SeriesId id) { return !expired(id); });
+  if (going.empty()) {
+    return 0;
+  }
+  ++generation_;
+  expired_since_collect_ += going.size();
+  std::vector<bool> touched(sets_.size());
+  for (SeriesId id : going) {
     Series& series = at(id);
-    if (series.labels == kNoLabelSet) {
-      continue;
-    }
-    const ProfileEntry& entry = *profiles_[series.profile];
-    int64_t keep = std::max(entry.profile->forget_ms, keep_ms);
-    if (series.window.last_t_ms() > t_ms - keep) {
-      continue;
-    }
-    if (series.window.last_t_ms() == std::numeric_limits<int64_t>::min()) {
-      continue;  // just interned, its first sample is on its way
-    }
-    for (uint32_t set : entry.sets) {
+    for (uint32_t set : profiles_[series.profile]->sets) {
       touched[set] = true;
     }
     if (series.labels < by_labels_.size() && by_labels_[series.labels] == id) {
       by_labels_[series.labels] = kNoSeries;
     }
-    for (const auto& tape : entry.profile->tapes) {
+    for (const auto& tape : profiles_[series.profile]->copies[0]->tapes) {
       tape->Remove(id);
     }
     series = Series{};
-    free_.push_back(id);
-    ++expired;
+    arrival_[id] = 0;
   }
-  expired_since_collect_ += expired;
-  if (expired == 0) {
-    return 0;
-  }
-  ++generation_;
-  for (size_t i = 0; i < sets_.size(); ++i) {
-    auto set = sets_[i].lock();
-    if (set && touched[i]) {
-      size_t kept = 0;
-      for (size_t slot = 0; slot < set->members.size(); ++slot) {
-        if (at(set->members[slot]).labels == kNoLabelSet) {
-          continue;
-        }
-        set->members[kept] = set->members[slot];
-        if (!set->drop.empty()) {
-          set->drop[kept] = set->drop[slot];
-        }
-        ++kept;
-      }
-      set->members.resize(kept);
-      set->drop.resize(set->drop.empty() ? 0 : kept);
-      ++set->generation;
+  for (size_t i = 0; i < touched.size(); ++i) {
+    if (auto set = sets_[i].lock(); set && touched[i]) {
+      CloseRanks(*set, yield);
     }
   }
-  return expired;
+  std::for_each(going.begin(), going.end(), [this](SeriesId id) { Free(id); });  // not before: a set still had them
+  if (arrivals_ > std::numeric_limits<uint32_t>::max() / 2) {
+    RenumberArrivals();
+  }
+  return going.size();
+}
+
+void Store::CloseRanks(SeriesSet& set, const std::function<void()>& yield) {
+  size_t kept = 0;
+  for (size_t slot = 0; slot < set.members.size(); ++slot) {
+    if (slot % kSeriesPerYield == 0) {
+      yield();
+    }
+    if (at(set.members[slot]).labels == kNoLabelSet) {
+      continue;
+    }
+    set.members[kept] = set.members[slot];
+    if (!set.drop.empty()) {
+      set.drop[kept] = set.drop[slot];
+    }
+    ++kept;
+  }
+  set.members.resize(kept);
+  set.drop.resize(set.drop.empty() ? 0 : kept);
+  ++set.generation;
 }
 
 int64_t Store::LongestMs() const {
@@ -627,14 +768,36 @@ int64_t Store::LongestMs() const {
   return longest;
 }
 
-SeriesStats Store::Stats() const {
+int64_t Store::ReadsUntil(int64_t t_ms) const {
+  int64_t until = t_ms;
+  for (const auto& weak : sets_) {
+    if (auto set = weak.lock()) {
+      for (const auto& d : set->demands) {
+        if (auto demand = d.lock()) {
+          if (demand->offset_ms < 0 && set->matchers.empty()) {
+            return std::numeric_limits<int64_t>::max();  // steps of a subquery to come
+          }
+          const int64_t newest = demand->times.fixed ? std::max(t_ms, demand->times.points.back()) : t_ms;
+          const bool smoothed = demand->anchored && demand->thinning == Thinning::kNever;
+          until = std::max(until, newest - demand->offset_ms + (smoothed ? demand->lookback_ms : 0));
+        }
+      }
+    }
+  }
+  return until;
+}
+
+SeriesStats Store::Stats(const std::function<void()>& yield) const {
   SeriesStats stats;
   for (SeriesId id = 0; id < next_; ++id) {
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
     const Series& series = at(id);
     if (series.labels == kNoLabelSet) {
       continue;
     }
-    if (profiles_[series.profile]->profile->read) {
+    if (profile(series.profile).read) {
       ++stats.series;
       stats.samples_kept += series.window.ring().size();
       stats.window_bytes += series.window.HeapBytes();

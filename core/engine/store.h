@@ -1,14 +1,16 @@
 #pragma once
-// The series of one shard and who reads them. A SeriesSet is one selector (or the output of one subquery) with its member
+// The series of an engine and who reads them. A SeriesSet is one selector (or the output of one subquery) with its member
 // series in slot order; a demand says what a plan needs of a set (which window, at which times); a profile is the union of
 // the demands of all sets that hold a series. Labels are matched against selectors once, when a series appears or when
-// selectors change. Engine thread only.
+// selectors change. Every series belongs to one shard, whose thread alone appends to it while shards take samples in; all else is
+// the engine's thread's, with the shards at rest, except where a THREAD line says so.
 
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -27,6 +29,7 @@ struct Times {
   int64_t interval_ms = 0;
   int64_t phase_ms = 0;
   std::vector<int64_t> points;
+  bool fixed = false;  // the points are those of `@`, which any evaluation looks at
 };
 
 // What a plan needs of a set. UNITS: milliseconds.
@@ -87,8 +90,8 @@ class Store {
   // Interns a name that rules use; it stays for good.
   SymbolId Pin(std::string_view text);
   // Gives the label sets and symbols back that neither series nor `live` (by label set id) hold, when enough has gone to be
-  // worth it.
-  void CollectLabels(const std::function<void(std::vector<bool>* live)>& mark);
+  // worth it. `yield` is called now and then while nothing is half done.
+  void CollectLabels(const std::function<void(std::vector<bool>* live)>& mark, const std::function<void()>& yield);
 
   // RETURNS: the set of this selector, made if needed; nodes share it and own it.
   std::shared_ptr<SeriesSet> SetOf(const std::vector<Matcher>& matchers);
@@ -113,35 +116,65 @@ class Store {
     }
   }
 
-  SeriesId Intern(LabelSetId labels);
+  SeriesId Intern(LabelSetId labels) { return InternFor(0, labels); }
+  // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
+  // are. TakeAside() makes up for both.
+  void SetAside(bool on) { aside_ = on; }
+  // New series that were set aside join their sets, in order of arrival, and versions move. REQUIRES: no evaluation runs.
+  void TakeAside();
+
+  // --- shards ---
+  uint32_t shards() const { return static_cast<uint32_t>(shards_.size()); }
+  // RETURNS: the series with these labels, made if new, as one of this shard's.
+  SeriesId InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels);
+  // What is below is for shards that take samples in at once. THREAD: the shard's, all else at rest.
+  bool Owns(uint32_t shard, SeriesId id) const { return owner_[id >> kChunkBits] == shard; }
+  // REQUIRES: Owns(shard, id), or that all shards are at rest.
+  AppendOutcome AppendFor(uint32_t shard, SeriesId id, int64_t t_ms, double v, int64_t start_ms);
+  AppendOutcome AppendHistogramFor(uint32_t shard, SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms,
+                                   bool as_read);
+
+  // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where plans read ahead, INT64_MAX where
+  // that has no bound worth telling.
+  int64_t ReadsUntil(int64_t t_ms) const;
   // RETURNS: whether a selector matches these labels, which need not be interned.
   bool AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
   // RETURNS: a new member of a hidden set; `labels` need not be unique.
   SeriesId AddHidden(SeriesSet& set, LabelSetId labels, bool drop);
   Series& at(SeriesId id) { return chunks_[id >> kChunkBits][id & kChunkMask]; }
   const Series& at(SeriesId id) const { return chunks_[id >> kChunkBits][id & kChunkMask]; }
-  window::Profile& profile(uint32_t id) { return *profiles_[id]->profile; }
-  const window::Profile& profile(uint32_t id) const { return *profiles_[id]->profile; }
+  const window::Profile& profile(uint32_t id) const { return *profiles_[id]->copies[0]; }
   const window::Profile& profile_of(SeriesId id) const { return profile(at(id).profile); }
   uint32_t end() const { return next_; }
-  size_t free_count() const { return free_.size(); }
 
-  AppendOutcome Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms = 0);
-  AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read);
+  AppendOutcome Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms = 0) {
+    return AppendFor(0, id, t_ms, v, start_ms);
+  }
+  AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
+    return AppendHistogramFor(0, id, t_ms, std::move(h), start_ms, as_read);
+  }
   // Nothing at or before floor_ms is evaluated any more.
   void SetFloor(int64_t floor_ms);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
-  size_t Expire(int64_t t_ms, int64_t keep_ms);
+  size_t Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield);
   // RETURNS: the longest offset + range of any demand.
   int64_t LongestMs() const;
   uint64_t generation() const { return generation_; }
   uint64_t plans_generation() const { return plans_generation_; }  // without the changes that expiry makes
-  SeriesStats Stats() const;
+  SeriesStats Stats(const std::function<void()>& yield) const;
 
  private:
   struct ProfileEntry {
-    std::unique_ptr<window::Profile> profile;
-    std::vector<uint32_t> sets;  // sorted ids
+    std::vector<std::unique_ptr<window::Profile>> copies;  // by shard: every sample writes to its own
+    std::vector<uint32_t> sets;                            // sorted ids
+  };
+  // What a shard's thread writes to, apart from its series.
+  struct alignas(64) Shard {
+    std::vector<window::Profile*> profiles;  // the shard's copies by profile id
+    std::vector<SeriesId> free;
+    SeriesId next = 0;  // of its newest chunk
+    SeriesId end = 0;
+    bool appended_aside = false;
   };
   static constexpr uint32_t kChunkBits = 10;
   static constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
@@ -155,11 +188,24 @@ class Store {
   void LeaveTapes(SeriesId id);
   void WriteTapes();
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
-  SeriesId Allocate(LabelSetId labels);
+  SeriesId InternFor(uint32_t shard, LabelSetId labels);
+  SeriesId Allocate(uint32_t shard, LabelSetId labels);
+  // The series' profile as its labels want it, and its place by labels; not yet its sets.
+  void Place(SeriesId id);
+  SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
+  void Free(SeriesId id);
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
+  static void AddProfile(SeriesSet& set, const ProfileEntry& entry);
   void AddMember(SeriesSet& set, SeriesId id, uint32_t profile);
+  // The series joins the sets of its profile.
+  void Attach(SeriesId id);
+  // Puts series in order of arrival.
+  void SortByArrival(std::vector<SeriesId>* ids) const;
+  void RenumberArrivals();
+  // Members that are gone leave the set.
+  void CloseRanks(SeriesSet& set, const std::function<void()>& yield);
   void IndexSets();
 
   LabelSetTable labels_;
@@ -168,8 +214,15 @@ class Store {
   SymbolId name_symbol_;
   uint32_t series_max_;
   std::vector<std::unique_ptr<Series[]>> chunks_;
-  uint32_t next_ = 0;
-  std::vector<SeriesId> free_;
+  std::vector<uint32_t> owner_;  // the shard of each chunk
+  std::vector<Shard> shards_;
+  uint32_t next_ = 0;  // behind the last chunk
+  uint32_t live_ = 0;
+  // By series: when it joined its sets, as a running number; 0: not yet. Ids are reused and are no order.
+  std::vector<uint32_t> arrival_;
+  uint32_t arrivals_ = 0;
+  bool aside_ = false;
+  std::vector<SeriesId> new_aside_;             // in order of arrival
   std::vector<SeriesId> by_labels_;             // LabelSetId -> series
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
   std::unordered_map<std::string, uint32_t> set_by_text_;
@@ -182,6 +235,7 @@ class Store {
   int64_t tape_margin_ms_;
   std::shared_ptr<window::TapeCounters> tape_counters_ = std::make_shared<window::TapeCounters>();
   std::vector<std::weak_ptr<window::Tape>> tapes_;
+  std::mutex tape_mutex_;  // several shards may have late samples or histograms for one tape
   bool changed_ = false;
   uint64_t generation_ = 1;
   uint64_t plans_generation_ = 1;

@@ -103,6 +103,7 @@ void SubqueryProducer::Run(Context& ctx, int64_t t_ms) {
     if (scalar || inner_->present()[slot]) {
       Record(ctx, t_ms, slot);
     }
+    ctx.MayYield(slot);
   }
   ForgetDrops(t_ms - reach_ms_ - step_ms_);
   ++ctx.epoch;

@@ -33,7 +33,9 @@ constexpr uint32_t kFree = 0xfffffffe;     // the slot holds no alias
 constexpr uint32_t kIgnored = 0xfffffffd;  // no rule reads it
 constexpr uint32_t kInvalid = 0xfffffffc;  // its labels are no series
 constexpr uint32_t kLimited = 0xfffffffb;  // the engine had no room
-constexpr uint32_t kSeriesEnd = kLimited;
+constexpr uint32_t kForeign = 0xfffffffa;  // a series of another shard
+constexpr uint32_t kUnknown = 0xfffffff9;  // not asked for yet
+constexpr uint32_t kSeriesEnd = kUnknown;
 
 struct Alias {
   uint64_t hash[2] = {0, 0};
@@ -158,8 +160,19 @@ std::string_view InvalidReasonText(InvalidReason reason) {
 }
 
 struct Resolver::Impl {
-  Impl(engine::Engine* given, ResolverLimits given_limits)
-      : engine(*given), limits(given_limits), aliases(given_limits.aliases_max) {}
+  Impl(engine::Engine* given, ResolverLimits given_limits, uint32_t shard)
+      : engine(given, shard), alone(given->shards() == 1), limits(given_limits), aliases(given_limits.aliases_max) {}
+
+  void Start(int64_t arrived_ms) {
+    now_ms = arrived_ms;
+    latest_allowed_ms = std::min(kTimeMsMax, std::min(now_ms, kTimeMsMax) + limits.future_max_ms);
+    newest_ms = std::numeric_limits<int64_t>::min();
+    structure_generation = static_cast<uint32_t>(engine.structure_generation());
+    plans_generation = static_cast<uint32_t>(engine.plans_generation());
+  }
+  template <typename PlaceOf>
+  IngestOutcome Apply(const SampleBatch& batch, std::span<const SampleBatch::Series> all, std::string_view stream,
+                      int64_t arrived_ms, PlaceOf place_of);
 
   // --- known series ---
 
@@ -243,19 +256,13 @@ struct Resolver::Impl {
   // RETURNS: whether the series still is the one with these labels. Cheaper than interning them; a block that is not sorted or
   // holds empty values may give a false no.
   bool HasLabels(SeriesId series, std::string_view block) {
-    const LabelSetId set = engine.SeriesLabels(series);
-    if (set == kNoLabelSet || !plugin::DecodeLabels(block, &views).ok()) {
-      return false;
-    }
-    const LabelSetTable& table = engine.labels();
-    const LabelPairs own = table.Pairs(set);
-    return std::equal(own.begin(), own.end(), views.begin(), views.end(),
-                      [&table](const LabelPair& pair, const auto& view) {
-                        return table.Text(pair.name) == view.first && table.Text(pair.value) == view.second;
-                      });
+    return plugin::DecodeLabels(block, &views).ok() && engine.HasLabels(series, views);
   }
 
-  uint32_t Parse(std::string_view block) {
+  // With several shards nothing is asked of the engine's tables while they run: such series are left.
+  uint32_t Parse(std::string_view block) { return alone ? Ask(block) : kUnknown; }
+
+  uint32_t Ask(std::string_view block) {
     ++stats.parsed;
     InvalidReason reason{};
     if (!Check(block, &reason)) {
@@ -265,12 +272,7 @@ struct Resolver::Impl {
     if (!engine.WouldRead(views)) {
       return kIgnored;
     }
-    LabelSetTable& table = engine.labels();
-    pairs.clear();
-    for (const auto& [name, value] : views) {
-      pairs.push_back({table.Intern(name), table.Intern(value)});
-    }
-    const SeriesId series = engine.Intern(table.InternSet(pairs));
+    const SeriesId series = engine.Intern(views);
     return series == engine::kNoSeries ? kLimited : series;
   }
 
@@ -390,10 +392,15 @@ struct Resolver::Impl {
 
   // Samples of aliases that are no engine series.
   void Pass(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark, IngestOutcome* outcome) {
+    if (mark == kForeign || mark == kUnknown) {
+      left.push_back(at);
+      return;
+    }
     if (mark == kInvalid) {
       ++outcome->invalid_series;
       stats.of_invalid_series += series.count + series.histogram_count;
       if (outcome->first_invalid.empty()) {
+        first_invalid_at = at;
         outcome->first_invalid = InvalidText(series.labels);
       }
       return;
@@ -439,6 +446,7 @@ struct Resolver::Impl {
   void Reject(std::string_view block, int64_t t, std::string_view why, IngestOutcome* outcome) {
     ++outcome->rejected;
     if (outcome->first_error.empty() && plugin::DecodeLabels(block, &views).ok()) {
+      first_error_at = at;
       outcome->first_error = std::string(why) + ": series " + plugin::LabelsText(views) + ", t " + std::to_string(t);
     }
   }
@@ -447,31 +455,56 @@ struct Resolver::Impl {
 
   // Series are looked up a block ahead of their samples: by the time a sample is appended, its series and the end of its ring
   // have come from memory.
-  void ApplySeries(const SampleBatch& batch, uint32_t* cursor, IngestOutcome* outcome) {
+  template <typename PlaceOf>
+  void ApplySeries(const SampleBatch& batch, std::span<const SampleBatch::Series> all, PlaceOf place_of,
+                   uint32_t* cursor, IngestOutcome* outcome) {
     std::array<uint32_t, kBlock> found{};
-    for (size_t from = 0; from < batch.series.size(); from += kBlock) {
-      const std::span<const SampleBatch::Series> block(&batch.series[from],
-                                                       std::min<size_t>(kBlock, batch.series.size() - from));
-      for (size_t i = 0; i < block.size(); ++i) {
-        found[i] = Resolve(block[i], cursor);
+    for (size_t from = 0; from < all.size(); from += kBlock) {
+      const size_t block = std::min<size_t>(kBlock, all.size() - from);
+      for (size_t i = 0; i < block; ++i) {
+        found[i] = Resolve(all[from + i], cursor);
         if (found[i] < kSeriesEnd) {
           engine.Prefetch(found[i]);
         }
       }
-      for (size_t i = 0; i < std::min(kAhead, block.size()); ++i) {
+      for (size_t i = 0; i < std::min(kAhead, block); ++i) {
         PrefetchAppend(found[i]);
       }
-      for (size_t i = 0; i < block.size(); ++i) {
-        if (i + kAhead < block.size()) {
+      for (size_t i = 0; i < block; ++i) {
+        if (i + kAhead < block) {
           PrefetchAppend(found[i + kAhead]);
         }
+        at = place_of(from + i);
         if (found[i] < kSeriesEnd) {
-          Append(batch, block[i], found[i], outcome);
+          Append(batch, all[from + i], found[i], outcome);
         } else {
-          Pass(batch, block[i], found[i], outcome);
+          Pass(batch, all[from + i], found[i], outcome);
         }
       }
     }
+  }
+  // A series that was left, with all shards at rest.
+  void ApplyLeft(const SampleBatch& batch, const SampleBatch::Series& series, IngestOutcome* outcome) {
+    const uint32_t position = aliases.Find(series.hash);
+    uint32_t found = position == kNowhere ? kUnknown : aliases.at(position).series;
+    if (found >= kSeriesEnd) {
+      found = Ask(series.labels);
+      const bool foreign = found < kSeriesEnd && !engine.Owns(found);
+      saw_foreign = saw_foreign || foreign;
+      if (position != kNowhere) {
+        aliases.at(position).series = foreign ? kForeign : found;
+        aliases.at(position).generation = Generation(aliases.at(position).series);
+      }
+    }
+    const uint64_t written = outcome->written;
+    const uint64_t duplicates = outcome->duplicates;
+    if (found < kSeriesEnd) {
+      Append(batch, series, found, outcome);
+    } else {
+      Pass(batch, series, found, outcome);
+    }
+    stats.written += outcome->written - written;
+    stats.duplicates += outcome->duplicates - duplicates;
   }
   void PrefetchAppend(uint32_t series) const {
     if (series < kSeriesEnd) {
@@ -500,13 +533,18 @@ struct Resolver::Impl {
     }
   }
 
-  engine::Engine& engine;
+  engine::ShardWriter engine;
+  const bool alone;  // one shard: series are interned as they come
   const ResolverLimits limits;
   AliasTable aliases;
   std::map<std::string, uint32_t, std::less<>> cursors;  // stream -> position of the last series
   ResolverStats stats;
-  LabelViews views;              // scratch
-  std::vector<LabelPair> pairs;  // scratch
+  LabelViews views;  // scratch
+  uint32_t at = 0;   // the series of the batch that is looked at
+  uint32_t first_error_at = 0;
+  uint32_t first_invalid_at = 0;
+  std::vector<uint32_t> left;
+  bool saw_foreign = false;
   uint32_t structure_generation = 0;
   uint32_t plans_generation = 0;
   uint32_t epoch = 1;
@@ -518,25 +556,40 @@ struct Resolver::Impl {
   int64_t newest_ms = std::numeric_limits<int64_t>::min();
 };
 
-Resolver::Resolver(engine::Engine* engine, ResolverLimits limits) : impl_(std::make_unique<Impl>(engine, limits)) {}
+Resolver::Resolver(engine::Engine* engine, ResolverLimits limits, uint32_t shard)
+    : impl_(std::make_unique<Impl>(engine, limits, shard)) {}
 Resolver::~Resolver() = default;
 
 IngestOutcome Resolver::Apply(const SampleBatch& batch, std::string_view stream, int64_t now_ms) {
-  Impl& r = *impl_;
+  impl_->engine.Begin();
+  return impl_->Apply(batch, batch.series, stream, now_ms, [](size_t i) { return static_cast<uint32_t>(i); });
+}
+
+IngestOutcome Resolver::Apply(const SampleBatch& batch, const Part& part, std::string_view stream, int64_t now_ms) {
+  return impl_->Apply(batch, part.series, stream, now_ms, [&part](size_t i) { return part.places[i]; });
+}
+
+void Resolver::ApplyLeft(const SampleBatch& batch, uint32_t series, int64_t now_ms, IngestOutcome* outcome) {
+  impl_->Start(now_ms);
+  impl_->at = series;
+  impl_->ApplyLeft(batch, batch.series[series], outcome);
+}
+
+template <typename PlaceOf>
+IngestOutcome Resolver::Impl::Apply(const SampleBatch& batch, std::span<const SampleBatch::Series> all,
+                                    std::string_view stream, int64_t arrived_ms, PlaceOf place_of) {
+  Impl& r = *this;
   IngestOutcome outcome;
-  r.now_ms = now_ms;
-  r.latest_allowed_ms = std::min(kTimeMsMax, std::min(now_ms, kTimeMsMax) + r.limits.future_max_ms);
-  r.newest_ms = std::numeric_limits<int64_t>::min();
-  r.structure_generation = static_cast<uint32_t>(r.engine.structure_generation());
-  r.plans_generation = static_cast<uint32_t>(r.engine.plans_generation());
-  r.Sweep(batch.series.size());
+  Start(arrived_ms);
+  left.clear();
+  Sweep(all.size());
 
   auto known = r.cursors.find(stream);
   if (known == r.cursors.end() && r.cursors.size() < r.limits.streams_max) {
     known = r.cursors.emplace(std::string(stream), kNowhere).first;
   }
   uint32_t cursor = known == r.cursors.end() ? kNowhere : known->second;
-  r.ApplySeries(batch, &cursor, &outcome);
+  ApplySeries(batch, all, place_of, &cursor, &outcome);
   if (known != r.cursors.end()) {
     known->second = cursor;
   }
@@ -546,6 +599,10 @@ IngestOutcome Resolver::Apply(const SampleBatch& batch, std::string_view stream,
 }
 
 int64_t Resolver::newest_ms() const { return impl_->newest_ms; }
+const std::vector<uint32_t>& Resolver::left() const { return impl_->left; }
+bool Resolver::saw_foreign() const { return impl_->saw_foreign; }
+uint32_t Resolver::first_error_at() const { return impl_->first_error_at; }
+uint32_t Resolver::first_invalid_at() const { return impl_->first_invalid_at; }
 
 void Resolver::ForgetStream(std::string_view stream) {
   if (const auto known = impl_->cursors.find(stream); known != impl_->cursors.end()) {

@@ -1,14 +1,17 @@
 #pragma once
 // From encoded label sets to the engine's series. Senders repeat their series in the same order, so every known label set (an
 // alias) remembers which one followed it last time: the next one is predicted and verified by its 128-bit hash; only a miss
-// probes the hash index, and labels are parsed, checked and interned once per alias. Engine thread only. A known series costs
-// about 10 ns and no allocation; 44 bytes an alias.
+// probes the hash index, and labels are parsed, checked and interned once per alias. One resolver serves one shard, on its thread.
+// A known series costs about 10 ns and no allocation; 44 bytes an alias.
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/engine/engine.h"
 #include "core/plugin/plugin.h"
@@ -64,9 +67,15 @@ struct ResolverStats {
   uint64_t alias_bytes = 0;                                // now
 };
 
+// Some series of a batch, in its order, and where each stands there.
+struct Part {
+  std::span<const plugin::SampleBatch::Series> series;
+  std::span<const uint32_t> places;
+};
+
 class Resolver {
  public:
-  explicit Resolver(engine::Engine* engine, ResolverLimits limits = {});
+  explicit Resolver(engine::Engine* engine, ResolverLimits limits = {}, uint32_t shard = 0);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -74,6 +83,18 @@ class Resolver {
   // Resolves every series of the batch and appends its samples. A bad series or sample costs itself only.
   // RETURNS: what became of the samples; `first_error` names the first rejected one.
   plugin::IngestOutcome Apply(const plugin::SampleBatch& batch, std::string_view stream, int64_t now_ms);
+  // The same for a part of the batch, inside Engine::OnShards. Nothing is done for series that the engine has to be asked for:
+  // left() tells them afterwards, by their places in the batch.
+  plugin::IngestOutcome Apply(const plugin::SampleBatch& batch, const Part& part, std::string_view stream,
+                              int64_t now_ms);
+  const std::vector<uint32_t>& left() const;
+  // Does what was left, one series a call, in the order in which new series shall join; adds to `outcome`. Outside of OnShards.
+  void ApplyLeft(const plugin::SampleBatch& batch, uint32_t series, int64_t now_ms, plugin::IngestOutcome* outcome);
+  // RETURNS: whether there ever was a series of another shard: label sets that are equal but written differently.
+  bool saw_foreign() const;
+  // RETURNS: where in the last batch the outcome's first_error and first_invalid are from, by index of the series.
+  uint32_t first_error_at() const;
+  uint32_t first_invalid_at() const;
   // RETURNS: the newest time among the samples of the last Apply that were not rejected as too far ahead, ignored series
   // included; INT64_MIN when there was none. For watermarks.
   int64_t newest_ms() const;

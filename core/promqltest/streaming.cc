@@ -53,11 +53,14 @@ void AddMissing(const std::string& text, std::vector<std::string>* to) {
 class Stream {
  public:
   Stream(const Storage& storage, StreamingMode mode, uint64_t seed, const std::shared_ptr<StateDirectory>& tape)
-      : engine_(EngineOptions(mode != StreamingMode::kOneByOne, tape)),
-        storage_(storage),
-        mode_(mode),
-        random_(seed),
-        taped_(tape != nullptr) {}
+      : engine_(EngineOptions(mode, tape)), storage_(storage), mode_(mode), random_(seed), taped_(tape != nullptr) {
+    if (mode == StreamingMode::kYielding) {
+      engine_.SetYield([this] { AppendAhead(); });
+    }
+    for (uint32_t shard = 0; shard < engine_.shards(); ++shard) {
+      writers_.emplace_back(&engine_, shard);
+    }
+  }
 
   void Plan(const EvalRequest& request, Outcome* outcome) {
     engine::Grid grid;
@@ -79,8 +82,10 @@ class Stream {
   }
 
   void Run() {
+    const std::vector<engine::SeriesId> ids = Intern();
+    size_t index = 0;
     for (const auto& [labels, series] : storage_) {
-      engine::SeriesId id = engine_.Intern(engine_.labels().InternSet(labels));
+      const engine::SeriesId id = ids[index++];
       for (const LoadedSample& s : series.samples) {
         feed_.push_back({s.t, id, s.v, nullptr, s.start});
       }
@@ -92,11 +97,18 @@ class Stream {
     const int64_t delay_ms = mode_ == StreamingMode::kDelayed ? kDelayMs : 0;
     for (int64_t t : times_) {
       AppendUpTo(t, delay_ms);
+      if (mode_ == StreamingMode::kYielding) {
+        ahead_of_ms_ = engine_.ReadsUntil(t);
+        engine_.BeginYielding();
+      }
       for (const Planned& p : planned_) {
         const std::vector<int64_t>& times = p.grid.times;
         if (std::binary_search(times.begin(), times.end(), t) && p.outcome->kind == Outcome::Kind::kValue) {
           Tick(p, t);
         }
+      }
+      if (mode_ == StreamingMode::kYielding) {
+        engine_.EndYielding();
       }
       engine_.Release(t);
     }
@@ -110,18 +122,36 @@ class Stream {
     Outcome* outcome;
   };
 
-  static engine::Options EngineOptions(bool share, const std::shared_ptr<StateDirectory>& tape) {
+  static engine::Options EngineOptions(StreamingMode mode, const std::shared_ptr<StateDirectory>& tape) {
     engine::Options options;
+    options.share = mode != StreamingMode::kOneByOne;
+    options.shards = mode == StreamingMode::kSharded ? 3 : 1;
     options.delayed_name_removal = true;
     options.use_start_timestamps = true;
-    options.share = share;
     if (tape) {
       options.state = tape;
       options.tape_after_ms = 0;
       options.tape_margin_ms = 0;
       options.tape_points = true;
     }
+    options.slots_per_yield = 1;
     return options;
+  }
+
+  // Makes all series known, in the order of the script. Series n is shard n % shards'.
+  std::vector<engine::SeriesId> Intern() {
+    std::vector<engine::SeriesId> ids(storage_.size());
+    size_t n = 0;
+    for (const auto& [labels, series] : storage_) {
+      std::vector<std::pair<std::string_view, std::string_view>> views;
+      for (const LabelView label : labels) {
+        views.emplace_back(label.name, label.value);
+      }
+      engine::ShardWriter& writer = writers_[n % writers_.size()];
+      writer.Begin();
+      ids[n++] = writer.Intern(views);
+    }
+    return ids;
   }
 
   // Feeds what is due at tick `t`: all samples up to `delay_ms` after it.
@@ -145,15 +175,49 @@ class Stream {
       }
       const int64_t settled_ms = settled[i - next_];
       if (settled_ms > advanced_ms_) {
+        AppendRun();
         engine_.AdvanceTo(settled_ms);
         advanced_ms_ = settled_ms;
         if (taped_) {
           engine_.Release(std::min(settled_ms, t - 1));  // rows are written as they would be between ticks
         }
       }
-      Append(feed_[i]);
+      if (mode_ == StreamingMode::kSharded) {
+        run_.push_back(feed_[i]);
+      } else {
+        Append(feed_[i]);
+      }
     }
+    AppendRun();
     next_ = end;
+  }
+
+  // Every shard appends what is its own of the run.
+  void AppendRun() {
+    if (run_.empty()) {
+      return;
+    }
+    engine_.OnShards(true, [this](uint32_t shard) {
+      engine::ShardWriter& writer = writers_[shard];
+      for (const Feed& f : run_) {
+        if (!writer.Owns(f.series)) {
+          continue;
+        }
+        if (f.h) {
+          writer.AppendHistogram(f.series, f.t, f.h, f.start);
+        } else {
+          writer.Append(f.series, f.t, f.v, f.start);
+        }
+      }
+    });
+    run_.clear();
+  }
+
+  // In the middle of a tick: the next sample, if the tick cannot see it.
+  void AppendAhead() {
+    if (next_ < feed_.size() && feed_[next_].t > ahead_of_ms_) {
+      Append(feed_[next_++]);
+    }
   }
 
   void Append(const Feed& f) {
@@ -221,6 +285,9 @@ class Stream {
   std::vector<Feed> feed_;
   size_t next_ = 0;
   int64_t advanced_ms_ = std::numeric_limits<int64_t>::min();
+  int64_t ahead_of_ms_ = 0;
+  std::vector<engine::ShardWriter> writers_;
+  std::vector<Feed> run_;  // kSharded: to be appended together
 };
 
 // Settles what needs no engine. RETURNS: whether it did.

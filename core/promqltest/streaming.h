@@ -22,6 +22,8 @@ enum class StreamingMode : unsigned char {
   kShuffled,
   kDelayed,   // together; a tick is evaluated only when samples up to kDelayMs newer than it have been appended
   kReloaded,  // together; in the middle of the samples all plans are added again and the old ones removed
+  kSharded,   // together; three shards with threads of their own, to which series are dealt
+  kYielding,  // together; samples that a tick cannot see are appended between any two of its slots
 };
 
 // UNITS: milliseconds.

@@ -192,6 +192,7 @@ Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_m
     }
     slots_.resize(view.size());
     for (size_t slot = 0; slot < view.size(); ++slot) {
+      environment_->engine->MayYield(slot);
       if (!view.present(slot)) {
         continue;
       }

@@ -113,7 +113,9 @@ void OutputSeries::WriteStale(Entry& entry, int64_t t_ms, std::vector<plugin::Re
 Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emitted) {
   Status refused;
   returned_.clear();
+  size_t done = 0;
   for (Pending& sample : pending_) {
+    engine_->MayYield(done++);
     Entry& entry = entries_[sample.index];
     if (sample.h != nullptr) {
       // Expressions may make what no storage takes, such as a negative count: no later rule shall see it.
@@ -140,6 +142,7 @@ Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emi
     }
   }
   for (const Index index : previous_) {
+    engine_->MayYield(done++);
     if (entries_[index].returned != epoch_) {
       WriteStale(entries_[index], t_ms, emitted);
     }

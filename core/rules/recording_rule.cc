@@ -29,6 +29,7 @@ Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
     const engine::VectorView& view = evaluation.vector;
     CoverSlots(view);
     for (size_t slot = 0; slot < view.size(); ++slot) {
+      environment_->engine->MayYield(slot);
       if (!view.present(slot)) {
         continue;
       }

@@ -1,5 +1,6 @@
 #include "core/runtime/engine_queue.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -11,9 +12,18 @@ size_t BatchBytes(const plugin::SampleBatch& batch) {
          batch.histograms.capacity() * sizeof(plugin::HistogramSample) + batch.histogram_bytes;
 }
 
-bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms,
+bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms, int64_t queued_ns,
                             std::function<void(const plugin::IngestOutcome&)> done) {
   const size_t bytes = BatchBytes(batch);
+  QueueItem item;
+  item.stream = stream;
+  item.done = std::move(done);
+  item.arrived_ms = arrived_ms;
+  item.queued_ns = queued_ns;
+  item.times = Pipeline::TimesOf(batch);
+  if (shards_ > 1) {
+    item.parts = ingest::PartsOf(batch, shards_);
+  }
   {
     const std::lock_guard lock(mutex_);
     // One batch is always taken: a limit below the size of a body must not stop a sender for good.
@@ -21,7 +31,8 @@ bool EngineQueue::PushBatch(plugin::SampleBatch&& batch, std::string_view stream
     if (closed_ || full) {
       return false;
     }
-    items_.push_back({std::move(batch), std::string(stream), std::move(done), arrived_ms, nullptr, false});
+    item.batch = std::move(batch);
+    items_.push_back(std::move(item));
     ++batches_;
     bytes_ += bytes;
   }
@@ -40,7 +51,9 @@ bool EngineQueue::Push(std::function<void()> task, bool note) {
     if (closed_ || count >= (note ? limits_.notes : limits_.tasks)) {
       return false;
     }
-    items_.push_back({{}, {}, nullptr, 0, std::move(task), note});
+    QueueItem& item = items_.emplace_back();
+    item.task = std::move(task);
+    item.note = note;
     ++count;
   }
   filled_.notify_one();
@@ -52,15 +65,39 @@ bool EngineQueue::Pop(QueueItem* item) {
   if (items_.empty()) {
     return false;
   }
-  *item = std::move(items_.front());
-  items_.pop_front();
+  Take(items_.begin(), item);
+  return true;
+}
+
+bool EngineQueue::PopSamples(int64_t after_ms, QueueItem* item) {
+  const std::lock_guard lock(mutex_);
+  const auto next = std::find_if(items_.begin(), items_.end(),
+                                 [](const QueueItem& queued) { return queued.task == nullptr || queued.note; });
+  if (next == items_.end() || (next->task == nullptr && next->times.oldest_ms <= after_ms)) {
+    return false;
+  }
+  Take(next, item);
+  return true;
+}
+
+bool EngineQueue::PopBatch(int64_t until_ms, QueueItem* item) {
+  const std::lock_guard lock(mutex_);
+  if (items_.empty() || items_.front().task != nullptr || items_.front().times.newest_ms > until_ms) {
+    return false;
+  }
+  Take(items_.begin(), item);
+  return true;
+}
+
+void EngineQueue::Take(std::deque<QueueItem>::iterator from, QueueItem* item) {
+  *item = std::move(*from);
+  items_.erase(from);
   if (item->task != nullptr) {
     --(item->note ? notes_ : tasks_);
   } else {
     --batches_;
     bytes_ -= BatchBytes(item->batch);
   }
-  return true;
 }
 
 void EngineQueue::Wait(int64_t ms) {

@@ -5,6 +5,7 @@
 // batches.
 
 #include "core/plugin/plugin.h"
+#include "core/runtime/pipeline.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -28,22 +29,32 @@ struct QueueItem {
   std::string stream;
   std::function<void(const plugin::IngestOutcome&)> done;
   int64_t arrived_ms = 0;
+  int64_t queued_ns = 0;  // on the monotonic clock
+  Pipeline::Times times;  // of the batch
+  ingest::Parts parts;    // of the batch, when there are several shards
   std::function<void()> task;
   bool note = false;
 };
 
 class EngineQueue {
  public:
-  explicit EngineQueue(QueueLimits limits) : limits_(limits) {}
+  // `shards`: into how many parts batches are cut on their way in.
+  explicit EngineQueue(QueueLimits limits, uint32_t shards = 1) : limits_(limits), shards_(shards) {}
 
   // RETURNS: false when the queue is full or closed; the batch is untouched then.
-  bool PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms,
+  bool PushBatch(plugin::SampleBatch&& batch, std::string_view stream, int64_t arrived_ms, int64_t queued_ns,
                  std::function<void(const plugin::IngestOutcome&)> done);
   bool PushTask(std::function<void()> task);
   // A short task of a source about a stream; refused only when the engine has stopped taking them.
   bool PushNote(std::function<void()> note);
   // RETURNS: false when nothing is queued.
   bool Pop(QueueItem* item);
+  // Pops what may go ahead while a tick runs: the next batch or note, past tasks, which wait. RETURNS: false when there is none,
+  // or when it is a batch with a sample at or before `after_ms`: nothing overtakes that, for samples of one series must stay in
+  // order.
+  bool PopSamples(int64_t after_ms, QueueItem* item);
+  // Pops the front if it is a batch with no sample later than `until_ms`.
+  bool PopBatch(int64_t until_ms, QueueItem* item);
   // Blocks until something is queued, Wake() is called or `ms` have passed.
   void Wait(int64_t ms);
   void Wake();
@@ -56,8 +67,10 @@ class EngineQueue {
 
  private:
   bool Push(std::function<void()> task, bool note);
+  void Take(std::deque<QueueItem>::iterator from, QueueItem* item);
 
   const QueueLimits limits_;
+  const uint32_t shards_;
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<QueueItem> items_;

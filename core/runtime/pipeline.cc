@@ -102,7 +102,7 @@ Pipeline::Pipeline(PipelineOptions options, const Clock* clock, MetricRegistry* 
       clock_(clock),
       registry_(metrics),
       engine_(options_.engine),
-      resolver_(&engine_, options_.ingest),
+      intake_(&engine_, options_.ingest),
       watermarks_(options_.watermarks),
       metrics_(std::make_unique<Metrics>(*metrics)) {
   environment_.engine = &engine_;
@@ -206,22 +206,45 @@ std::vector<rules::Group*> Pipeline::Groups() {
 // --- input --------------------------------------------------------------------------------------------------------
 
 plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_view stream, int64_t arrived_ms) {
-  const bool past = event_time_ || !catch_ups_.empty();
-  int64_t oldest = INT64_MAX;
-  int64_t newest = INT64_MIN;
-  uint64_t late = 0;
-  uint64_t ahead = 0;
-  const int64_t ahead_ms = past ? INT64_MAX : arrived_ms + options_.watermarks.ahead_max_ms;
-  const auto look = [&](int64_t t) {
-    oldest = std::min(oldest, t);
-    newest = std::max(newest, t);
-    late += t <= last_tick_ms_ ? 1 : 0;
-    ahead += t > ahead_ms ? 1 : 0;
+  Arrival arrival{&batch, stream, arrived_ms, TimesOf(batch), nullptr, {}};
+  Apply({&arrival, 1});
+  return std::move(arrival.outcome);
+}
+
+int64_t Pipeline::TogetherUntilMs() const {
+  return started_ && engine_.shards() > 1 && !intake_.saw_strays() ? NextTick() - 1 : kNone;
+}
+
+Pipeline::Times Pipeline::TimesOf(const plugin::SampleBatch& batch) {
+  Times times;
+  const auto look = [&times](int64_t t) {
+    times.oldest_ms = std::min(times.oldest_ms, t);
+    times.newest_ms = std::max(times.newest_ms, t);
   };
   for (const Sample& sample : batch.samples) {
     look(sample.t);
   }
   for (const plugin::HistogramSample& sample : batch.histograms) {
+    look(sample.t);
+  }
+  return times;
+}
+
+void Pipeline::LookAt(const Arrival& arrival, bool past) {
+  const int64_t ahead_ms = past ? INT64_MAX : arrival.arrived_ms + options_.watermarks.ahead_max_ms;
+  if (arrival.times.oldest_ms > last_tick_ms_ && arrival.times.newest_ms <= ahead_ms) {
+    return;
+  }
+  uint64_t late = 0;
+  uint64_t ahead = 0;
+  const auto look = [&](int64_t t) {
+    late += t <= last_tick_ms_ ? 1 : 0;
+    ahead += t > ahead_ms ? 1 : 0;
+  };
+  for (const Sample& sample : arrival.batch->samples) {
+    look(sample.t);
+  }
+  for (const plugin::HistogramSample& sample : arrival.batch->histograms) {
     look(sample.t);
   }
   if (late > 0) {
@@ -230,23 +253,39 @@ plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_vi
   if (ahead > 0) {
     metrics_->ahead.Add(ahead);
   }
-  if (ticks_ == 0 && started_ && !past) {
+}
+
+void Pipeline::Apply(std::span<Arrival> arrivals) {
+  const bool past = event_time_ || !catch_ups_.empty();
+  std::vector<ingest::Intake::Item> items(arrivals.size());
+  for (size_t i = 0; i < arrivals.size(); ++i) {
+    const Arrival& arrival = arrivals[i];
+    LookAt(arrival, past);
+    items[i].batch = arrival.batch;
+    items[i].stream = arrival.stream;
+    // Recorded times may lie anywhere: nothing is "too far ahead" of a clock that plays no part.
+    items[i].now_ms = event_time_ ? arrival.times.newest_ms : arrival.arrived_ms;
+    items[i].parts = arrival.parts;
+  }
+  if (ticks_ == 0 && started_ && !past && !yielding_) {
     ReleaseBeforeFirstTick();
   }
-  // Recorded times may lie anywhere: nothing is "too far ahead" of a clock that plays no part.
-  plugin::IngestOutcome outcome = resolver_.Apply(batch, stream, event_time_ ? newest : arrived_ms);
-  if (resolver_.newest_ms() != INT64_MIN) {
-    catch_up_heard_ms_ = arrived_ms;
-    watermarks_.Observe(stream, oldest, resolver_.newest_ms(), arrived_ms, past);
-    if (!started_) {
-      // One sample from long before what was asked for must not cost years of empty slots.
-      const int64_t useful = catch_ups_.empty() ? INT64_MIN : emit_after_ms_ - history_ms_ - kHourMs;
-      StartAtFirstSample(std::max(oldest, useful));
+  intake_.Apply(items);
+  for (size_t i = 0; i < arrivals.size(); ++i) {
+    Arrival& arrival = arrivals[i];
+    if (items[i].newest_ms != INT64_MIN) {
+      catch_up_heard_ms_ = arrival.arrived_ms;
+      watermarks_.Observe(arrival.stream, arrival.times.oldest_ms, items[i].newest_ms, arrival.arrived_ms, past);
+      if (!started_) {
+        // One sample from long before what was asked for must not cost years of empty slots.
+        const int64_t useful = catch_ups_.empty() ? INT64_MIN : emit_after_ms_ - history_ms_ - kHourMs;
+        StartAtFirstSample(std::max(arrival.times.oldest_ms, useful));
+      }
     }
+    CountOutcome(arrival.stream, items[i].outcome);
+    samples_ += items[i].outcome.written;
+    arrival.outcome = std::move(items[i].outcome);
   }
-  CountOutcome(stream, outcome);
-  samples_ += outcome.written;
-  return outcome;
 }
 
 // What senders deliver of the time before the first tick is kept as thin as what comes later.
@@ -291,7 +330,7 @@ void Pipeline::AdvanceStream(std::string_view stream, int64_t t_ms, int64_t now_
 
 void Pipeline::CloseStream(std::string_view stream) {
   watermarks_.Close(stream);
-  resolver_.ForgetStream(stream);
+  intake_.ForgetStream(stream);
 }
 
 void Pipeline::UseEventTime() {
@@ -333,6 +372,29 @@ void Pipeline::EndSilentCatchUp(int64_t now_ms) {
   metrics_->catch_up_given_up.Add();
   catch_ups_.clear();
   started_ = !event_time_ || started_;
+}
+
+// --- yields ---------------------------------------------------------------------------------------------------------
+
+void Pipeline::SetYield(std::function<void(int64_t after_ms)> turn) {
+  turn_ = std::move(turn);
+  engine_.SetYield([this] { turn_(yield_after_ms_); });
+}
+
+Pipeline::Yielding::Yielding(Pipeline& pipeline, int64_t t_ms)
+    : pipeline_(pipeline), on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty()) {
+  if (on_) {
+    pipeline_.yield_after_ms_ = t_ms == kNone ? kNone : pipeline_.engine_.ReadsUntil(t_ms);
+    pipeline_.engine_.BeginYielding();
+    pipeline_.yielding_ = true;
+  }
+}
+
+Pipeline::Yielding::~Yielding() {
+  if (on_) {
+    pipeline_.yielding_ = false;
+    pipeline_.engine_.EndYielding();
+  }
 }
 
 // --- ticks --------------------------------------------------------------------------------------------------------
@@ -386,6 +448,7 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
     const int64_t complete = watermarks_.Complete(now_ms);
     const int64_t overdue = event_time_ || !catch_ups_.empty() ? kNone : now_ms - watermarks_.LatenessMs();
     const int64_t frontier = std::min(std::max(complete, overdue), SettledMs());
+    const Yielding yielding(*this, frontier);
     engine_.AdvanceTo(frontier);
   }
   if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
@@ -430,6 +493,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   }
   std::sort(now.begin(), now.end(), [](const Scheduled* a, const Scheduled* b) { return a->rank < b->rank; });
   const bool emit = Emits(tick_ms);
+  const Yielding yielding(*this, tick_ms);
   for (Scheduled* scheduled : now) {
     scheduled->group->Evaluate(tick_ms, emit);
     scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
@@ -501,10 +565,15 @@ Pipeline::Counts Pipeline::Count() const {
   return counts;
 }
 
+engine::SeriesStats Pipeline::Stats() {
+  const Yielding yielding(*this, kNone);  // nothing is evaluated: every sample may come in
+  return engine_.Stats();
+}
+
 void Pipeline::UpdateGauges(int64_t now_ms) {
   gauges_ms_ = now_ms;
   const int64_t start_ns = clock_->MonotonicNs();
-  const engine::SeriesStats stats = engine_.Stats();
+  const engine::SeriesStats stats = Stats();
   series_ = stats.series;
   metrics_->series.Set(static_cast<double>(stats.series));
   metrics_->unread.Set(static_cast<double>(stats.series_unread));
@@ -541,7 +610,7 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
 }
 
 void Pipeline::UpdateIngestMetrics() {
-  const ingest::ResolverStats now = resolver_.stats();
+  const ingest::ResolverStats now = intake_.stats();
   const auto add = [&](const char* outcome, uint64_t total, uint64_t before) {
     registry_
         ->GetCounter("weir_ingest_samples_total", "Samples of all sources, by what the engine made of them.",

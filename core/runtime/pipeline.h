@@ -7,7 +7,7 @@
 #include "core/base/metrics.h"
 #include "core/base/status.h"
 #include "core/engine/engine.h"
-#include "core/ingest/resolver.h"
+#include "core/ingest/intake.h"
 #include "core/plugin/plugin.h"
 #include "core/rules/group.h"
 #include "core/runtime/watermarks.h"
@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,10 +51,35 @@ class Pipeline {
   Status SetRules(RuleSettings settings, int64_t now_ms);
   void SetWatermarkOptions(const WatermarkOptions& options) { watermarks_.SetOptions(options); }
 
-  // Takes a batch that arrived at `arrived_ms`.
+  struct Times {
+    int64_t oldest_ms = INT64_MAX;
+    int64_t newest_ms = INT64_MIN;
+  };
+  // RETURNS: of the batch's samples.
+  static Times TimesOf(const plugin::SampleBatch& batch);
+  struct Arrival {
+    plugin::SampleBatch* batch = nullptr;
+    std::string_view stream;
+    int64_t arrived_ms = 0;
+    Times times;                           // TimesOf(batch)
+    const ingest::Parts* parts = nullptr;  // null: made when they are needed
+    plugin::IngestOutcome outcome;         // set by Apply
+  };
+  // Takes batches in this order, as if one came after the other.
+  void Apply(std::span<Arrival> arrivals);
   plugin::IngestOutcome Apply(plugin::SampleBatch& batch, std::string_view stream, int64_t arrived_ms);
+  // RETURNS: how many shards take in parts of a batch at once.
+  uint32_t shards() const { return engine_.shards(); }
+  // RETURNS: the newest sample time up to which batches can be taken together: none of them makes a tick due. INT64_MIN: one by
+  // one.
+  int64_t TogetherUntilMs() const;
   void AdvanceStream(std::string_view stream, int64_t t_ms, int64_t now_ms);
   void CloseStream(std::string_view stream);
+
+  // `turn(after_ms)` is called many times a millisecond while a tick or another walk over all series runs. It may call Apply with
+  // batches all of whose samples are later than `after_ms`, and AdvanceStream and CloseStream: results are those of applying
+  // them afterwards. Not called in event time and while catching up, where order in the stream decides.
+  void SetYield(std::function<void(int64_t after_ms)> turn);
 
   // Ticks follow the samples and not the clock, from the first sample on. REQUIRES: before the first batch.
   void UseEventTime();
@@ -109,6 +135,20 @@ class Pipeline {
     Counter* rejected = nullptr;
     Counter* invalid = nullptr;
   };
+  // While one lives, samples come in between slots of what is computed; see SetYield.
+  class Yielding {
+   public:
+    Yielding(Pipeline& pipeline, int64_t t_ms);
+    ~Yielding();
+    Yielding(const Yielding&) = delete;
+    Yielding& operator=(const Yielding&) = delete;
+
+   private:
+    Pipeline& pipeline_;
+    bool on_;
+  };
+  // Counts late samples and such.
+  void LookAt(const Arrival& arrival, bool past);
   enum class Due : unsigned char { kNo, kComplete, kDeadline };
   struct Metrics;
 
@@ -125,6 +165,7 @@ class Pipeline {
   void EndSilentCatchUp(int64_t now_ms);
   void ReleaseBeforeFirstTick();
   void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
+  engine::SeriesStats Stats();
   void UpdateIngestMetrics();
   bool Emits(int64_t tick_ms) const { return tick_ms > emit_after_ms_; }
 
@@ -132,7 +173,7 @@ class Pipeline {
   const Clock* clock_;
   MetricRegistry* registry_;
   engine::Engine engine_;
-  ingest::Resolver resolver_;
+  ingest::Intake intake_;
   Watermarks watermarks_;
   rules::RuleEnvironment environment_;
   RuleSettings settings_;
@@ -143,6 +184,9 @@ class Pipeline {
   engine::SeriesStats tape_stats_;      // the same, of tapes
   std::unique_ptr<Metrics> metrics_;
 
+  std::function<void(int64_t after_ms)> turn_;
+  bool yielding_ = false;
+  int64_t yield_after_ms_ = 0;  // a sample later than this changes nothing that is being computed
   bool event_time_ = false;
   bool started_ = false;  // slots are set: at the first sample in event time and catch-up, at once otherwise
   std::set<std::string, std::less<>> catch_ups_;

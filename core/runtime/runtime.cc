@@ -10,8 +10,12 @@
 namespace weir::runtime {
 namespace {
 
-constexpr int kItemsPerTurn = 64;  // popped before the engine's thread looks at tasks of its own again
+constexpr int kItemsPerTurn = 64;      // popped before the engine's thread looks at tasks of its own again
+constexpr size_t kItemsTogether = 16;  // batches that shards take in without meeting between
 constexpr int64_t kFiguresEveryMs = 200;
+// A tick works so long before samples get a turn, and samples have so long before the tick goes on.
+constexpr int64_t kTickSliceNs = 500000;
+constexpr int64_t kIngestSliceNs = 2000000;
 constexpr int64_t kStepBackMs = 1000;       // smaller steps of the clock are not worth a word
 constexpr size_t kRelabelledMax = 2000000;  // label sets remembered per sink; beyond, all are forgotten and made again
 
@@ -96,7 +100,7 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
       registry_(registry),
       load_(std::move(reload)),
       settings_(std::move(settings)),
-      queue_(settings_.queue),
+      queue_(settings_.queue, settings_.pipeline.engine.shards),
       http_(std::make_unique<HttpServer>(
           HttpServerOptions{.listen = settings_.listen, .body_bytes_max = settings_.body_bytes_max})),
       type_and_unit_labels_(settings_.type_and_unit_labels),
@@ -106,6 +110,9 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
           registry.GetCounter("weir_queue_refused_batches_total", "Batches that found the engine's queue full.")),
       refused_notes_(registry.GetCounter("weir_queue_refused_notes_total",
                                          "Words of sources about streams that found the queue full.")),
+      ingest_wait_(registry.GetHistogram("weir_ingest_wait_seconds",
+                                         "How long batches waited, from the queue to the end of their application.",
+                                         {0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1})),
       queue_batches_(registry.GetGauge("weir_queue_batches", "Batches that wait for the engine.")),
       queue_bytes_(registry.GetGauge("weir_queue_bytes", "Bytes of batches that wait for the engine.")),
       reload_ok_(registry.GetGauge("prometheus_config_last_reload_successful",
@@ -124,6 +131,7 @@ Status Runtime::Prepare() {
   }
   pipeline_ =
       std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
+  pipeline_->SetYield([this](int64_t after_ms) { Yield(after_ms); });
   alert_relabel_ = settings_.alert_relabel;
   external_labels_ = settings_.rules.external_labels;
   WEIR_RETURN_IF_ERROR(pipeline_->SetRules(settings_.rules, Now()));
@@ -240,10 +248,7 @@ int64_t Runtime::Turn() {
       item.task();
       continue;
     }
-    const plugin::IngestOutcome outcome = pipeline_->Apply(item.batch, item.stream, item.arrived_ms);
-    if (item.done != nullptr) {
-      item.done(outcome);
-    }
+    ApplyBatches(std::move(item));
     pipeline_->RunDue(Now());
   }
   const int64_t wait_ms = pipeline_->RunDue(Now());
@@ -252,6 +257,55 @@ int64_t Runtime::Turn() {
     UpdateFigures(Now());
   }
   return wait_ms;
+}
+
+void Runtime::ApplyBatches(QueueItem item) {
+  std::vector<QueueItem> items;
+  const int64_t until_ms = pipeline_->TogetherUntilMs();
+  // The last one may make a tick due; those before it must not.
+  const bool more = item.times.newest_ms <= until_ms;
+  items.push_back(std::move(item));
+  for (QueueItem next; more && items.size() < kItemsTogether && queue_.PopBatch(until_ms, &next);) {
+    items.push_back(std::move(next));
+  }
+  ApplyTogether(items);
+}
+
+void Runtime::ApplyTogether(std::span<QueueItem> items) {
+  std::vector<Pipeline::Arrival> arrivals;
+  arrivals.reserve(items.size());
+  for (QueueItem& item : items) {
+    arrivals.push_back(
+        {&item.batch, item.stream, item.arrived_ms, item.times, item.parts.ends.empty() ? nullptr : &item.parts, {}});
+  }
+  pipeline_->Apply(arrivals);
+  const int64_t now_ns = clock_.MonotonicNs();
+  for (size_t i = 0; i < items.size(); ++i) {
+    ingest_wait_.Observe(static_cast<double>(std::max<int64_t>(0, now_ns - items[i].queued_ns)) * 1e-9);
+    if (items[i].done != nullptr) {
+      items[i].done(arrivals[i].outcome);
+    }
+  }
+}
+
+void Runtime::Yield(int64_t after_ms) {
+  const int64_t began_ns = clock_.MonotonicNs();
+  if (began_ns - yielded_ns_ < kTickSliceNs) {
+    return;
+  }
+  QueueItem item;
+  while (queue_.PopSamples(after_ms, &item)) {
+    if (item.task != nullptr) {
+      item.task();
+      item.task = nullptr;
+    } else {
+      ApplyTogether({&item, 1});
+    }
+    if (clock_.MonotonicNs() - began_ns >= kIngestSliceNs) {
+      break;
+    }
+  }
+  yielded_ns_ = clock_.MonotonicNs();
 }
 
 void Runtime::Loop() {
@@ -312,7 +366,7 @@ void Runtime::OnAlerts(plugin::AlertBatch alerts) {
 
 bool Runtime::Submit(plugin::SampleBatch&& batch, std::string_view stream,
                      std::function<void(const plugin::IngestOutcome&)> done) {
-  if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), std::move(done))) {
+  if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), clock_.MonotonicNs(), std::move(done))) {
     return true;
   }
   refused_batches_.Add();
@@ -377,7 +431,7 @@ Status Runtime::Reload() {
 Status Runtime::Apply(Settings settings) {
   const bool new_sinks = settings.plugins_key != settings_.plugins_key;
   if (settings.fixed_key != settings_.fixed_key) {
-    LogWarn("listen, sources, state or limits changed: they take effect at a restart");
+    LogWarn("listen, shards, sources, state or limits changed: they take effect at a restart");
   }
   Sinks sinks;
   if (new_sinks) {

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -126,6 +127,11 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   Result<Sinks> MakeSinks(const Settings& settings);
   Status StartSources();
   void Loop();
+  // Takes the batch in, and with several shards those behind it that can go along.
+  void ApplyBatches(QueueItem item);
+  void ApplyTogether(std::span<QueueItem> items);
+  // Between two slots of a tick: takes in what waits, every now and then and for a bounded time.
+  void Yield(int64_t after_ms);
   void Note(std::function<void(Pipeline&)> note);
   Status Apply(Settings settings);
   void DrainSinks(Sinks& sinks);
@@ -157,10 +163,12 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   int64_t now_ms_ = INT64_MIN;
   int64_t now_mono_ns_ = 0;
   bool stepped_back_ = false;
+  int64_t yielded_ns_ = 0;
   int64_t figures_ms_ = 0;
   Counter& steps_back_;
   Counter& refused_batches_;
   Counter& refused_notes_;
+  HistogramMetric& ingest_wait_;
   Gauge& queue_batches_;
   Gauge& queue_bytes_;
   Gauge& reload_ok_;

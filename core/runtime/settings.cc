@@ -167,6 +167,7 @@ void SetPipeline(const config::Config& config, PipelineOptions* pipeline) {
   pipeline->engine.delayed_name_removal = config.delayed_name_removal;
   pipeline->engine.use_start_timestamps = config.use_start_timestamps;
   pipeline->engine.type_and_unit_labels = config.type_and_unit_labels;
+  pipeline->engine.shards = static_cast<uint32_t>(config.shards);
   pipeline->engine.series_max = static_cast<uint32_t>(config.limits.series);
   if (!config.state_dir.empty()) {
     pipeline->engine.tape_after_ms = config.tape_after_ms;
@@ -220,6 +221,7 @@ std::string FixedKey(const Settings& settings) {
                     std::to_string(settings.queue.batches) + '\0' +
                     std::to_string(settings.pipeline.engine.series_max) + '\0' +
                     std::to_string(settings.pipeline.engine.lookback_ms) + '\0' +
+                    std::to_string(settings.pipeline.engine.shards) + '\0' +
                     std::to_string(settings.pipeline.engine.tape_after_ms) + settings.state_dir + '\0' +
                     (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
   for (const SourceSpec& source : settings.sources) {

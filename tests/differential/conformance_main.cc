@@ -1,6 +1,7 @@
 // Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive or a mode of streaming: streaming (all
-// evals of a segment in one engine), one-by-one, shuffled, delayed or reloaded (core/promqltest/streaming.h), or `taped-` and such a
-// mode: every window that can be is on tape. A PATH is a script or a folder of *.test files. WEIR_SEED is the seed of shuffled; unset, a fresh one is drawn and printed.
+// evals of a segment in one engine), one-by-one, shuffled, delayed, reloaded, sharded or yielding (core/promqltest/streaming.h), or
+// `taped-` and such a mode: every window that can be is on tape. A PATH is a script or a folder of *.test files. WEIR_SEED is the
+// seed of shuffled; unset, a fresh one is drawn and printed.
 // Exit status: 0 when nothing failed, 1 when something did, 2 when a script cannot be read, 77 when a path does not exist
 // (ctest: skipped).
 #include <algorithm>
@@ -46,7 +47,8 @@ std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(std::string name) {
   static constexpr std::pair<std::string_view, StreamingMode> kModes[] = {
       {"streaming", StreamingMode::kTogether}, {"one-by-one", StreamingMode::kOneByOne},
       {"shuffled", StreamingMode::kShuffled},  {"delayed", StreamingMode::kDelayed},
-      {"reloaded", StreamingMode::kReloaded},
+      {"reloaded", StreamingMode::kReloaded},  {"yielding", StreamingMode::kYielding},
+      {"sharded", StreamingMode::kSharded},
   };
   constexpr std::string_view kTaped = "taped-";
   std::shared_ptr<weir::StateDirectory> tape;
@@ -83,7 +85,8 @@ std::vector<std::filesystem::path> Scripts(const std::filesystem::path& path) {
 int main(int argc, char** argv) {
   std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1]) : nullptr;
   if (!evaluator) {
-    std::cerr << "usage: conformance naive|[taped-]streaming|one-by-one|shuffled|delayed|reloaded [--skips] PATH...\n";
+    std::cerr << "usage: conformance naive|[taped-]streaming|one-by-one|shuffled|delayed|reloaded|sharded|yielding "
+                 "[--skips] PATH...\n";
     return 2;
   }
   weir::promqltest::ScriptRunner runner(evaluator.get());

@@ -161,6 +161,8 @@ struct Side {
       options.tape_after_ms = 0;
       options.tape_margin_ms = 0;
     }
+    options.shards = thin ? 3 : 1;
+    options.slots_per_yield = 1;  // even few slots are cut among them
     return options;
   }
   // Plans everything; what was planned before goes, as at a reload.

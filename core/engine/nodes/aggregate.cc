@@ -62,6 +62,7 @@ class GroupedNode : public Node {
       }
       group_drop_[it->second] |= !one_name_ && input(0).drop_name(i) ? 1 : 0;
       group_of_.push_back(it->second);
+      ctx.MayYield(i);
     }
     return first_new;
   }
@@ -99,7 +100,7 @@ class FoldNode final : public GroupedNode {
     switch (op_) {
       case AggregateOp::kSum:
         c_.assign(labels_.size(), 0);
-        ForEach(present, [&](size_t i, size_t g, bool first) {
+        ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
           if (first) {
             values_[g] = in[i];
           } else {
@@ -111,34 +112,34 @@ class FoldNode final : public GroupedNode {
         }
         break;
       case AggregateOp::kAvg:
-        Average(in, present);
+        Average(ctx, in, present);
         break;
       case AggregateOp::kMin:
-        ForEach(present, [&](size_t i, size_t g, bool first) {
+        ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
           if (first || values_[g] > in[i] || std::isnan(values_[g])) {
             values_[g] = in[i];
           }
         });
         break;
       case AggregateOp::kMax:
-        ForEach(present, [&](size_t i, size_t g, bool first) {
+        ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
           if (first || values_[g] < in[i] || std::isnan(values_[g])) {
             values_[g] = in[i];
           }
         });
         break;
       case AggregateOp::kCount:
-        ForEach(present, [&](size_t, size_t g, bool first) { values_[g] = first ? 1 : values_[g] + 1; });
+        ForEach(ctx, present, [&](size_t, size_t g, bool first) { values_[g] = first ? 1 : values_[g] + 1; });
         break;
       case AggregateOp::kGroup:
-        ForEach(present, [&](size_t, size_t g, bool) { values_[g] = 1; });
+        ForEach(ctx, present, [&](size_t, size_t g, bool) { values_[g] = 1; });
         break;
       case AggregateOp::kStddev:
       case AggregateOp::kStdvar:
-        Deviation(in, present);
+        Deviation(ctx, in, present);
         break;
       case AggregateOp::kQuantile:
-        Quantiles(in, present);
+        Quantiles(ctx, in, present);
         break;
       default:
         SetError(InternalError("not a folding aggregation"));
@@ -182,6 +183,7 @@ class FoldNode final : public GroupedNode {
     std::unordered_map<uint32_t, HistogramFold> folds;
     bool mixed = false;
     for (uint32_t i = 0; i < input(0).histograms().size(); ++i) {
+      ctx.MayYield(i);
       const HistogramRef& h = input(0).histogram(i);
       if (!h || !input(0).present()[i]) {
         continue;
@@ -272,8 +274,9 @@ class FoldNode final : public GroupedNode {
   }
 
   template <typename F>
-  void ForEach(const std::vector<uint8_t>& in_present, F f) {
+  void ForEach(Context& ctx, const std::vector<uint8_t>& in_present, F f) {
     for (size_t i = 0; i < in_present.size(); ++i) {
+      ctx.MayYield(i);
       if (!in_present[i]) {
         continue;
       }
@@ -284,11 +287,11 @@ class FoldNode final : public GroupedNode {
   }
 
   // As avg_over_time: a running sum until it overflows, then a running mean.
-  void Average(const std::vector<double>& in, const std::vector<uint8_t>& present) {
+  void Average(Context& ctx, const std::vector<double>& in, const std::vector<uint8_t>& present) {
     c_.assign(labels_.size(), 0);
     n_.assign(labels_.size(), 0);
     incremental_.assign(labels_.size(), 0);
-    ForEach(present, [&](size_t i, size_t g, bool first) {
+    ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
       n_[g] += 1;
       if (first) {
         values_[g] = in[i];
@@ -321,10 +324,10 @@ class FoldNode final : public GroupedNode {
     }
   }
 
-  void Deviation(const std::vector<double>& in, const std::vector<uint8_t>& present) {
+  void Deviation(Context& ctx, const std::vector<double>& in, const std::vector<uint8_t>& present) {
     c_.assign(labels_.size(), 0);  // the mean
     n_.assign(labels_.size(), 0);
-    ForEach(present, [&](size_t i, size_t g, bool first) {
+    ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
       n_[g] += 1;
       if (first) {
         c_[g] = in[i];
@@ -345,12 +348,12 @@ class FoldNode final : public GroupedNode {
     }
   }
 
-  void Quantiles(const std::vector<double>& in, const std::vector<uint8_t>& present) {
+  void Quantiles(Context& ctx, const std::vector<double>& in, const std::vector<uint8_t>& present) {
     members_.resize(labels_.size());
     for (auto& m : members_) {
       m.clear();
     }
-    ForEach(present, [&](size_t i, size_t g, bool) { members_[g].push_back(in[i]); });
+    ForEach(ctx, present, [&](size_t i, size_t g, bool) { members_[g].push_back(in[i]); });
     for (size_t g = 0; g < members_.size(); ++g) {
       if (present_[g]) {
         values_[g] = window::Quantile(input(1).scalar(), &members_[g]);
@@ -388,10 +391,11 @@ class SelectNode final : public GroupedNode {
       if (op_ == AggregateOp::kLimitRatio) {
         hashes_.push_back(static_cast<double>(ctx.labels().ToLabels(labels_[i]).Hash()) / 18446744073709551616.0);
       }
+      ctx.MayYield(i);
     }
   }
 
-  void Compute(Context&) override {
+  void Compute(Context& ctx) override {
     TakeValues(input(0));
     const double param = input(1).scalar();
     if (op_ == AggregateOp::kLimitRatio) {
@@ -417,6 +421,7 @@ class SelectNode final : public GroupedNode {
     }
     bool ignored = false;
     for (uint32_t i = 0; i < present_.size(); ++i) {
+      ctx.MayYield(i);
       if (present_[i] && histogram(i) && op_ != AggregateOp::kLimitk) {
         ignored = true;
       } else if (present_[i]) {
@@ -429,10 +434,12 @@ class SelectNode final : public GroupedNode {
     ClearPresent();
     order_.clear();
     const bool top = op_ == AggregateOp::kTopk;
+    size_t compared = 0;
     for (auto& m : members_) {
       size_t keep = std::min<size_t>(m.size(), static_cast<size_t>(k));
       if (op_ != AggregateOp::kLimitk) {
         std::stable_sort(m.begin(), m.end(), [&](uint32_t a, uint32_t b) {
+          ctx.MayYield(compared++);
           double x = values_[a];
           double y = values_[b];
           if (std::isnan(x) || std::isnan(y)) {
@@ -506,6 +513,7 @@ class CountValuesNode final : public GroupedNode {
     const auto& present = input(0).present();
     SymbolId label = ctx.labels().Intern(label_);
     for (size_t i = 0; i < in.size(); ++i) {
+      ctx.MayYield(i);
       if (!present[i]) {
         continue;
       }

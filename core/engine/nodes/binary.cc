@@ -147,6 +147,7 @@ class VectorScalarNode final : public Node {
       } else {
         AddSlot(input(0).labels(i), input(0).drop_name(i));
       }
+      ctx.MayYield(i);
     }
   }
 
@@ -158,6 +159,7 @@ class VectorScalarNode final : public Node {
     histograms_.clear();
     last_info_.clear();
     for (size_t i = 0; i < values_.size(); ++i) {
+      ctx.MayYield(i);
       if (!present_[i]) {
         continue;
       }
@@ -249,6 +251,7 @@ class JoinKeys {
         key_labels_.push_back(key);
       }
       keys->push_back(it->second);
+      ctx.MayYield(i);
     }
   }
 
@@ -311,6 +314,7 @@ class VectorVectorNode final : public Node {
     pair_.resize(many().size());
     const bool grouped = matching_.cardinality != MatchCardinality::kOneToOne;
     for (uint32_t i = 0; i < many().size() && error().ok(); ++i) {
+      ctx.MayYield(i);
       if (!many().present()[i]) {
         continue;
       }
@@ -325,6 +329,7 @@ class VectorVectorNode final : public Node {
     if (fill_many) {
       fill_pair_.resize(one().size());
       for (uint32_t i = 0; i < one().size() && error().ok(); ++i) {
+        ctx.MayYield(i);
         const uint32_t key = one().present()[i] ? keys_.right()[i] : kNone;
         if (key != kNone && !matched_[key]) {
           Emit(ctx, key, keys_.labels(key), Filled(*fill_many), i, Side(one(), i), &fill_pair_[i], grouped);
@@ -350,6 +355,7 @@ class VectorVectorNode final : public Node {
   bool HoldKeys(Context& ctx) {
     holder_.assign(keys_.size(), kNone);
     for (uint32_t i = 0; i < one().size(); ++i) {
+      ctx.MayYield(i);
       if (!one().present()[i]) {
         continue;
       }
@@ -506,11 +512,13 @@ class SetOperatorNode final : public Node {
     const auto& decider_keys = by_left ? keys_.left() : keys_.right();
     held_.assign(keys_.size(), 0);
     for (size_t i = 0; i < decider.size(); ++i) {
+      ctx.MayYield(i);
       if (decider.present()[i]) {
         held_[decider_keys[i]] = 1;
       }
     }
     for (size_t i = 0; i < source_.size(); ++i) {
+      ctx.MayYield(i);
       const uint32_t side = source_[i] & 1;
       const uint32_t slot = source_[i] >> 1;
       if (!input(side).present()[slot]) {

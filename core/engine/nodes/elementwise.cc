@@ -137,6 +137,7 @@ class MapNode : public Node {
   void Extend(Context& ctx) override {
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlotDroppingName(ctx, input(0).labels(i));
+      ctx.MayYield(i);
     }
   }
   template <typename F>
@@ -146,6 +147,7 @@ class MapNode : public Node {
     histograms_.clear();
     const auto& in = input(0).values();
     for (size_t i = 0; i < values_.size(); ++i) {
+      ctx.MayYield(i);
       if (present_[i]) {
         values_[i] = f(in[i]);
       }
@@ -154,6 +156,7 @@ class MapNode : public Node {
       if (present_[i] && input(0).histogram(i)) {
         MapHistogram(i, input(0).histogram(i));
       }
+      ctx.MayYield(i);
     }
     if (!one_name_) {
       CheckUnique(ctx);
@@ -228,7 +231,7 @@ class OrderNode : public Node {
     }
   }
   template <typename Less>
-  void Order(bool floats_only, Less less) {
+  void Order(Context& ctx, bool floats_only, Less less) {
     TakeValues(input(0));
     for (size_t i = 0; floats_only && i < histograms_.size(); ++i) {
       present_[i] = histograms_[i] ? 0 : present_[i];
@@ -239,7 +242,11 @@ class OrderNode : public Node {
         order_.push_back(i);
       }
     }
-    std::stable_sort(order_.begin(), order_.end(), less);
+    size_t compared = 0;
+    std::stable_sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
+      ctx.MayYield(compared++);
+      return less(a, b);
+    });
     if (in_ != SortIn::kQuery) {
       Annotate({this, false, 0, annotations::SortInRange(), {}, in_ == SortIn::kSubquery});
     }
@@ -255,8 +262,8 @@ class SortNode final : public OrderNode {
   std::string Describe() const override { return descending_ ? "sort_desc" : "sort"; }
 
  protected:
-  void Compute(Context&) override {
-    Order(true, [this](uint32_t a, uint32_t b) {
+  void Compute(Context& ctx) override {
+    Order(ctx, true, [this](uint32_t a, uint32_t b) {
       double x = values_[a];
       double y = values_[b];
       if (std::isnan(x) || std::isnan(y)) {
@@ -323,7 +330,7 @@ class SortByLabelNode final : public OrderNode {
  protected:
   void Compute(Context& ctx) override {
     LabelSetTable& table = ctx.labels();
-    Order(false, [&](uint32_t a, uint32_t b) {
+    Order(ctx, false, [&](uint32_t a, uint32_t b) {
       for (SymbolId name : names_) {
         SymbolId x = table.Value(labels_[a], name);
         SymbolId y = table.Value(labels_[b], name);

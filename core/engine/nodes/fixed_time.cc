@@ -115,6 +115,7 @@ class HeldWindowNode final : public Node {
     }
     bool any = false;
     for (size_t i = 0; i < held_.size(); ++i) {
+      ctx.MayYield(i);
       uint32_t cursor = 0;
       if (!window::FindWindow(held_[i].floats, start, end, &cursor, &w)) {
         continue;

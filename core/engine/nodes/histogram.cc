@@ -226,14 +226,16 @@ class Histograms {
       auto place =
           std::upper_bound(group.begin(), group.end(), bound, [](double b, const Member& m) { return b < m.bound; });
       group.insert(place, {bound, static_cast<uint32_t>(done_)});
+      ctx.MayYield(done_);
     }
   }
   // Finds which groups hold native histograms now.
-  void FindNative(const Node& vector) {
+  void FindNative(Context& ctx, const Node& vector) {
     for (Group& group : groups_) {
       group.native = nullptr;
     }
     for (size_t slot = 0; slot < vector.histograms().size(); ++slot) {
+      ctx.MayYield(slot);
       if (vector.present()[slot] && vector.histogram(slot)) {
         if (native_[slot] == kNone) {
           native_[slot] = GroupOf(vector.labels(slot));
@@ -318,6 +320,7 @@ class HistogramNode : public Node {
   virtual void AddSlots(Context& ctx) {
     for (size_t i = labels_.size(); i < groups_.size(); ++i) {
       AddSlotDroppingName(ctx, groups_.labels(i));
+      ctx.MayYield(i);
     }
   }
   // RETURNS: the name for annotations, which show one only where names are dropped last.
@@ -327,7 +330,7 @@ class HistogramNode : public Node {
   // Calls native(group, histogram) or classic(group, buckets) for every group that has a result.
   template <typename Native, typename Classic>
   void ForEach(Context& ctx, Native native, Classic classic) {
-    groups_.FindNative(vector());
+    groups_.FindNative(ctx, vector());
     AddSlots(ctx);
     ClearValues();
     for (uint32_t slot : groups_.bad()) {
@@ -338,6 +341,7 @@ class HistogramNode : public Node {
       }
     }
     for (size_t i = 0; i < groups_.size(); ++i) {
+      ctx.MayYield(i);
       const bool has_buckets = groups_.Read(vector(), i, &buckets_);
       const FloatHistogram* h = groups_.native(i);
       if (h != nullptr && has_buckets) {
@@ -450,6 +454,7 @@ class QuantilesNode final : public HistogramNode {
     for (size_t i = labels_.size(); i < groups_.size() * n; ++i) {
       AddSlotDroppingName(ctx, ctx.labels().With(groups_.labels(i / n), name,
                                                  ctx.labels().Intern(OpenMetricsFloat(quantiles_[i % n]))));
+      ctx.MayYield(i);
     }
   }
   void Compute(Context& ctx) override {
@@ -515,11 +520,13 @@ class NativeStatisticNode final : public Node {
       } else {
         AddSlot(ctx.labels().Without(input(0).labels(i), drop), false);
       }
+      ctx.MayYield(i);
     }
   }
   void Compute(Context& ctx) override {
     ClearValues();
     for (size_t i = 0; i < input(0).histograms().size(); ++i) {
+      ctx.MayYield(i);
       if (input(0).present()[i] && input(0).histogram(i)) {
         SetFloat(i, f_(*input(0).histogram(i)));
       }

@@ -35,6 +35,7 @@ class RelabelNode : public Node {
         drop = drop && destination_ != kMetricName;
       }
       AddSlot(labels, drop);
+      ctx.MayYield(i);
     }
   }
   void Compute(Context& ctx) override {

@@ -91,11 +91,13 @@ class TimestampNode final : public Node {
   void Extend(Context& ctx) override {
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlotDroppingName(ctx, input(0).labels(i));
+      ctx.MayYield(i);
     }
   }
   void Compute(Context& ctx) override {
     ClearValues();
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       if (input(0).present()[i]) {
         SetFloat(i, static_cast<double>(ctx.t_ms) / 1000);
       }

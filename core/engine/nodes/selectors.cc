@@ -37,6 +37,27 @@ void AnnotateNotes(const Node* origin, uint32_t notes, uint8_t part, std::string
   tell(window::kStartOverlap, false, annotations::StartTimeOverlap(name));
 }
 
+// Computes the slots of a leaf with the whole crew. work(from, to, member, left) adds slots to `left` that only the engine's thread
+// may compute (histograms, annotations, labels); where there is one thread it is null. Those follow in order, one by one.
+template <typename Work>
+void ForSlots(Context& ctx, size_t slots, Work work) {
+  if (ctx.crew->members() == 1) {
+    ctx.ForSlots(0, slots, [&](size_t from, size_t to, uint32_t) { work(from, to, 0, nullptr); });
+    return;
+  }
+  std::vector<std::vector<uint32_t>> left(ctx.crew->members());
+  ctx.ForSlots(0, slots, [&](size_t from, size_t to, uint32_t member) { work(from, to, member, &left[member]); });
+  std::vector<uint32_t> all;
+  for (const std::vector<uint32_t>& own : left) {
+    all.insert(all.end(), own.begin(), own.end());
+  }
+  std::sort(all.begin(), all.end());
+  for (size_t i = 0; i < all.size(); ++i) {
+    ctx.MayYield(i);
+    work(all[i], all[i] + size_t{1}, 0, nullptr);
+  }
+}
+
 // The newest sample at or before T − offset, unless it is stale or older than the lookback (semantics 1.2).
 class InstantSelectorNode final : public Node {
  public:
@@ -69,6 +90,7 @@ class InstantSelectorNode final : public Node {
       } else {
         AddSlot(labels, false);
       }
+      ctx.MayYield(i);
     }
   }
 
@@ -79,8 +101,19 @@ class InstantSelectorNode final : public Node {
       ComputeSmoothed(ctx, end);
       return;
     }
+    ForSlots(ctx, labels_.size(), [&](size_t from, size_t to, uint32_t, std::vector<uint32_t>* left) {
+      ComputeSlots(ctx, from, to, end, left);
+    });
+    if (error().ok() && spec_.what != SampleField::kValue && !spec_.of_info && !one_name_) {
+      CheckUnique(ctx);
+    }
+  }
+
+ private:
+  // `left`: takes the slots whose sample is a histogram; null: they are computed, too.
+  void ComputeSlots(Context& ctx, size_t from, size_t to, int64_t end, std::vector<uint32_t>* left) {
     const int64_t oldest = end - ctx.options.lookback_ms;
-    for (size_t i = 0; i < labels_.size(); ++i) {
+    for (size_t i = from; i < to; ++i) {
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       int64_t t = series.last_t_ms();
       double v = series.last_v();
@@ -97,6 +130,10 @@ class InstantSelectorNode final : public Node {
         h = record.kind() == RecordKind::kHistogram ? &series.HistogramOf(record) : nullptr;
       }
       if (t <= oldest || (h == nullptr && IsStaleNaN(v))) {
+        continue;
+      }
+      if (h != nullptr && left != nullptr) {
+        left->push_back(static_cast<uint32_t>(i));
         continue;
       }
       switch (spec_.what) {
@@ -123,15 +160,12 @@ class InstantSelectorNode final : public Node {
           }
       }
     }
-    if (spec_.what != SampleField::kValue && !spec_.of_info && !one_name_) {
-      CheckUnique(ctx);
-    }
   }
 
- private:
   void ComputeSmoothed(Context& ctx, int64_t end) {
     const int64_t lookback = ctx.options.lookback_ms;
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       window::Window w;
       uint32_t cursor = 0;
@@ -164,7 +198,10 @@ class RangeNode final : public Node {
   }
   std::string Describe() const override { return spec_.function; }
   size_t Bytes() const override {
-    size_t bytes = Node::Bytes() + cursors_.capacity() * sizeof(uint32_t) + scratch_.capacity() * sizeof(double);
+    size_t bytes = Node::Bytes() + cursors_.capacity() * sizeof(uint32_t);
+    for (const std::vector<double>& scratch : scratch_) {
+      bytes += scratch.capacity() * sizeof(double);
+    }
     for (const window::TapeReader& reader : readers_) {
       bytes += reader.HeapBytes();
     }
@@ -201,6 +238,7 @@ class RangeNode final : public Node {
       } else {
         AddSlotDroppingName(ctx, labels);
       }
+      ctx.MayYield(i);
     }
     cursors_.resize(members.size());
     if (IsCounterFunction()) {
@@ -214,7 +252,6 @@ class RangeNode final : public Node {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       w.param[i] = input(i).scalar();
     }
-    bool checked = spec_.check == nullptr;  // parameters are looked at with the first window: no samples, no error
     const int64_t end = ctx.t_ms - spec_.offset_ms;
     const int64_t start = end - spec_.range_ms;
     if (spec_.producer) {
@@ -236,62 +273,33 @@ class RangeNode final : public Node {
     if (spec_.keeps_name && spec_.producer && spec_.producer->mixes_names()) {
       TakeNames(ctx, from, until);
     }
-    const window::TapeReader* reader = nullptr;
-    const window::TapeSums* sums = nullptr;
+    Taped taped;
     if (spec_.tape != window::TapeKind::kNone) {
-      Status status = SeekTape(start, end, &reader, &sums);
+      Status status = SeekTape(start, end, &taped.reader, &taped.sums);
       if (!status.ok()) {
         SetError(std::move(status));
         return;
       }
     }
-    w.scratch = &scratch_;
     w.lookback_ms = ctx.options.lookback_ms;
     w.eval_ms = ctx.t_ms;
     w.statistics = spec_.statistics;
-    uint32_t last_profile = std::numeric_limits<uint32_t>::max();
-    bool counts_changes = false;
-    for (size_t i = 0; i < labels_.size(); ++i) {
-      Prefetch(ctx, i);
-      const Series& series = ctx.store.at(spec_.set->members[i]);
-      if (sums != nullptr && series.window.rich() == nullptr) {
-        present_[i] = (spec_.kernel == window::SumOverTime ? sums->Sum(i, series.window, &values_[i])
-                                                           : sums->Average(i, series.window, &values_[i]))
-                          ? 1
-                          : 0;
-        continue;
+    w.start_ms = start;
+    w.end_ms = end;
+    if (spec_.check != nullptr) {
+      // Parameters are looked at with the first window: no samples, no error.
+      Status status = spec_.check(w.param);
+      if (!status.ok() && AnyWindow(ctx, from, until)) {
+        SetError(std::move(status));
+        return;
       }
-      const int64_t whole = spec_.needs_all ? std::max(from, series.window.complete_since_ms()) : from;
-      if (!window::FindWindow(series.window, whole, until, &cursors_[i], &w)) {
-        continue;
-      }
-      if (reader != nullptr) {
-        w.on_tape = reader->Edge(i, &w.edge.t_ms, &w.edge.v, &w.edge.ordinal) &&
-                    w.edge.t_ms < series.window.ring().Time(w.first);
-      }
-      if (!checked) {
-        checked = true;
-        Status status = spec_.check(w.param);
-        if (!status.ok()) {
-          SetError(std::move(status));
-          return;
-        }
-      }
-      if (series.profile != last_profile) {
-        last_profile = series.profile;
-        const window::Profile& profile = ctx.store.profile(last_profile);
-        w.reset_list = profile.count_resets;
-        counts_changes = profile.count_changes;
-      }
-      w.changes_list = counts_changes && series.window.thinned();
-      w.start_ms = start;
-      w.end_ms = end;
-      if (series.window.rich() != nullptr && window::IsRich(w, spec_.rich, ctx.options.use_start_timestamps)) {
-        ComputeRich(ctx, w, i);
-        continue;
-      }
-      present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
     }
+    scratch_.resize(ctx.crew->members());
+    ForSlots(ctx, labels_.size(), [&](size_t first, size_t last, uint32_t member, std::vector<uint32_t>* left) {
+      window::Window own = w;
+      own.scratch = &scratch_[member];
+      ComputeSlots(ctx, own, {first, last}, {from, until}, taped, left);
+    });
     if (spec_.is_quantile && !(w.param[0] >= 0 && w.param[0] <= 1) &&
         std::find(present_.begin(), present_.end(), 1) != present_.end()) {
       Warn(1, annotations::InvalidQuantile(w.param[0]));
@@ -303,11 +311,85 @@ class RangeNode final : public Node {
   }
 
  private:
+  struct Slots {
+    size_t first;
+    size_t last;
+  };
+  struct Reach {
+    int64_t from_ms;
+    int64_t until_ms;
+  };
+  // RETURNS: the samples of the window that count, as FindWindow.
+  bool Find(const window::SeriesWindow& series, size_t slot, Reach reach, window::Window* w) {
+    const int64_t whole = spec_.needs_all ? std::max(reach.from_ms, series.complete_since_ms()) : reach.from_ms;
+    const int64_t start = w->start_ms;
+    const int64_t end = w->end_ms;
+    const bool found = window::FindWindow(series, whole, reach.until_ms, &cursors_[slot], w);
+    w->start_ms = start;
+    w->end_ms = end;
+    return found;
+  }
+  bool AnyWindow(Context& ctx, int64_t from, int64_t until) {
+    window::Window w;
+    for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
+      if (Find(ctx.store.at(spec_.set->members[i]).window, i, {from, until}, &w)) {
+        return true;
+      }
+    }
+    return false;
+  }
+  // What tapes have of this evaluation's windows; null: they are in the rings.
+  struct Taped {
+    const window::TapeReader* reader = nullptr;
+    const window::TapeSums* sums = nullptr;
+  };
+  // `left`: takes the slots with histograms; null: they are computed, too.
+  void ComputeSlots(Context& ctx, window::Window& w, Slots slots, Reach reach, const Taped& taped,
+                    std::vector<uint32_t>* left) {
+    uint32_t last_profile = std::numeric_limits<uint32_t>::max();
+    bool counts_changes = false;
+    for (size_t i = slots.first; i < slots.last; ++i) {
+      Prefetch(ctx, i, slots.last);
+      const Series& series = ctx.store.at(spec_.set->members[i]);
+      if (taped.sums != nullptr && series.window.rich() == nullptr) {
+        present_[i] = (spec_.kernel == window::SumOverTime ? taped.sums->Sum(i, series.window, &values_[i])
+                                                           : taped.sums->Average(i, series.window, &values_[i]))
+                          ? 1
+                          : 0;
+        continue;
+      }
+      if (!Find(series.window, i, reach, &w)) {
+        continue;
+      }
+      if (taped.reader != nullptr) {
+        w.on_tape = taped.reader->Edge(i, &w.edge.t_ms, &w.edge.v, &w.edge.ordinal) &&
+                    w.edge.t_ms < series.window.ring().Time(w.first);
+      }
+      if (series.profile != last_profile) {
+        last_profile = series.profile;
+        const window::Profile& profile = ctx.store.profile(last_profile);
+        w.reset_list = profile.count_resets;
+        counts_changes = profile.count_changes;
+      }
+      w.changes_list = counts_changes && series.window.thinned();
+      if (series.window.rich() != nullptr && window::IsRich(w, spec_.rich, ctx.options.use_start_timestamps)) {
+        if (left != nullptr) {
+          left->push_back(static_cast<uint32_t>(i));
+        } else {
+          ComputeRich(ctx, w, i);
+        }
+        continue;
+      }
+      present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
+    }
+  }
   // Of the samples of a window it is the first that says whether the name goes.
   void TakeNames(Context& ctx, int64_t from, int64_t until) {
     std::vector<uint8_t> drops;
     bool same = true;
     for (size_t i = 0; i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       window::Window w;
       const bool any = window::FindWindow(series, from, until, &cursors_[i], &w);
@@ -376,6 +458,7 @@ class RangeNode final : public Node {
   // Slots whose name does not end as counters' do; all of them or none when there is one name.
   void FindDoubtful(Context& ctx) {
     for (size_t i = std::exchange(doubtful_known_, labels_.size()); i < labels_.size(); ++i) {
+      ctx.MayYield(i);
       if (spec_.set->one_name && i > 0 && !ctx.options.type_and_unit_labels) {
         if (!doubtful_.empty()) {
           doubtful_.push_back(static_cast<uint32_t>(i));
@@ -405,12 +488,12 @@ class RangeNode final : public Node {
   }
 
   // A slot's series and the two ends of its ring lie anywhere in memory: ask for them some slots ahead.
-  void Prefetch(Context& ctx, size_t slot) const {
+  void Prefetch(Context& ctx, size_t slot, size_t end) const {
     const auto& members = spec_.set->members;
-    if (slot + 16 < members.size()) {
+    if (slot + 16 < end) {
       PrefetchForRead(&ctx.store.at(members[slot + 16]));
     }
-    if (slot + 8 < members.size()) {
+    if (slot + 8 < end) {
       ctx.store.at(members[slot + 8]).window.ring().Prefetch(cursors_[slot + 8]);
     }
   }
@@ -420,7 +503,7 @@ class RangeNode final : public Node {
   // One for each grid of starts: rules of several intervals share the node.
   std::vector<window::TapeReader> readers_;
   std::vector<window::TapeSums> sums_;
-  std::vector<double> scratch_;  // of kernels that sort
+  std::vector<std::vector<double>> scratch_;  // of kernels that sort, by member of the crew
   std::vector<uint32_t> doubtful_;
   size_t doubtful_known_ = 0;
 };
@@ -463,6 +546,7 @@ class CleanupNode final : public Node {
   void Extend(Context& ctx) override {
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlot(input(0).drop_name(i) ? ctx.DropName(input(0).labels(i)) : input(0).labels(i), false);
+      ctx.MayYield(i);
     }
   }
   void Compute(Context& ctx) override {

@@ -1,0 +1,34 @@
+#pragma once
+// A fixed crew of threads for work that is cut into equal parts: Run() hands every member its number and comes back when all are
+// done. The caller is member 0, so a crew of one has no thread at all. A hand-over costs microseconds: parts should be longer.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace weir {
+
+class ForkJoin {
+ public:
+  explicit ForkJoin(uint32_t members);
+  ~ForkJoin();
+  ForkJoin(const ForkJoin&) = delete;
+  ForkJoin& operator=(const ForkJoin&) = delete;
+
+  uint32_t members() const { return static_cast<uint32_t>(threads_.size()) + 1; }
+  // Calls work(member) on every member's thread, 0 being the caller's. What was written before the call is seen inside, and
+  // what was written inside is seen after it. THREAD: one caller at a time; not from inside.
+  void Run(const std::function<void(uint32_t member)>& work);
+
+ private:
+  void Loop(uint32_t member);
+
+  const std::function<void(uint32_t)>* work_ = nullptr;  // null: the crew goes home
+  std::atomic<uint32_t> round_{0};
+  std::atomic<uint32_t> busy_{0};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace weir

@@ -1,0 +1,38 @@
+#include "core/base/fork_join.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace weir {
+namespace {
+
+TEST(ForkJoin, EveryMemberWorksOnceAndItsWorkIsSeenAfterwards) {
+  ForkJoin crew(4);
+  std::vector<int> done(4);
+  for (int round = 1; round <= 500; ++round) {
+    crew.Run([&](uint32_t member) { ++done[member]; });
+    ASSERT_EQ(done, std::vector<int>(4, round));
+  }
+}
+
+TEST(ForkJoin, MembersAreThreadsAndTheCallerIsTheFirst) {
+  ForkJoin crew(3);
+  std::vector<std::thread::id> ids(3);
+  crew.Run([&](uint32_t member) { ids[member] = std::this_thread::get_id(); });
+  EXPECT_EQ(ids[0], std::this_thread::get_id());
+  EXPECT_EQ(std::set<std::thread::id>(ids.begin(), ids.end()).size(), 3U);
+}
+
+TEST(ForkJoin, ACrewOfOneIsTheCaller) {
+  ForkJoin crew(1);
+  int calls = 0;
+  crew.Run([&](uint32_t member) { calls += member == 0 ? 1 : 100; });
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(crew.members(), 1U);
+}
+
+}  // namespace
+}  // namespace weir
