@@ -7,6 +7,7 @@
 // Time is what callers say: the engine calls no clock.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -38,6 +39,8 @@ struct Grid {
   std::vector<int64_t> times;         // sorted; used when interval_ms is 0
   int64_t query_offset_ms = 0;        // evaluations are at tick − query_offset
   std::optional<QueryBounds> bounds;  // none: a rule, each of whose evaluations is a query of its own
+  // EvaluateBetween and Arm will be asked of it: it gets nodes of its own, and every sample of its windows is kept.
+  bool between = false;
 };
 
 struct Options {
@@ -124,6 +127,18 @@ struct SeriesStats {
   size_t node_bytes = 0;
 };
 
+// A plan that a sample of this time has to be evaluated for.
+struct Crossing {
+  PlanId plan = 0;
+  int64_t t_ms = 0;
+};
+
+// What there is to say of a plan's evaluations between ticks.
+struct BetweenFacts {
+  std::string at_ticks_only;                // why there are none; "" when there are
+  std::vector<std::string> without_bounds;  // parts for which every sample crosses
+};
+
 struct PlanFacts;  // core/engine/explain.h
 
 class Engine {
@@ -182,6 +197,22 @@ class Engine {
   Evaluation EvaluateOnce(const promql::Expr& expr, int64_t t_ms);
   // Forgets series whose newest sample no plan can see any more and whose producer is gone. RETURNS: how many.
   size_t Expire(int64_t t_ms);
+
+  // --- between ticks: plans of a Grid with `between` ---
+  BetweenFacts Between(PlanId plan) const;
+  // Evaluates the plan at `t_ms` from what has arrived by now, exactly: every sample of its windows is kept. Hidden grids do not
+  // run. REQUIRES: Between(plan).at_ticks_only is empty; no time at or before t_ms − query_offset has been released.
+  Evaluation EvaluateBetween(PlanId plan, int64_t t_ms);
+  // Evaluates the plans at `from_ms` and gives their series trigger values: while no sample crosses one, no evaluation in
+  // (from, until] finds a slot present that is absent now. Where that cannot be shown every sample crosses. Those later than
+  // `until` cross, too.
+  void Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms);
+  // Called after each sample that crosses, on the thread of Append, once a plan until it is armed again. May be empty.
+  void OnCrossing(std::function<void()> handler);
+  // RETURNS: the plans that samples have crossed for since it was asked last.
+  std::vector<Crossing> TakeCrossings();
+  // RETURNS: what a sample of the series may be for the plan, as text: `[-Inf, 5]`, `none`; "" when it has none. For tests and logs.
+  std::string TriggerText(PlanId plan, SeriesId series) const;
 
   SeriesStats Stats() const;
   const Options& options() const;

@@ -226,6 +226,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       }
       fresh.thinning = std::min(fresh.thinning, demand->thinning);
       fresh.aggregates |= demand->aggregates;
+      fresh.watched = fresh.watched || demand->watched;
       fresh.last_kept = std::max(fresh.last_kept, demand->last_kept);
       fresh.count_resets = fresh.count_resets || demand->resets;
       fresh.anchored = fresh.anchored || demand->anchored;
@@ -270,6 +271,7 @@ SeriesId Store::Allocate(LabelSetId labels) {
   }
   at(id) = Series{};
   at(id).labels = labels;
+  triggers_.Forget(id);
   return id;
 }
 
@@ -378,7 +380,12 @@ AppendOutcome Store::Append(SeriesId id, int64_t t_ms, double v, int64_t start_m
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window.Append(*profiles_[at(id).profile]->profile, t_ms, v, start_ms);
+  window::Profile& profile = *profiles_[at(id).profile]->profile;
+  const double previous = window.last_v();
+  window.Append(profile, t_ms, v, start_ms);
+  if (profile.watched && !triggers_.Holds(id, t_ms, previous, v)) {
+    Cross(id, t_ms, previous, v, false);
+  }
   return AppendOutcome::kOk;
 }
 
@@ -392,7 +399,11 @@ AppendOutcome Store::AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, 
                ? AppendOutcome::kDuplicateSame
                : AppendOutcome::kDuplicateConflict;
   }
-  window.AppendHistogram(*profiles_[at(id).profile]->profile, t_ms, std::move(h), start_ms, as_read);
+  window::Profile& profile = *profiles_[at(id).profile]->profile;
+  window.AppendHistogram(profile, t_ms, std::move(h), start_ms, as_read);
+  if (profile.watched) {
+    Cross(id, t_ms, 0, 0, true);
+  }
   return AppendOutcome::kOk;
 }
 
@@ -490,6 +501,7 @@ SeriesStats Store::Stats() const {
     }
   }
   stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
+  stats.window_bytes += triggers_.Bytes();
   stats.label_bytes = labels_.bytes() + by_labels_.capacity() * sizeof(SeriesId);
   for (const auto& weak : sets_) {
     if (const auto set = weak.lock()) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/engine/engine.h"
+#include "core/engine/trigger.h"
 #include "core/model/matcher.h"
 #include "core/model/symbols.h"
 #include "core/window/series_window.h"
@@ -40,6 +41,7 @@ struct Demand {
   bool resets = false;
   bool changes = false;
   uint32_t last_kept = 1;
+  bool watched = false;  // by trigger values
   int64_t held_ms = 0;  // evaluations are up to this far behind the tick (a subquery that is replayed)
 };
 
@@ -119,6 +121,8 @@ class Store {
 
   AppendOutcome Append(SeriesId id, int64_t t_ms, double v, int64_t start_ms = 0);
   AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read);
+  Triggers& triggers() { return triggers_; }
+  const Triggers& triggers() const { return triggers_; }
   // Nothing at or before floor_ms is evaluated any more.
   void SetFloor(int64_t floor_ms);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
@@ -140,6 +144,9 @@ class Store {
   void Rebuild();
   void RecomputeProfile(ProfileEntry& entry);
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
+  [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
+    triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
+  }
   SeriesId Allocate(LabelSetId labels);
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
@@ -162,6 +169,7 @@ class Store {
   std::vector<uint32_t> sets_without_name_;
   std::vector<std::unique_ptr<ProfileEntry>> profiles_;
   std::map<std::vector<uint32_t>, uint32_t> profile_by_sets_;
+  Triggers triggers_;
   int64_t floor_ms_;
   bool changed_ = false;
   uint64_t generation_ = 1;
