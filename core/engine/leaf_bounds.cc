@@ -27,7 +27,7 @@ struct Edges {
   std::vector<uint32_t> last;
   bool first_to_come = false;  // the first can be a sample that is not there yet
   bool none_before = false;    // at the first end there is no last
-  bool numbers = true;         // none of them is NaN
+  bool finite = true;          // all of them
 };
 
 Edges FindEdges(const Ring& ring, const LeafTimes& times) {
@@ -56,7 +56,7 @@ Edges FindEdges(const Ring& ring, const LeafTimes& times) {
   }
   for (const std::vector<uint32_t>* side : {&edges.first, &edges.last}) {
     for (uint32_t i : *side) {
-      edges.numbers = edges.numbers && !std::isnan(ring.Value(i));
+      edges.finite = edges.finite && std::isfinite(ring.Value(i));
     }
   }
   return edges;
@@ -161,6 +161,9 @@ Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_sta
     return reach;
   }
   const Span& keep = *leaf.keep;
+  if (keep.nothing()) {
+    return reach;
+  }
   if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
     *leaf.trigger = Trigger::Never(leaf.series);
     return keep.any() ? Span::Any() : reach;
@@ -180,7 +183,7 @@ Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool rese
   const Ring& ring = series.ring();
   const Edges edges = FindEdges(ring, times);
   const auto negative = [&](uint32_t i) { return ring.Value(i) < 0; };
-  if (!edges.numbers || std::any_of(edges.first.begin(), edges.first.end(), negative) ||
+  if (!edges.finite || std::any_of(edges.first.begin(), edges.first.end(), negative) ||
       std::any_of(edges.last.begin(), edges.last.end(), negative)) {
     return BoundUnknown(leaf);
   }
@@ -225,9 +228,13 @@ Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool rese
   double highest = newest_v;  // that a sample may be without crossing
   if (leaf.keep != nullptr) {
     const Span& keep = *leaf.keep;
-    if (keep.any() || !to_come) {
+    if (keep.nothing()) {
+      *leaf.trigger = Trigger::Always(leaf.series);
+    } else if (keep.any() || !to_come) {
       *leaf.trigger = Trigger::Never(leaf.series);
       highest = to_come ? kInfinity : newest_v;
+    } else if (!keep.numbers()) {
+      *leaf.trigger = Trigger::Always(leaf.series);
     } else if (keep.hi == kInfinity) {
       *leaf.trigger = {leaf.series, false, true, keep.nan, 0, kInfinity};
       highest = kInfinity;
@@ -259,7 +266,7 @@ Span BoundDelta(const SeriesWindow& series, const LeafTimes& times, const LeafKe
   }
   const Ring& ring = series.ring();
   const Edges edges = FindEdges(ring, times);
-  if (!edges.numbers || (HasPair(edges) && !AlwaysPair(edges))) {
+  if (!edges.finite || (HasPair(edges) && !AlwaysPair(edges))) {
     return BoundUnknown(leaf);
   }
   if (!HasPair(edges)) {
@@ -287,6 +294,9 @@ Span BoundDelta(const SeriesWindow& series, const LeafTimes& times, const LeafKe
   }
   if (leaf.keep != nullptr) {
     const Span& keep = *leaf.keep;
+    if (keep.nothing()) {
+      return reach.Widened(4 * magnitude);
+    }
     if (keep.any() || !to_come) {
       *leaf.trigger = Trigger::Never(leaf.series);
       return keep.any() ? Span::Any() : reach.Widened(4 * magnitude);
@@ -344,6 +354,9 @@ Span BoundExtreme(const SeriesWindow& series, const LeafTimes& times, bool least
     return reach;
   }
   const Span& keep = *leaf.keep;
+  if (keep.nothing()) {
+    return reach;
+  }
   if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
     *leaf.trigger = Trigger::Never(leaf.series);
     return keep.any() ? Span::Any() : reach;

@@ -16,7 +16,8 @@ struct LeafTimes {
   int64_t range_ms;
 };
 
-// `keep`: what the slot is to keep to; null: only what cannot be helped is asked, and no trigger is made.
+// `keep`: what the slot is to keep to; null: only what cannot be helped is asked, and no trigger is made. The trigger
+// comes as one that every sample crosses.
 struct LeafKeep {
   SeriesId series;
   const Span* keep;

@@ -71,8 +71,8 @@ struct Span {
   Span Widened(double magnitude) const {
     Span span = *this;
     if (numbers()) {
-      span.lo -= magnitude * kRounding;
-      span.hi += magnitude * kRounding;
+      span.lo = std::isfinite(magnitude) ? lo - magnitude * kRounding : -std::numeric_limits<double>::infinity();
+      span.hi = std::isfinite(magnitude) ? hi + magnitude * kRounding : std::numeric_limits<double>::infinity();
     }
     return span;
   }

@@ -144,6 +144,7 @@ class Round {
     int64_t last_ms = INT64_MIN;  // of the newest evaluation; nothing is armed before the first tick
     std::set<Labels> known;       // present when it was armed
     bool held_all = false;        // no series' trigger is "none"
+    int64_t until_ms = INT64_MIN;
   };
 
   void Plan(const std::string& text) {
@@ -186,10 +187,13 @@ class Round {
   }
 
   void Arm(Planned& p) {
-    p.known = Present(*eager_, eager_->EvaluateBetween(p.eager, p.last_ms));
+    const engine::Evaluation evaluation = eager_->EvaluateBetween(p.eager, p.last_ms);
+    p.known = Present(*eager_, evaluation);
+    const bool failed = !evaluation.status.ok();
     const int64_t horizon = random_.Chance(0.8) ? world_.interval_ms + late_ms_ : random_.Between(1, world_.interval_ms);
-    eager_->Arm(std::span(&p.eager, 1), p.last_ms, p.last_ms + horizon);
-    p.held_all = true;
+    p.until_ms = p.last_ms + horizon;
+    eager_->Arm(std::span(&p.eager, 1), p.last_ms, p.until_ms);
+    p.held_all = !failed;
     for (engine::SeriesId id : ids_) {
       p.held_all = p.held_all && eager_->TriggerText(p.eager, id) != "none";
     }
@@ -234,7 +238,11 @@ class Round {
       if (p.last_ms == INT64_MIN) {
         continue;
       }
-      ++totals_->samples;
+      const bool read = !eager_->TriggerText(p.eager, id).empty() || crossed.contains(p.eager);
+      if (!read && (t > p.until_ms || !p.held_all)) {
+        continue;  // not its sample, and nothing is said about the time alone
+      }
+      totals_->samples += read ? 1 : 0;
       const std::set<Labels> exact = Exact(p, t);
       if (crossed.contains(p.eager)) {
         ++totals_->evaluations;
@@ -247,7 +255,9 @@ class Round {
         if (found != exact) {
           Report(&totals_->wrong, p, t, "the evaluation is not that of an engine that keeps everything");
         }
-        if (random_.Chance(0.05)) {
+        // Which of equals topk() takes hangs on their order, which is nobody's promise.
+        if (random_.Chance(0.05) && p.text.find("topk") == std::string::npos &&
+            p.text.find("bottomk") == std::string::npos && p.text.find("limit") == std::string::npos) {
           CompareWithNaive(p, evaluation);
         }
         Arm(p);
@@ -286,7 +296,7 @@ class Round {
 
   void Report(size_t* count, const Planned& p, int64_t t, const std::string& what) {
     *count += 1;
-    if (reported_.insert(p.text).second && totals_->silent + totals_->wrong <= kReportsMax) {
+    if (reported_.insert(p.text).second && *count <= kReportsMax) {
       ADD_FAILURE() << "WEIR_SEED=" << seed_ << " WEIR_EXPR='" << p.text << "' at " << t << " armed at " << p.last_ms << "\n  "
                     << what;
     }
