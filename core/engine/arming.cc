@@ -151,7 +151,7 @@ class Arming {
   const Horizon& horizon_;
   const Walk walk_;
   const Node& root_;
-  std::vector<Bounds> bounds_;          // by place in the walk
+  std::vector<Bounds> bounds_;  // by place in the walk
   std::vector<std::vector<Span>> keep_;
   std::vector<Trigger> triggers_;
 };

@@ -228,8 +228,12 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
     impl_->Sweep();
     return root.status();
   }
-  Impl::Plan plan{std::move(*root), planner.TakeDemands(), planner.TakeSites(),
-                  grid.interval_ms, grid.query_offset_ms,  grid.between,
+  Impl::Plan plan{std::move(*root),
+                  planner.TakeDemands(),
+                  planner.TakeSites(),
+                  grid.interval_ms,
+                  grid.query_offset_ms,
+                  grid.between,
                   true};
   const auto unused =
       std::find_if(impl_->plans.begin(), impl_->plans.end(), [](const Impl::Plan& other) { return !other.live; });
@@ -329,8 +333,8 @@ AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t st
 AppendOutcome Engine::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms) {
   impl_->Settle();
   ++impl_->ctx.epoch;
-  const AppendOutcome outcome = impl_->store.AppendHistogram(
-      series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0, false);
+  const AppendOutcome outcome =
+      impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0, false);
   impl_->TellCrossings();
   return outcome;
 }
@@ -379,6 +383,9 @@ void Engine::Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_m
 
 void Engine::OnCrossing(std::function<void()> handler) { impl_->on_crossing = std::move(handler); }
 std::vector<Crossing> Engine::TakeCrossings() { return impl_->store.triggers().Take(); }
+
+void Engine::IgnoreCrossing(PlanId plan) { impl_->store.triggers().Find(plan)->crossed = false; }
+int64_t Engine::CrossedMs(PlanId plan) const { return impl_->store.triggers().Find(plan)->crossed_ms; }
 
 std::string Engine::TriggerText(PlanId plan, SeriesId series) const {
   return impl_->store.triggers().Text(plan, series);

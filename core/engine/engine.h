@@ -56,6 +56,7 @@ struct Options {
 
 using PlanId = uint32_t;
 using SeriesId = uint32_t;
+inline constexpr PlanId kNoPlan = 0xffffffff;
 inline constexpr SeriesId kNoSeries = 0xffffffff;
 
 enum class AppendOutcome : unsigned char {
@@ -211,6 +212,10 @@ class Engine {
   void OnCrossing(std::function<void()> handler);
   // RETURNS: the plans that samples have crossed for since it was asked last.
   std::vector<Crossing> TakeCrossings();
+  // The crossing is not worth an evaluation: the next sample outside counts again.
+  void IgnoreCrossing(PlanId plan);
+  // RETURNS: the latest time of the samples that have crossed since the plan was armed. REQUIRES: one has.
+  int64_t CrossedMs(PlanId plan) const;
   // RETURNS: what a sample of the series may be for the plan, as text: `[-Inf, 5]`, `none`; "" when it has none. For tests and logs.
   std::string TriggerText(PlanId plan, SeriesId series) const;
 

@@ -77,8 +77,7 @@ double FactorMax(const Ring& ring, const Edges& edges, uint32_t first, int64_t r
   if (last <= first) {
     return 1 + kEndsMax;
   }
-  const auto between =
-      static_cast<double>((ring.At(last).ordinal() - ring.At(first).ordinal()) & Record::kOrdinalMask);
+  const auto between = static_cast<double>((ring.At(last).ordinal() - ring.At(first).ordinal()) & Record::kOrdinalMask);
   const auto sampled = static_cast<double>(ring.Time(last) - ring.Time(first));
   return std::min(1 + kEndsMax / std::max(between, 1.0), std::max(1.0, static_cast<double>(range_ms) / sampled));
 }

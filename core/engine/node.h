@@ -21,9 +21,9 @@ struct Context {
   SymbolId unit_symbol;
   SymbolId le_symbol;
   int64_t t_ms = 0;
-  int64_t query_ms = 0;  // the tick that is evaluated, also while a subquery is replayed at earlier times for it
+  int64_t query_ms = 0;     // the tick that is evaluated, also while a subquery is replayed at earlier times for it
   bool pair_ahead = false;  // joins make their slots for what is not present yet, too: of plans that have triggers
-  uint64_t epoch = 0;    // changes with every append and every tick: nothing evaluated in this epoch can be stale
+  uint64_t epoch = 0;       // changes with every append and every tick: nothing evaluated in this epoch can be stale
 
   LabelSetTable& labels() { return store.labels(); }
   // RETURNS: the set without __name__, __type__ and __unit__.

@@ -151,8 +151,8 @@ void KeepComparison(BinaryOp op, bool truth, const SpanOperand& l, const SpanOpe
   keep_l->nan = keep_r->nan = truth == (op == BinaryOp::kNe);
 }
 
-void SplitComparison(BinaryOp op, bool bools, const Span& keep, const SpanOperand& l, const SpanOperand& r, Span* keep_l,
-                     Span* keep_r) {
+void SplitComparison(BinaryOp op, bool bools, const Span& keep, const SpanOperand& l, const SpanOperand& r,
+                     Span* keep_l, Span* keep_r) {
   const auto keep_to = [&](bool truth) {
     KeepComparison(op, truth, l, r, keep_l, keep_r);
     keep_l->absent = keep_r->absent = keep.absent;

@@ -42,7 +42,7 @@ struct Demand {
   bool changes = false;
   uint32_t last_kept = 1;
   bool watched = false;  // by trigger values
-  int64_t held_ms = 0;  // evaluations are up to this far behind the tick (a subquery that is replayed)
+  int64_t held_ms = 0;   // evaluations are up to this far behind the tick (a subquery that is replayed)
 };
 
 class SeriesSet {

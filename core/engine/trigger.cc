@@ -112,7 +112,11 @@ void Triggers::Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_
                      bool histogram) {
   const bool recycled = !recycled_.empty() && recycled_.contains(series);
   for (Plan& plan : plans_) {
-    if (!plan.armed || plan.crossed || !Meet(plan.sets, sets)) {
+    if (!plan.armed || !Meet(plan.sets, sets)) {
+      continue;
+    }
+    if (plan.crossed) {
+      plan.crossed_ms = std::max(plan.crossed_ms, t_ms);
       continue;
     }
     const auto known = std::lower_bound(plan.triggers.begin(), plan.triggers.end(), series,
@@ -122,6 +126,7 @@ void Triggers::Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_
       continue;
     }
     plan.crossed = true;
+    plan.crossed_ms = t_ms;
     crossings_.push_back({plan.id, t_ms});
   }
 }

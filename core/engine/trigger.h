@@ -96,12 +96,12 @@ struct Trigger {
 
   // The next sample crosses, whatever it is.
   static Trigger Always(SeriesId series) {
-    return {series, true, false, false, std::numeric_limits<double>::infinity(),
-            -std::numeric_limits<double>::infinity()};
+    return {
+        series, true, false, false, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
   }
   static Trigger Never(SeriesId series) {
-    return {series, false, true, true, -std::numeric_limits<double>::infinity(),
-            std::numeric_limits<double>::infinity()};
+    return {
+        series, false, true, true, -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   }
   bool never() const { return lo == -std::numeric_limits<double>::infinity() && hi == -lo && stale_ok && nan_ok; }
   bool Crossed(double previous, double v) const;
@@ -112,8 +112,8 @@ struct Trigger {
 struct Context;  // core/engine/node.h
 struct Horizon {
   Context& ctx;
-  int64_t from_ms;      // evaluations are after it …
-  int64_t until_ms;     // … and up to this
+  int64_t from_ms;   // evaluations are after it …
+  int64_t until_ms;  // … and up to this
 };
 
 // The triggers of all armed plans.
@@ -121,11 +121,12 @@ class Triggers {
  public:
   struct Plan {
     PlanId id = 0;
-    std::vector<uint32_t> sets;  // sorted ids of the sets it reads
+    std::vector<uint32_t> sets;     // sorted ids of the sets it reads
     std::vector<Trigger> triggers;  // by series
     int64_t until_ms = 0;
     bool armed = false;
     bool crossed = false;
+    int64_t crossed_ms = 0;  // by the latest of the samples that did
   };
 
   bool empty() const { return plans_.empty(); }

@@ -91,6 +91,7 @@ Pipeline::Pipeline(PipelineOptions options, const Clock* clock, MetricRegistry* 
       engine_(options_.engine),
       resolver_(&engine_, options_.ingest),
       watermarks_(options_.watermarks),
+      eager_(&engine_, clock, metrics),
       metrics_(std::make_unique<Metrics>(*metrics)) {
   environment_.engine = &engine_;
   environment_.output = output;
@@ -179,6 +180,7 @@ void Pipeline::Schedule(std::vector<Scheduled> groups, int64_t now_ms) {
   if (!event_time_ && catch_ups_.empty()) {
     started_ = true;
   }
+  eager_.SetGroups(Groups());
 }
 
 std::vector<rules::Group*> Pipeline::Groups() {
@@ -221,6 +223,7 @@ plugin::IngestOutcome Pipeline::Apply(plugin::SampleBatch& batch, std::string_vi
     ReleaseBeforeFirstTick();
   }
   // Recorded times may lie anywhere: nothing is "too far ahead" of a clock that plays no part.
+  SetEagerMoment(arrived_ms, batch.arrived_ns);
   plugin::IngestOutcome outcome = resolver_.Apply(batch, stream, event_time_ ? newest : arrived_ms);
   if (resolver_.newest_ms() != INT64_MIN) {
     catch_up_heard_ms_ = arrived_ms;
@@ -243,6 +246,16 @@ void Pipeline::ReleaseBeforeFirstTick() {
     released_ms_ = settled_ms;
     engine_.Release(settled_ms);
   }
+}
+
+void Pipeline::SetEagerMoment(int64_t now_ms, int64_t arrived_ns) {
+  eager_.SetMoment({.now_ms = now_ms,
+                    .arrived_ns = arrived_ns,
+                    .latest_ms = event_time_ ? INT64_MAX : now_ms + options_.watermarks.ahead_max_ms,
+                    .last_tick_ms = last_tick_ms_,
+                    .emit_after_ms = emit_after_ms_,
+                    .past = !catch_ups_.empty(),
+                    .timers = !event_time_});
 }
 
 void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome) {
@@ -362,6 +375,7 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
   last_run_ms_ = now_ms;
   EndSilentCatchUp(now_ms);
   PassOverMissed(now_ms);
+  SetEagerMoment(now_ms, 0);
   int64_t tick = NextTick();
   for (Due due = IsDue(tick, now_ms); due != Due::kNo; due = IsDue(tick, now_ms)) {
     RunTick(tick, now_ms, due);
@@ -378,10 +392,14 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
   if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
     UpdateGauges(now_ms);
   }
-  if (event_time_ || !catch_ups_.empty() || tick == INT64_MAX) {
-    return kWaitMaxMs;
+  SetEagerMoment(now_ms, 0);
+  const int64_t eager = eager_.RunDue();
+  int64_t next = tick == INT64_MAX ? tick : std::max(tick, stalled_until_ms_) + watermarks_.LatenessMs();
+  if (event_time_ || !catch_ups_.empty()) {
+    next = INT64_MAX;
   }
-  return std::clamp<int64_t>(std::max(tick, stalled_until_ms_) + watermarks_.LatenessMs() - now_ms, 1, kWaitMaxMs);
+  next = std::min(next, eager);
+  return next == INT64_MAX ? kWaitMaxMs : std::clamp<int64_t>(next - now_ms, 1, kWaitMaxMs);
 }
 
 void Pipeline::PassOverMissed(int64_t now_ms) {
@@ -417,7 +435,10 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   }
   std::sort(now.begin(), now.end(), [](const Scheduled* a, const Scheduled* b) { return a->rank < b->rank; });
   const bool emit = Emits(tick_ms);
+  eager_.BeginTick();
+  std::vector<rules::Group*> evaluated;
   for (Scheduled* scheduled : now) {
+    evaluated.push_back(scheduled->group.get());
     scheduled->group->Evaluate(tick_ms, emit);
     scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
   }
@@ -431,6 +452,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
     engine_.Expire(tick_ms);
     watermarks_.DropIdle(now_ms);
   }
+  eager_.EndTick(tick_ms, evaluated);
   tick_seconds_ = static_cast<double>(std::max<int64_t>(0, clock_->MonotonicNs() - start_ns)) * 1e-9;
   metrics_->tick_duration.Observe(tick_seconds_);
   metrics_->last_tick.Set(static_cast<double>(tick_ms) / 1000);

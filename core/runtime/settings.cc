@@ -2,6 +2,7 @@
 
 #include "core/base/files.h"
 #include "core/config/config.h"
+#include "core/runtime/overrides.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -257,6 +258,10 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
     for (const config::RuleGroup& group : file.groups) {
       settings.rules.groups.push_back(DefineGroup(group, config));
     }
+  }
+  if (const std::vector<std::string> errors = ApplyOverrides(config.overrides, &settings.rules.groups);
+      !errors.empty()) {
+    return InvalidError(Joined(errors));
   }
   settings.type_and_unit_labels = config.type_and_unit_labels;
   settings.listen = overrides.listen.empty() ? config.listen : overrides.listen;

@@ -30,11 +30,11 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 struct Totals {
   size_t plans = 0;
   size_t ticks_only = 0;
-  size_t samples = 0;       // that a plan could have been evaluated for
-  size_t evaluations = 0;   // made
-  size_t appeared = 0;      // slots that were found by an evaluation between ticks
-  size_t by_time = 0;       // became present by the time alone, between samples of their own series
-  size_t compared = 0;      // with the naive evaluator
+  size_t samples = 0;      // that a plan could have been evaluated for
+  size_t evaluations = 0;  // made
+  size_t appeared = 0;     // slots that were found by an evaluation between ticks
+  size_t by_time = 0;      // became present by the time alone, between samples of their own series
+  size_t compared = 0;     // with the naive evaluator
   size_t silent = 0;
   size_t wrong = 0;
 };
@@ -45,8 +45,13 @@ std::string AlertExpr(Random* random) {
   const auto op = [&] { return number({" > ", " > ", " >= ", " < ", " <= ", " == ", " != "}); };
   const auto by = [&] { return number({"", " by (i)", " by (j)", " without (j)"}); };
   const auto window = [&] { return number({"60s", "90s", "127s", "300s", "600s"}); };
-  const auto gauge = [&] { return number({"g", "g{j=\"0\"}", "w", "g offset 10s", "-g", "abs(g)", "clamp_min(g, -50)", "round(g)"}); };
-  const auto rate = [&] { return number({"rate", "rate", "increase"}) + "(" + number({"c_total", "c_total", "b_bucket"}) + "[" + window() + "]" + number({"", "", "", " offset 20s"}) + ")"; };
+  const auto gauge = [&] {
+    return number({"g", "g{j=\"0\"}", "w", "g offset 10s", "-g", "abs(g)", "clamp_min(g, -50)", "round(g)"});
+  };
+  const auto rate = [&] {
+    return number({"rate", "rate", "increase"}) + "(" + number({"c_total", "c_total", "b_bucket"}) + "[" + window() +
+           "]" + number({"", "", "", " offset 20s"}) + ")";
+  };
   const auto limit = [&] { return number({"0", "1", "5", "20", "100", "400", "-100", "0.5", "1e300"}); };
   switch (random->Below(18)) {
     case 0:
@@ -60,14 +65,17 @@ std::string AlertExpr(Random* random) {
     case 4:
       return number({"sum", "avg", "min", "max", "count", "group"}) + by() + "(" + gauge() + ")" + op() + limit();
     case 5:
-      return "sum" + by() + "(rate(c_total[" + window() + "])) / sum" + by() + "(rate(b_bucket[" + window() + "]))" + op() + limit();
+      return "sum" + by() + "(rate(c_total[" + window() + "])) / sum" + by() + "(rate(b_bucket[" + window() + "]))" +
+             op() + limit();
     case 6:
-      return "sum(rate(c_total[60s])) / sum(rate(b_bucket[60s]))" + op() + limit() + number({" and ", " or ", " unless "}) +
-             "sum(rate(c_total[300s])) / sum(rate(b_bucket[300s]))" + op() + limit();
+      return "sum(rate(c_total[60s])) / sum(rate(b_bucket[60s]))" + op() + limit() +
+             number({" and ", " or ", " unless "}) + "sum(rate(c_total[300s])) / sum(rate(b_bucket[300s]))" + op() +
+             limit();
     case 7:
       return "(" + gauge() + " * 100" + number({" + 3", " - 3", " / 7", " * -2"}) + ")" + op() + limit();
     case 8:
-      return gauge() + op() + limit() + number({" and ", " unless ", " or "}) + number({"", "on (i) "}) + gauge() + op() + limit();
+      return gauge() + op() + limit() + number({" and ", " unless ", " or "}) + number({"", "on (i) "}) + gauge() +
+             op() + limit();
     case 9:
       return gauge() + number({" + ", " - ", " * ", " / "}) + "on (i, j) " + gauge() + op() + limit();
     case 10:
@@ -75,14 +83,18 @@ std::string AlertExpr(Random* random) {
     case 11:
       return "count" + by() + "(" + gauge() + op() + limit() + ") " + op() + number({"0", "1", "2", "3"});
     case 12:
-      return number({"absent(g", "absent(c_total", "absent(nothing", "absent(b_bucket{le=\"1\"", "absent(g{i=\"1\"}"}) + " > " + limit() + ")";
+      return number({"absent(g", "absent(c_total", "absent(nothing", "absent(b_bucket{le=\"1\"", "absent(g{i=\"1\"}"}) +
+             " > " + limit() + ")";
     case 13:
-      return number({"max_over_time", "min_over_time", "last_over_time", "delta"}) + "(" + number({"g", "w", "c_total"}) + "[" + window() + "])" + op() + limit();
+      return number({"max_over_time", "min_over_time", "last_over_time", "delta"}) + "(" +
+             number({"g", "w", "c_total"}) + "[" + window() + "])" + op() + limit();
     case 14:
-      return "histogram_quantile(" + number({"0.5", "0.9", "0.99"}) + ", sum by (le) (rate(b_bucket[" + window() + "])))" + op() + number({"0.1", "0.4", "1", "2"});
+      return "histogram_quantile(" + number({"0.5", "0.9", "0.99"}) + ", sum by (le) (rate(b_bucket[" + window() +
+             "])))" + op() + number({"0.1", "0.4", "1", "2"});
     case 15:
-      return number({"topk(2, g)", "irate(c_total[60s])", "stddev(g)", "quantile_over_time(0.5, g[60s])", "time() - timestamp(g)",
-                     "avg_over_time(g[60s])", "changes(g[90s])", "scalar(g{i=\"1\",j=\"0\"}) * g"}) +
+      return number({"topk(2, g)", "irate(c_total[60s])", "stddev(g)", "quantile_over_time(0.5, g[60s])",
+                     "time() - timestamp(g)", "avg_over_time(g[60s])", "changes(g[90s])",
+                     "scalar(g{i=\"1\",j=\"0\"}) * g"}) +
              op() + limit();
     case 16:
       return "(" + rate() + op() + "bool " + limit() + ")" + number({" == 1", " > 0", " < 1"});
@@ -190,7 +202,8 @@ class Round {
     const engine::Evaluation evaluation = eager_->EvaluateBetween(p.eager, p.last_ms);
     p.known = Present(*eager_, evaluation);
     const bool failed = !evaluation.status.ok();
-    const int64_t horizon = random_.Chance(0.8) ? world_.interval_ms + late_ms_ : random_.Between(1, world_.interval_ms);
+    const int64_t horizon =
+        random_.Chance(0.8) ? world_.interval_ms + late_ms_ : random_.Between(1, world_.interval_ms);
     p.until_ms = p.last_ms + horizon;
     eager_->Arm(std::span(&p.eager, 1), p.last_ms, p.until_ms);
     p.held_all = !failed;
@@ -297,8 +310,8 @@ class Round {
   void Report(size_t* count, const Planned& p, int64_t t, const std::string& what) {
     *count += 1;
     if (reported_.insert(p.text).second && *count <= kReportsMax) {
-      ADD_FAILURE() << "WEIR_SEED=" << seed_ << " WEIR_EXPR='" << p.text << "' at " << t << " armed at " << p.last_ms << "\n  "
-                    << what;
+      ADD_FAILURE() << "WEIR_SEED=" << seed_ << " WEIR_EXPR='" << p.text << "' at " << t << " armed at " << p.last_ms
+                    << "\n  " << what;
     }
   }
 
@@ -325,9 +338,9 @@ TEST(Eager, NeverSilent) {
   }
   std::cout << "seeds " << seed << ".." << seed + rounds - 1 << ": " << totals.plans << " plans (" << totals.ticks_only
             << " at ticks only), " << totals.samples << " samples, " << totals.evaluations << " evaluations, "
-            << totals.appeared << " results found by them, " << totals.by_time << " that waited for a sample of their own, "
-            << totals.compared << " compared with the naive evaluator, " << totals.silent << " silent, " << totals.wrong
-            << " wrong\n";
+            << totals.appeared << " results found by them, " << totals.by_time
+            << " that waited for a sample of their own, " << totals.compared << " compared with the naive evaluator, "
+            << totals.silent << " silent, " << totals.wrong << " wrong\n";
   EXPECT_EQ(totals.silent, 0u);
   EXPECT_EQ(totals.wrong, 0u);
   EXPECT_GT(totals.appeared, rounds);

@@ -115,7 +115,8 @@ class FoldNode final : public GroupedNode {
     for (size_t i = 0; i < group_of_.size(); ++i) {
       const Span& want = keep[group_of_[i]];
       if (!want.any()) {
-        (*keep_in[0])[i].Restrict(want.nothing() ? want : KeepOfMember(static_cast<uint32_t>(i), slots[i], folds[group_of_[i]], want));
+        (*keep_in[0])[i].Restrict(
+            want.nothing() ? want : KeepOfMember(static_cast<uint32_t>(i), slots[i], folds[group_of_[i]], want));
       }
     }
   }
@@ -201,9 +202,9 @@ class FoldNode final : public GroupedNode {
     bool spread = false;  // some may vanish
     double lo = 0;        // sums
     double hi = 0;
-    double size = 0;        // of the members' values, for shares
-    Span hull = Span::Nothing();  // of single members
-    double min_hi = std::numeric_limits<double>::infinity();   // over those that surely are there
+    double size = 0;                                          // of the members' values, for shares
+    Span hull = Span::Nothing();                              // of single members
+    double min_hi = std::numeric_limits<double>::infinity();  // over those that surely are there
     double max_lo = -std::numeric_limits<double>::infinity();
     uint32_t least = 0xffffffff;  // whose upper bound is the least, whose lower bound the greatest
     uint32_t greatest = 0xffffffff;
@@ -294,7 +295,8 @@ class FoldNode final : public GroupedNode {
         const double n = op_ == AggregateOp::kAvg ? fold.n : 1;
         // Half of the room by size, half in equal parts.
         const double share = (fold.size > 0 ? SizeOf(reach) / fold.size / 2 : 0.5 / fold.n) + 0.5 / fold.n;
-        const double rounding = (fold.size + (std::isfinite(want.hi) ? std::fabs(want.hi * n) : 0)) * 4 * Span::kRounding;
+        const double rounding =
+            (fold.size + (std::isfinite(want.hi) ? std::fabs(want.hi * n) : 0)) * 4 * Span::kRounding;
         keep.hi = want.hi == std::numeric_limits<double>::infinity()
                       ? want.hi
                       : reach.hi + std::max(0.0, want.hi * n - fold.hi - rounding) * share;

@@ -364,7 +364,8 @@ class VectorVectorNode final : public Node {
     for (const Meeting& meeting : meetings_) {
       Span l;
       Span r;
-      SplitKeep(op_, return_bool_, keep[meeting.slot], {Of(in, 0, meeting), false}, {Of(in, 1, meeting), false}, &l, &r);
+      SplitKeep(op_, return_bool_, keep[meeting.slot], {Of(in, 0, meeting), false}, {Of(in, 1, meeting), false}, &l,
+                &r);
       (*keep_in[0])[swapped_ ? meeting.one : meeting.many].Restrict(l);
       (*keep_in[1])[swapped_ ? meeting.many : meeting.one].Restrict(r);
     }
@@ -595,7 +596,7 @@ class VectorVectorNode final : public Node {
   VectorMatching matching_;
   bool swapped_;
   JoinKeys keys_;
-  std::vector<Meeting> meetings_;                 // with Context::pair_ahead: every pair that can meet
+  std::vector<Meeting> meetings_;  // with Context::pair_ahead: every pair that can meet
   size_t met_many_ = 0;
   size_t met_one_ = 0;
   bool too_many_pairs_ = false;
@@ -652,7 +653,8 @@ class SetOperatorNode final : public Node {
         continue;
       }
       const uint32_t key = side == 1 ? keys_.right()[slot] : keys_.left()[slot];
-      (*keep_in[side])[slot].Restrict(Decide(in[side]->slots[slot], input(side).Slack(slot), held[key], keep[i], &of_key[key]));
+      (*keep_in[side])[slot].Restrict(
+          Decide(in[side]->slots[slot], input(side).Slack(slot), held[key], keep[i], &of_key[key]));
     }
     const std::vector<uint32_t>& keys = decider == 0 ? keys_.left() : keys_.right();
     for (uint32_t i = 0; i < keys.size(); ++i) {

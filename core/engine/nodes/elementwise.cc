@@ -220,7 +220,9 @@ class ElementwiseNode final : public MapNode {
   }
 
  private:
-  double Value(double v, const double* params) const { return row_.f != nullptr ? row_.f(v) : row_.with_params(v, params); }
+  double Value(double v, const double* params) const {
+    return row_.f != nullptr ? row_.f(v) : row_.with_params(v, params);
+  }
   // RETURNS: whether the parameters are constants in order, with which the function rises.
   bool TakeParams(double* params, std::span<const Bounds* const> in) const {
     for (size_t i = 1; i < inputs_.size(); ++i) {
