@@ -250,7 +250,8 @@ int Run(const Options& options) {
   std::filesystem::create_directories(dir);
   WriteFile(dir / "weir.yml", Config(options, alertmanager.port()));
   WriteFile(dir / "rules.yml", kRules);
-  std::vector<std::string> words = {options.weir, "run", "--config", (dir / "weir.yml").string(), "--log-level", "warn"};
+  std::vector<std::string> words = {options.weir,  "run", "--config", (dir / "weir.yml").string(),
+                                    "--log-level", "warn"};
   std::vector<char*> argv;
   for (std::string& word : words) {
     argv.push_back(word.data());

@@ -16,19 +16,34 @@ using window::SeriesWindow;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // rate() and its kind extrapolate at either end by less than 1.1 mean intervals (semantics 2.3).
 constexpr double kEndsMax = 2.2;
+// What is proposed stays so far inside that the bound of it, which is widened, does too.
+constexpr double kInside = 8 * Span::kRounding;
 
 // RETURNS: whether every record is known as it came.
 bool IsRaw(const SeriesWindow& series) { return series.rich() == nullptr && !series.thinned(); }
 bool IsReal(const Ring& ring, int64_t i) { return ring.At(static_cast<uint32_t>(i)).kind() != RecordKind::kStale; }
 
-// The samples that can be the first and the last of a window, oldest first, stale markers left out.
+// The samples that can be the first and the last of a window: ring indices, stale markers among them to be passed over. No
+// allocation: this is asked of every series whenever a plan is armed.
 struct Edges {
-  std::vector<uint32_t> first;
-  std::vector<uint32_t> last;
+  int64_t first_begin = 0;  // none when not below first_end
+  int64_t first_end = 0;
+  int64_t last_begin = 0;  // the first that is real, as is the last one
+  int64_t last_end = 0;
   bool first_to_come = false;  // the first can be a sample that is not there yet
   bool none_before = false;    // at the first end there is no last
   bool finite = true;          // all of them
+  bool negative = false;       // one of them
 };
+
+template <typename F>
+void ForEachReal(const Ring& ring, int64_t begin, int64_t end, F f) {
+  for (int64_t i = begin; i < end; ++i) {
+    if (IsReal(ring, i)) {
+      f(static_cast<uint32_t>(i));
+    }
+  }
+}
 
 Edges FindEdges(const Ring& ring, const LeafTimes& times) {
   Edges edges;
@@ -38,42 +53,46 @@ Edges FindEdges(const Ring& ring, const LeafTimes& times) {
     ++end;
   }
   edges.first_to_come = end >= size;
-  for (int64_t i = ring.FirstAfter(times.first_end_ms - times.range_ms); i <= std::min(end, size - 1); ++i) {
-    if (IsReal(ring, i)) {
-      edges.first.push_back(static_cast<uint32_t>(i));
-    }
+  edges.first_begin = ring.FirstAfter(times.first_end_ms - times.range_ms);
+  edges.first_end = std::min(end + 1, size);
+  while (edges.first_begin < edges.first_end && !IsReal(ring, edges.first_begin)) {
+    ++edges.first_begin;
   }
   int64_t begin = ring.LastAtOrBefore(times.first_end_ms);
   while (begin >= 0 && !IsReal(ring, begin)) {
     --begin;
   }
   edges.none_before = begin < 0;
-  for (int64_t i = std::max<int64_t>(begin, 0); i < size && ring.Time(static_cast<uint32_t>(i)) <= times.last_end_ms;
-       ++i) {
-    if (IsReal(ring, i)) {
-      edges.last.push_back(static_cast<uint32_t>(i));
-    }
+  edges.last_begin = std::max<int64_t>(begin, 0);
+  while (edges.last_begin < size && !IsReal(ring, edges.last_begin)) {
+    ++edges.last_begin;
   }
-  for (const std::vector<uint32_t>* side : {&edges.first, &edges.last}) {
-    for (uint32_t i : *side) {
-      edges.finite = edges.finite && std::isfinite(ring.Value(i));
-    }
+  edges.last_end = edges.last_begin;
+  for (int64_t i = edges.last_begin; i < size && ring.Time(static_cast<uint32_t>(i)) <= times.last_end_ms; ++i) {
+    edges.last_end = IsReal(ring, i) ? i + 1 : edges.last_end;
   }
+  const auto look = [&](uint32_t i) {
+    edges.finite = edges.finite && std::isfinite(ring.Value(i));
+    edges.negative = edges.negative || ring.Value(i) < 0;
+  };
+  ForEachReal(ring, edges.first_begin, edges.first_end, look);
+  ForEachReal(ring, edges.last_begin, edges.last_end, look);
   return edges;
 }
 
 // RETURNS: whether some end of the horizon has a window with two samples that are there already.
 bool HasPair(const Edges& edges) {
-  return !edges.first.empty() && !edges.last.empty() && edges.first.front() < edges.last.back();
+  return edges.first_begin < edges.first_end && edges.last_begin < edges.last_end &&
+         edges.first_begin < edges.last_end - 1;
 }
 // RETURNS: whether each of them does.
 bool AlwaysPair(const Edges& edges) {
-  return HasPair(edges) && !edges.none_before && !edges.first_to_come && edges.first.back() < edges.last.front();
+  return HasPair(edges) && !edges.none_before && !edges.first_to_come && edges.first_end - 1 < edges.last_begin;
 }
 
 // RETURNS: the most that extrapolation multiplies by when the window's first sample is this one.
 double FactorMax(const Ring& ring, const Edges& edges, uint32_t first, int64_t range_ms) {
-  const uint32_t last = edges.last.front();
+  const auto last = static_cast<uint32_t>(edges.last_begin);
   if (last <= first) {
     return 1 + kEndsMax;
   }
@@ -181,47 +200,41 @@ Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool rese
   }
   const Ring& ring = series.ring();
   const Edges edges = FindEdges(ring, times);
-  const auto negative = [&](uint32_t i) { return ring.Value(i) < 0; };
-  if (!edges.finite || std::any_of(edges.first.begin(), edges.first.end(), negative) ||
-      std::any_of(edges.last.begin(), edges.last.end(), negative)) {
+  if (!edges.finite || edges.negative) {
     return BoundUnknown(leaf);
   }
   if (!HasPair(edges)) {
     return Waiting(leaf);
   }
   const double unit = per_second ? static_cast<double>(times.range_ms) / 1000 : 1;
-  const uint32_t newest = edges.last.back();
+  const auto newest = static_cast<uint32_t>(edges.last_end - 1);
   const double newest_v = ring.Value(newest);
-  // By the first sample: how much is there already, and what it is multiplied by at most.
-  struct Start {
-    double increase;
-    double factor;
+  // Calls f(how much is there already, what it is multiplied by at most) for each sample that can be the first.
+  const auto for_each_start = [&](auto f) {
+    ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t first) {
+      const double resets = first < newest ? ResetsBetween(series, reset_list, first, newest) : 0;
+      f(first < newest ? newest_v - ring.Value(first) + resets : 0, FactorMax(ring, edges, first, times.range_ms),
+        newest_v + ring.Value(first) + resets);
+    });
+    if (edges.first_to_come) {
+      f(0.0, 1 + kEndsMax, newest_v);
+    }
   };
-  std::vector<Start> starts;
-  double magnitude = newest_v;
-  double least = kInfinity;
-  for (uint32_t first : edges.first) {
-    Start start{0, FactorMax(ring, edges, first, times.range_ms)};
-    if (first < newest) {
-      const double resets = ResetsBetween(series, reset_list, first, newest);
-      start.increase = newest_v - ring.Value(first) + resets;
-      magnitude = std::max(magnitude, newest_v + ring.Value(first) + resets);
-    }
-    if (!(start.increase >= 0)) {
-      return BoundUnknown(leaf);
-    }
-    starts.push_back(start);
-  }
-  if (edges.first_to_come) {
-    starts.push_back({0, 1 + kEndsMax});
+  double magnitude = 0;
+  bool falls = false;
+  for_each_start([&](double increase, double, double size) {
+    magnitude = std::max(magnitude, size);
+    falls = falls || !(increase >= 0);
+  });
+  if (falls) {
+    return BoundUnknown(leaf);
   }
   const bool always = AlwaysPair(edges);
+  double least = 0;
   if (always) {
-    const uint32_t first = edges.first.back();
-    const uint32_t last = edges.last.front();
+    const auto first = static_cast<uint32_t>(edges.first_end - 1);
+    const auto last = static_cast<uint32_t>(edges.last_begin);
     least = ring.Value(last) - ring.Value(first) + ResetsBetween(series, reset_list, first, last);
-  } else {
-    least = 0;
   }
   const bool to_come = times.last_end_ms > series.last_t_ms();
   double highest = newest_v;  // that a sample may be without crossing
@@ -239,10 +252,10 @@ Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool rese
       highest = kInfinity;
     } else {
       double room = kInfinity;
-      for (const Start& start : starts) {
-        room = std::min(room, keep.hi * unit / start.factor * (1 - Span::kRounding) - start.increase);
-      }
-      room -= magnitude * Span::kRounding;
+      for_each_start([&](double increase, double factor, double) {
+        room = std::min(room, keep.hi * unit / factor * (1 - kInside) - increase);
+      });
+      room -= magnitude * kInside;
       highest = room > 0 ? newest_v + room : newest_v;
       *leaf.trigger = {leaf.series, true, true, false, 0, highest};
     }
@@ -251,9 +264,8 @@ Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool rese
     }
   }
   Span reach = Span::Of(std::max(0.0, least) / unit);
-  for (const Start& start : starts) {
-    reach.Add((start.increase + (highest - newest_v)) * start.factor / unit);
-  }
+  for_each_start(
+      [&](double increase, double factor, double) { reach.Add((increase + (highest - newest_v)) * factor / unit); });
   reach.absent = !always;
   reach.nan = leaf.keep != nullptr && leaf.trigger->nan_ok;
   return reach.Widened(std::max(reach.hi == kInfinity ? 0 : reach.hi, magnitude * (1 + kEndsMax) / unit));
@@ -276,21 +288,21 @@ Span BoundDelta(const SeriesWindow& series, const LeafTimes& times, const LeafKe
   double highest = kInfinity;  // of a sample to come
   double lowest = -kInfinity;
   const bool to_come = leaf.keep != nullptr && times.last_end_ms > series.last_t_ms();
-  for (uint32_t first : edges.first) {
+  ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t first) {
     const double factor = FactorMax(ring, edges, first, times.range_ms);
     const double v = ring.Value(first);
     magnitude = std::max(magnitude, std::fabs(v));
-    for (uint32_t last : edges.last) {
+    ForEachReal(ring, edges.last_begin, edges.last_end, [&](uint32_t last) {
       magnitude = std::max(magnitude, std::fabs(ring.Value(last)));
       reach.Add(ring.Value(last) - v);
       reach.Add((ring.Value(last) - v) * factor);
-    }
+    });
     if (to_come) {
       const Span& keep = *leaf.keep;
       highest = std::min(highest, v + (keep.hi > 0 ? keep.hi / factor : keep.hi));
       lowest = std::max(lowest, v + (keep.lo < 0 ? keep.lo / factor : keep.lo));
     }
-  }
+  });
   if (leaf.keep != nullptr) {
     const Span& keep = *leaf.keep;
     if (keep.nothing()) {
@@ -300,19 +312,19 @@ Span BoundDelta(const SeriesWindow& series, const LeafTimes& times, const LeafKe
       *leaf.trigger = Trigger::Never(leaf.series);
       return keep.any() ? Span::Any() : reach.Widened(4 * magnitude);
     }
-    const double margin = std::max(magnitude, std::max(std::fabs(highest), std::fabs(lowest))) * 8 * Span::kRounding;
+    const double margin = std::max(magnitude, std::max(std::fabs(highest), std::fabs(lowest))) * kInside;
     highest = highest == kInfinity ? highest : highest - margin;
     lowest = lowest == -kInfinity ? lowest : lowest + margin;
     *leaf.trigger = {leaf.series, false, true, keep.nan, lowest, highest};
     reach.nan = keep.nan;
     if (lowest <= highest) {
-      for (uint32_t first : edges.first) {
+      ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t first) {
         const double factor = FactorMax(ring, edges, first, times.range_ms);
         for (const double edge : {lowest, highest}) {
           reach.Add(edge - ring.Value(first));
           reach.Add((edge - ring.Value(first)) * factor);
         }
-      }
+      });
     }
   }
   return reach.Widened(4 * magnitude);

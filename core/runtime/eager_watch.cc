@@ -150,6 +150,7 @@ void EagerWatch::OnCrossing(Watched& watched) {
 void EagerWatch::Evaluate(Watched& watched, int64_t t_ms) {
   watched.held_until_ms = INT64_MIN;
   // Time does not go back, and what is before the last tick may be gone.
+  const int64_t before_ms = watched.last_ms;
   watched.last_ms = std::max({watched.last_ms, t_ms, moment_.last_tick_ms});
   const int64_t start_ns = clock_.MonotonicNs();
   const rules::AlertingRule::Found found =
@@ -159,8 +160,10 @@ void EagerWatch::Evaluate(Watched& watched, int64_t t_ms) {
                               1e-9);
   }
   (!found.status.ok() ? metrics_->failed : found.fired > 0 ? metrics_->fired : metrics_->nothing).Add();
-  if (found.fired == 0) {
-    // Near a threshold bounds over a short time are much tighter.
+  // Near a threshold bounds over a short time are much tighter; far from all they need not end before the tick.
+  if (watched.last_ms - before_ms >= watched.horizon_ms) {
+    watched.horizon_ms = std::min(2 * watched.horizon_ms, LongestHorizon(*watched.group));
+  } else if (found.fired == 0 && watched.last_ms - before_ms < watched.horizon_ms / 4) {
     watched.horizon_ms =
         std::max(watched.horizon_ms / 2, watched.group->definition().slots.interval_ms / kHorizonShare);
   }
