@@ -1,5 +1,8 @@
 // Eager alerts from sample to sink and back: fired by a sample, confirmed or withdrawn by the tick, and ticks as they are without.
+#include "core/base/files.h"
+#include "core/runtime/check.h"
 #include "core/runtime/overrides.h"
+#include "core/runtime/settings.h"
 #include "tests/unit/runtime/pipeline_fixture.h"
 
 namespace weir::runtime {
@@ -284,6 +287,30 @@ TEST(Overrides, AlertsWinOverGroupsAndUnknownNamesAreErrors) {
             (std::vector<std::string>{R"(weir.yml:9:3: no rule file has a group "node"; did you mean "nodes"?)",
                                       R"(weir.yml:9:3: no rule file has an alert "HostDwon"; did you mean "HostDown"?)",
                                       R"(weir.yml:9:3: no rule file has an alert "r")"}));
+}
+
+TEST(Overrides, TheQuickstartHasAnEagerAlertWithTriggerValues) {
+  const Result<Settings> settings = LoadSettings("configs/quickstart.yml");
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  CheckOutcome outcome;
+  const std::string text = ExplainFile("configs/quickstart.yml", {.rule = "GpuXidFatal"}, &outcome);
+  EXPECT_NE(text.find("eager         at once when a sample crosses its trigger value"), std::string::npos) << text;
+}
+
+TEST(Overrides, ExplainSaysWhatIsNotBounded) {
+  const std::string path = ::testing::TempDir() + "eager_overrides.yml";
+  const std::string rules = ::testing::TempDir() + "eager_overrides.rules.yml";
+  ASSERT_TRUE(WriteFileAtomic(rules, "groups: [{name: g, rules: [{alert: A, expr: \"stddev(x) > 1\"}, "
+                                     "{alert: B, expr: \"max_over_time(x[5m:1m]) > 1\"}]}]\n")
+                  .ok());
+  ASSERT_TRUE(WriteFileAtomic(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{group: g, mode: eager}]\n").ok());
+  CheckOutcome outcome;
+  const std::string text = ExplainFile(path, {}, &outcome);
+  EXPECT_EQ(outcome.errors, std::vector<std::string>());
+  EXPECT_NE(text.find("no trigger values: what stddev becomes"), std::string::npos) << text;
+  EXPECT_NE(text.find("no, at ticks only: the steps of a subquery"), std::string::npos) << text;
+  ASSERT_TRUE(WriteFileAtomic(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{alert: AA, mode: eager}]\n").ok());
+  EXPECT_EQ(LoadSettings(path).status().message(), path + ":2:13: no rule file has an alert \"AA\"; did you mean \"A\"?");
 }
 
 }  // namespace
