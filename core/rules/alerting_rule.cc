@@ -343,16 +343,6 @@ AlertingRule::Found AlertingRule::EvaluateBetween(int64_t ts_ms, bool emit) {
   return found;
 }
 
-std::vector<TrackedAlert*> AlertingRule::EagerFiring() {
-  between_ = true;
-  std::vector<TrackedAlert*> firing = eager_.Firing();
-  for (TrackedAlert* alert : firing) {
-    ExpandAnnotations(*alert);
-  }
-  between_ = false;
-  return firing;
-}
-
 void AlertingRule::Reconcile(const RuleTick& tick) {
   EagerAlerts::Verdict verdict = eager_.Reconcile(elements_, alerts_, tick.slot_ms);
   const auto count = [&](const char* name, const char* help, size_t n) {

@@ -42,8 +42,6 @@ class AlertingRule final : public Rule {
   Found EvaluateBetween(int64_t ts_ms, bool emit);
   // RETURNS: when an alert that was found between ticks has been pending for `for`; kNoTime when none is.
   int64_t EagerDueMs() const { return eager_.NextDueMs(definition_.for_ms); }
-  // Alerts that fire by an evaluation since the last tick, with current annotations.
-  std::vector<TrackedAlert*> EagerFiring();
 
  private:
   // A label or annotation: its template, or its plain text when nothing in it is to be expanded.

@@ -117,14 +117,4 @@ int64_t EagerAlerts::NextDueMs(int64_t for_ms) const {
   return due;
 }
 
-std::vector<TrackedAlert*> EagerAlerts::Firing() {
-  std::vector<TrackedAlert*> firing;
-  for (const std::unique_ptr<TrackedAlert>& alert : alerts_) {
-    if (alert->state == AlertState::kFiring) {
-      firing.push_back(alert.get());
-    }
-  }
-  return firing;
-}
-
 }  // namespace weir::rules

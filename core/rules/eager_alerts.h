@@ -25,10 +25,7 @@ class EagerAlerts {
 
   // RETURNS: when the first pending alert has been so for `for_ms`; kNoTime when none is pending.
   int64_t NextDueMs(int64_t for_ms) const;
-  // Those that fire before any tick has found them.
-  std::vector<TrackedAlert*> Firing();
   bool empty() const { return alerts_.empty(); }
-  void Clear() { alerts_.clear(); }
 
  private:
   TrackedAlert* Find(const AlertLabels& identity) const;

@@ -300,17 +300,23 @@ TEST(Overrides, TheQuickstartHasAnEagerAlertWithTriggerValues) {
 TEST(Overrides, ExplainSaysWhatIsNotBounded) {
   const std::string path = ::testing::TempDir() + "eager_overrides.yml";
   const std::string rules = ::testing::TempDir() + "eager_overrides.rules.yml";
-  ASSERT_TRUE(WriteFileAtomic(rules, "groups: [{name: g, rules: [{alert: A, expr: \"stddev(x) > 1\"}, "
-                                     "{alert: B, expr: \"max_over_time(x[5m:1m]) > 1\"}]}]\n")
+  ASSERT_TRUE(WriteFileAtomically(rules,
+                                  "groups: [{name: g, rules: [{alert: A, expr: \"stddev(x) > 1\"}, "
+                                  "{alert: B, expr: \"max_over_time(x[5m:1m]) > 1\"}]}]\n")
                   .ok());
-  ASSERT_TRUE(WriteFileAtomic(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{group: g, mode: eager}]\n").ok());
+  ASSERT_TRUE(
+      WriteFileAtomically(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{group: g, mode: eager}]\n")
+          .ok());
   CheckOutcome outcome;
   const std::string text = ExplainFile(path, {}, &outcome);
   EXPECT_EQ(outcome.errors, std::vector<std::string>());
   EXPECT_NE(text.find("no trigger values: what stddev becomes"), std::string::npos) << text;
   EXPECT_NE(text.find("no, at ticks only: the steps of a subquery"), std::string::npos) << text;
-  ASSERT_TRUE(WriteFileAtomic(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{alert: AA, mode: eager}]\n").ok());
-  EXPECT_EQ(LoadSettings(path).status().message(), path + ":2:13: no rule file has an alert \"AA\"; did you mean \"A\"?");
+  ASSERT_TRUE(
+      WriteFileAtomically(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{alert: AA, mode: eager}]\n")
+          .ok());
+  EXPECT_EQ(LoadSettings(path).status().message(),
+            path + ":2:13: no rule file has an alert \"AA\"; did you mean \"A\"?");
 }
 
 }  // namespace
