@@ -4,6 +4,7 @@
 // the same bodies. Prints one JSON object.
 
 #include "bench/load.h"
+#include "bench/write_body.h"
 #include "core/base/clock.h"
 #include "core/base/http_client.h"
 
@@ -39,43 +40,6 @@ struct Options {
   int late_share = 0;    // one in so many instances is sent a step late; 0: none
 };
 
-void AppendVarint(uint64_t value, std::string* out) {
-  while (value >= 0x80) {
-    out->push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out->push_back(static_cast<char>(value));
-}
-
-void AppendBytes(char tag, const std::string& bytes, std::string* out) {
-  out->push_back(tag);
-  AppendVarint(bytes.size(), out);
-  out->append(bytes);
-}
-
-// RETURNS: the labels as they stand in a TimeSeries message.
-std::string EncodeLabels(const bench::LabelPairs& labels) {
-  std::string encoded;
-  for (const auto& [name, value] : labels) {
-    std::string pair;
-    AppendBytes(0x0a, name, &pair);
-    AppendBytes(0x12, value, &pair);
-    AppendBytes(0x0a, pair, &encoded);
-  }
-  return encoded;
-}
-
-void AppendTimeSeries(const std::string& labels, double value, int64_t t_ms, std::string* out) {
-  std::string sample(1, 0x09);
-  sample.append(reinterpret_cast<const char*>(&value), sizeof(double));
-  sample.push_back(0x10);
-  AppendVarint(static_cast<uint64_t>(t_ms), &sample);
-  out->push_back(0x0a);
-  AppendVarint(labels.size() + sample.size() + 2, out);
-  out->append(labels);
-  AppendBytes(0x12, sample, out);
-}
-
 struct Totals {
   uint64_t samples = 0, requests = 0, retries = 0;
   std::string error;
@@ -109,7 +73,7 @@ std::string Send(HttpClient& client, const std::string& url, const std::string& 
 struct Instance {
   explicit Instance(int given) : id(given), series(bench::InstanceSeries(given)) {
     for (const bench::LoadSeries& one : series) {
-      labels.push_back(EncodeLabels(one.labels));
+      labels.push_back(bench::EncodeLabels(one.labels));
     }
   }
   int id;
@@ -155,7 +119,7 @@ class Share {
       const int64_t t_ms = start_ms_ + int64_t{step - (late ? 1 : 0)} * options_.step_seconds * 1000;
       for (size_t i = 0; i < instance.series.size(); ++i) {
         random_.Step(&instance.series[i]);
-        AppendTimeSeries(instance.labels[i], instance.series[i].value, t_ms, &body_);
+        bench::AppendTimeSeries(instance.labels[i], instance.series[i].value, t_ms, &body_);
         if (++in_body_ == options_.samples_per_request) {
           Flush();
         }

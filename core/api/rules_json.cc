@@ -87,6 +87,9 @@ void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, b
     json.Field("name", definition.name).Field("query", definition.query);
     json.Key("duration").Number(static_cast<double>(definition.for_ms) / 1000);
     json.Key("keepFiringFor").Number(static_cast<double>(definition.keep_firing_for_ms) / 1000);
+    if (definition.eager) {
+      json.Field("mode", alerting.eager_plan() == engine::kNoPlan ? "interval" : "eager");
+    }
     WriteLabels(json, "labels", definition.labels);
     WriteLabels(json, "annotations", definition.annotations);
     json.Key("alerts").BeginArray();

@@ -15,6 +15,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 
 namespace weir {
@@ -348,6 +349,7 @@ void Session::Dispatch() {
   }
   request.body = std::move(message.body());
   request.peer = peer_;
+  request.arrived_ns = SystemClock().MonotonicNs();
 
   const HttpHandler* handler = shared_->routes.Find(request.path);
   auto pending = std::make_shared<PendingAnswer>(shared_->gate, weak_from_this());

@@ -21,7 +21,8 @@ struct HttpRequest {
   std::string query;                                         // raw, after '?'
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
-  std::string peer;                                                 // "127.0.0.1:53211"
+  std::string peer;        // "127.0.0.1:53211"
+  int64_t arrived_ns = 0;  // when its last byte was there, by Clock::MonotonicNs
   std::string_view Header(std::string_view lower_case_name) const;  // "" when absent
   // RETURNS: decoded parameters of the query and, for form-encoded POST, of the body, in order.
   std::vector<std::pair<std::string, std::string>> Parameters() const;

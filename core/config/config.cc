@@ -376,7 +376,7 @@ class ConfigReader {
       if (made.group.empty() == made.alert.empty()) {
         reader_.Error(*node, "an override is for a \"group\" or for an \"alert\": give exactly one of them");
       }
-      for (const std::string_view key : {"mode", "precision", "no_data"}) {
+      for (const std::string_view key : {"precision", "no_data"}) {
         if (values.options.IsSet(key)) {
           reader_.NotApplied("overrides." + std::string(key), node->offset);
         }

@@ -320,7 +320,11 @@ constexpr OptionRow kOverrideRows[] = {
     {.name = "alert", .type = kString, .help = "The alert it is for."},
     {.name = "mode",
      .type = kEnum,
-     .help = "Evaluate at ticks, or as samples arrive. Checked; has no effect yet.",
+     .help = "Evaluate alerts at ticks alone, or also as soon as a sample arrives that can make them fire: the next "
+             "tick confirms "
+             "or withdraws. An eager alert keeps every sample of its windows; `weir explain` tells what that costs and "
+             "what "
+             "crosses. An override for an alert wins over one for its group.",
      .choices = "interval|eager"},
     {.name = "precision",
      .type = kEnum,

@@ -7,6 +7,7 @@
 
 #include "core/base/fork_join.h"
 #include "core/base/prefetch.h"
+#include "core/engine/arming.h"
 #include "core/engine/explain.h"
 #include "core/engine/planner.h"
 #include "core/promql/parser.h"
@@ -22,6 +23,7 @@ struct Engine::Impl {
     std::vector<Site> sites;
     int64_t interval_ms = 0;
     int64_t query_offset_ms = 0;
+    bool between = false;
     bool live = false;
   };
 
@@ -161,7 +163,24 @@ struct Engine::Impl {
     std::erase_if(graph.nodes, [](const auto& entry) { return entry.second.expired(); });
     std::erase_if(graph.producers, [](const auto& entry) { return entry.second.expired(); });
     std::erase_if(graph.fixed, [](const auto& entry) { return entry.node.expired(); });
+    std::erase_if(between.nodes, [](const auto& entry) { return entry.second.expired(); });
+    std::erase_if(between.producers, [](const auto& entry) { return entry.second.expired(); });
+    std::erase_if(between.fixed, [](const auto& entry) { return entry.node.expired(); });
     store.MarkChanged();
+  }
+
+  void TellCrossings() {
+    if (!sharing && store.triggers().any_crossed() && on_crossing) {
+      ++ctx.epoch;
+      on_crossing();
+    }
+  }
+
+  void EvaluateRoot(Plan& plan, int64_t t_ms) {
+    ctx.t_ms = ctx.query_ms = t_ms - plan.query_offset_ms;
+    ctx.pair_ahead = plan.between;
+    plan.root->Evaluate(ctx);
+    ctx.pair_ahead = false;
   }
 
   Evaluation Read(Node& root, const std::vector<Site>& sites) {
@@ -210,11 +229,15 @@ struct Engine::Impl {
   ForkJoin crew;
   Context ctx;
   Graph graph;
+  // Of the plans that are evaluated between ticks: what they find there must not show at a tick, not even in the order of slots.
+  Graph between;
+  std::function<void()> on_crossing;
   std::vector<Plan> plans;
   int64_t floor_ms = std::numeric_limits<int64_t>::min();
   bool sweep = false;  // plans were removed since the last Settle
   NodePtr once;        // keeps the nodes of the last one-off evaluation: its view refers to them
   std::function<void()> yield = [] {};
+  bool sharing = false;  // shards take samples in at once; those of eager alerts wait until they rest
   bool yielding_allowed = false;
   bool inside_yield = false;
 };
@@ -231,25 +254,35 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
       times.points.push_back(t - grid.query_offset_ms);
     }
   }
-  Planner planner(impl_->ctx, impl_->graph, nullptr, grid.bounds);
+  Planner planner(impl_->ctx, grid.between ? impl_->between : impl_->graph, nullptr, grid.bounds, grid.between);
   auto root = planner.PlanRoot(expr, times);
   if (!root.ok()) {
     impl_->Sweep();
     return root.status();
   }
-  Impl::Plan plan{std::move(*root), planner.TakeDemands(), planner.TakeSites(),
-                  grid.interval_ms, grid.query_offset_ms,  true};
-  for (PlanId id = 0; id < impl_->plans.size(); ++id) {
-    if (!impl_->plans[id].live) {
-      impl_->plans[id] = std::move(plan);
-      return id;
-    }
+  Impl::Plan plan{std::move(*root),
+                  planner.TakeDemands(),
+                  planner.TakeSites(),
+                  grid.interval_ms,
+                  grid.query_offset_ms,
+                  grid.between,
+                  true};
+  const auto unused =
+      std::find_if(impl_->plans.begin(), impl_->plans.end(), [](const Impl::Plan& other) { return !other.live; });
+  const auto id = static_cast<PlanId>(unused - impl_->plans.begin());
+  if (plan.between && WhyAtTicksOnly(*plan.root).empty()) {
+    impl_->store.triggers().Add(id, SetsRead(*plan.root));
   }
-  impl_->plans.push_back(std::move(plan));
-  return static_cast<PlanId>(impl_->plans.size() - 1);
+  if (unused == impl_->plans.end()) {
+    impl_->plans.push_back(std::move(plan));
+  } else {
+    *unused = std::move(plan);
+  }
+  return id;
 }
 
 void Engine::RemovePlan(PlanId plan) {
+  impl_->store.triggers().Remove(plan);
   impl_->plans[plan] = Impl::Plan{};
   impl_->sweep = true;  // once for all plans of a reload
 }
@@ -328,13 +361,18 @@ void Engine::PrefetchAppend(SeriesId series) const { impl_->store.at(series).win
 
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
   impl_->BeforeAppend();
-  return impl_->store.Append(series, t_ms, v, impl_->options.use_start_timestamps ? start_ms : 0);
+  const AppendOutcome outcome =
+      impl_->store.Append(series, t_ms, v, impl_->options.use_start_timestamps ? start_ms : 0);
+  impl_->TellCrossings();
+  return outcome;
 }
 
 AppendOutcome Engine::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms) {
   impl_->BeforeAppend();
-  return impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0,
-                                      false);
+  const AppendOutcome outcome =
+      impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0, false);
+  impl_->TellCrossings();
+  return outcome;
 }
 
 void Engine::AdvanceTo(int64_t t_ms) {
@@ -346,9 +384,47 @@ Evaluation Engine::Evaluate(PlanId id, int64_t t_ms) {
   Impl::Plan& plan = impl_->plans[id];
   const int64_t at = t_ms - plan.query_offset_ms;
   AdvanceTo(at);
-  impl_->ctx.t_ms = impl_->ctx.query_ms = at;
-  plan.root->Evaluate(impl_->ctx);
+  impl_->EvaluateRoot(plan, t_ms);
   return impl_->Read(*plan.root, plan.sites);
+}
+
+BetweenFacts Engine::Between(PlanId plan) const {
+  const Node& root = *impl_->plans[plan].root;
+  return {WhyAtTicksOnly(root), PartsWithoutBounds(root)};
+}
+
+Evaluation Engine::EvaluateBetween(PlanId id, int64_t t_ms) {
+  impl_->Settle();
+  Impl::Plan& plan = impl_->plans[id];
+  impl_->EvaluateRoot(plan, t_ms);
+  return impl_->Read(*plan.root, plan.sites);
+}
+
+void Engine::Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms) {
+  impl_->Settle();
+  for (PlanId id : plans) {
+    Impl::Plan& plan = impl_->plans[id];
+    Triggers::Plan* armed = impl_->store.triggers().Find(id);
+    if (armed == nullptr) {
+      continue;
+    }
+    impl_->EvaluateRoot(plan, from_ms);
+    const Horizon horizon{impl_->ctx, from_ms - plan.query_offset_ms, until_ms - plan.query_offset_ms};
+    armed->triggers = plan.root->error().ok() ? ArmPlan(horizon, *plan.root) : std::vector<Trigger>();
+    armed->until_ms = horizon.until_ms;
+    armed->armed = true;
+  }
+  impl_->store.triggers().Armed(plans);
+}
+
+void Engine::OnCrossing(std::function<void()> handler) { impl_->on_crossing = std::move(handler); }
+std::vector<Crossing> Engine::TakeCrossings() { return impl_->store.triggers().Take(); }
+
+void Engine::IgnoreCrossing(PlanId plan) { impl_->store.triggers().Find(plan)->crossed = false; }
+int64_t Engine::CrossedMs(PlanId plan) const { return impl_->store.triggers().Find(plan)->crossed_ms; }
+
+std::string Engine::TriggerText(PlanId plan, SeriesId series) const {
+  return impl_->store.triggers().Text(plan, series);
 }
 
 void Engine::Release(int64_t t_ms) {
@@ -398,7 +474,9 @@ uint32_t Engine::shards() const { return impl_->options.shards; }
 void Engine::OnShards(bool together, const std::function<void(uint32_t shard)>& work) {
   impl_->BeforeAppend();
   if (together) {
+    impl_->sharing = true;
     impl_->crew.Run(work);
+    impl_->sharing = false;
   } else {
     for (uint32_t shard = 0; shard < shards(); ++shard) {
       work(shard);
@@ -428,6 +506,8 @@ bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
 bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
 
 SeriesId ShardWriter::Intern(Views labels) { return engine_->store.InternFor(shard_, labels); }
+bool ShardWriter::AnyWatched() const { return !engine_->store.triggers().empty(); }
+bool ShardWriter::IsWatched(SeriesId series) const { return engine_->store.profile_of(series).watched; }
 bool ShardWriter::Owns(SeriesId series) const { return engine_->store.Owns(shard_, series); }
 void ShardWriter::Prefetch(SeriesId series) const { PrefetchForWrite(&engine_->store.at(series)); }
 void ShardWriter::PrefetchAppend(SeriesId series) const { engine_->store.at(series).window.PrefetchAppend(); }
@@ -435,13 +515,18 @@ uint64_t ShardWriter::structure_generation() const { return engine_->store.gener
 uint64_t ShardWriter::plans_generation() const { return engine_->store.plans_generation(); }
 
 AppendOutcome ShardWriter::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
-  return engine_->store.AppendFor(shard_, series, t_ms, v, engine_->options.use_start_timestamps ? start_ms : 0);
+  const AppendOutcome outcome =
+      engine_->store.AppendFor(shard_, series, t_ms, v, engine_->options.use_start_timestamps ? start_ms : 0);
+  engine_->TellCrossings();
+  return outcome;
 }
 
 AppendOutcome ShardWriter::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram,
                                            int64_t start_ms) {
-  return engine_->store.AppendHistogramFor(shard_, series, t_ms, histogram,
-                                           engine_->options.use_start_timestamps ? start_ms : 0, false);
+  const AppendOutcome outcome = engine_->store.AppendHistogramFor(
+      shard_, series, t_ms, histogram, engine_->options.use_start_timestamps ? start_ms : 0, false);
+  engine_->TellCrossings();
+  return outcome;
 }
 
 void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }

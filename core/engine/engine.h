@@ -46,6 +46,8 @@ struct Grid {
   std::vector<int64_t> times;         // sorted; used when interval_ms is 0
   int64_t query_offset_ms = 0;        // evaluations are at tick − query_offset
   std::optional<QueryBounds> bounds;  // none: a rule, each of whose evaluations is a query of its own
+  // EvaluateBetween and Arm will be asked of it: it gets nodes of its own, and every sample of its windows is kept.
+  bool between = false;
 };
 
 inline constexpr int64_t kNoTape = std::numeric_limits<int64_t>::max();
@@ -72,6 +74,7 @@ struct Options {
 
 using PlanId = uint32_t;
 using SeriesId = uint32_t;
+inline constexpr PlanId kNoPlan = 0xffffffff;
 inline constexpr SeriesId kNoSeries = 0xffffffff;
 
 enum class AppendOutcome : unsigned char {
@@ -149,6 +152,18 @@ struct SeriesStats {
   uint64_t tape_write_errors = 0;
 };
 
+// A plan that a sample of this time has to be evaluated for.
+struct Crossing {
+  PlanId plan = 0;
+  int64_t t_ms = 0;
+};
+
+// What there is to say of a plan's evaluations between ticks.
+struct BetweenFacts {
+  std::string at_ticks_only;                // why there are none; "" when there are
+  std::vector<std::string> without_bounds;  // parts for which every sample crosses
+};
+
 struct PlanFacts;  // core/engine/explain.h
 
 class Engine {
@@ -208,6 +223,26 @@ class Engine {
   // Forgets series whose newest sample no plan can see any more and whose producer is gone. RETURNS: how many.
   size_t Expire(int64_t t_ms);
 
+  // --- between ticks: plans of a Grid with `between` ---
+  BetweenFacts Between(PlanId plan) const;
+  // Evaluates the plan at `t_ms` from what has arrived by now, exactly: every sample of its windows is kept. Hidden grids do not
+  // run. REQUIRES: Between(plan).at_ticks_only is empty; no time at or before t_ms − query_offset has been released.
+  Evaluation EvaluateBetween(PlanId plan, int64_t t_ms);
+  // Evaluates the plans at `from_ms` and gives their series trigger values: while no sample crosses one, no evaluation in
+  // (from, until] finds a slot present that is absent now. Where that cannot be shown every sample crosses. Those later than
+  // `until` cross, too.
+  void Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms);
+  // Called after each sample that crosses, on the thread of Append, once a plan until it is armed again. May be empty.
+  void OnCrossing(std::function<void()> handler);
+  // RETURNS: the plans that samples have crossed for since it was asked last.
+  std::vector<Crossing> TakeCrossings();
+  // The crossing is not worth an evaluation: the next sample outside counts again.
+  void IgnoreCrossing(PlanId plan);
+  // RETURNS: the latest time of the samples that have crossed since the plan was armed. REQUIRES: one has.
+  int64_t CrossedMs(PlanId plan) const;
+  // RETURNS: what a sample of the series may be for the plan, as text: `[-Inf, 5]`, `none`; "" when it has none. For tests and logs.
+  std::string TriggerText(PlanId plan, SeriesId series) const;
+
   SeriesStats Stats() const;
   const Options& options() const;
 
@@ -252,6 +287,9 @@ class ShardWriter {
   // As Engine::Intern. A series that is made is this shard's; one that was there may be another's.
   SeriesId Intern(Views labels);
   bool Owns(SeriesId series) const;
+  // RETURNS: whether there are eager alerts; whether one reads the series: its samples are taken in outside of OnShards.
+  bool AnyWatched() const;
+  bool IsWatched(SeriesId series) const;
   // As Engine's.
   void Prefetch(SeriesId series) const;
   void PrefetchAppend(SeriesId series) const;

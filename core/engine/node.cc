@@ -62,6 +62,36 @@ void Node::Evaluate(Context& ctx) {
   ++version_;
 }
 
+void Node::Bound(const Horizon&, std::span<const Bounds* const>, Bounds* out) const {
+  const bool vector = type_ == promql::ValueType::kVector;
+  out->slots.assign(vector ? size() : 1, Span::Any());
+  out->open = vector;
+}
+
+void Node::Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                    std::span<std::vector<Span>* const> keep_in) const {
+  RestrictAll(keep, keep_in);
+}
+
+void Node::BoundLeaf(const Horizon& horizon, const std::vector<Span>*, std::vector<Trigger>*, Bounds* out) const {
+  Bound(horizon, {}, out);
+}
+
+void Node::RestrictSame(const std::vector<Span>& keep, std::vector<Span>* keep_in) {
+  for (size_t i = 0; i < keep.size(); ++i) {
+    (*keep_in)[i].Restrict(keep[i]);
+  }
+}
+
+void Node::RestrictAll(const std::vector<Span>& keep, std::span<std::vector<Span>* const> keep_in) {
+  if (std::all_of(keep.begin(), keep.end(), [](const Span& span) { return span.any(); })) {
+    return;
+  }
+  for (std::vector<Span>* in : keep_in) {
+    in->assign(in->size(), Span::Nothing());
+  }
+}
+
 void Node::SetError(Status status) { error_ = std::move(status); }
 
 void Node::Renumbered() {

@@ -25,6 +25,7 @@ struct Context {
   SymbolId le_symbol;
   int64_t t_ms = 0;
   int64_t query_ms = 0;      // the tick that is evaluated, also while a subquery is replayed at earlier times for it
+  bool pair_ahead = false;   // joins make their slots for what is not present yet, too: of plans that have triggers
   uint64_t epoch = 0;        // changes with every append and every tick: nothing evaluated in this epoch can be stale
   ForkJoin* crew = nullptr;  // one member a shard
   std::function<void()> yield = [] {};  // lets samples in, none of which this evaluation can see
@@ -117,11 +118,34 @@ class Node {
   // One line for explain.
   virtual std::string Describe() const = 0;
   virtual size_t Bytes() const;
+  // --- trigger values (trigger.h); the node has been evaluated ---
+  // The series that a leaf reads; null of other nodes.
+  virtual const SeriesSet* Source() const { return nullptr; }
+  // RETURNS: why what is evaluated here at other times than ticks would not be what Prometheus finds there; "" if it would.
+  virtual std::string_view WhyAtTicksOnly() const { return {}; }
+  // RETURNS: whether Bound says more than that anything may happen.
+  virtual bool HasBounds() const { return false; }
+  // What the slots may become when the inputs' are bounded by `in`.
+  virtual void Bound(const Horizon& horizon, std::span<const Bounds* const> in, Bounds* out) const;
+  // Narrows `keep_in` so that this node is likely to keep to `keep`. Where `keep` asks for nothing every input of the slot must be
+  // asked for nothing, too.
+  virtual void Restrict(const Horizon& horizon, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                        std::span<std::vector<Span>* const> keep_in) const;
+  // RETURNS: how far an absent slot is from being present, as a part; 0 when it is not known. Which side of `and` is asked to
+  // keep the result absent hangs on it.
+  virtual double Slack(size_t) const { return 0; }
+  // Of a leaf: Bound, with a trigger for each of its series that keeps to `keep`; null: without sample and trigger.
+  virtual void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
+                         Bounds* out) const;
+
   // Marks every label set the node holds.
   virtual void MarkLabels(std::vector<bool>* live) const { Mark(labels_, live); }
 
  protected:
   static void Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live);
+  // RestrictSame: slot by slot. RestrictAll: every input slot keeps to nothing if some slot here is not free.
+  static void RestrictSame(const std::vector<Span>& keep, std::vector<Span>* keep_in);
+  static void RestrictAll(const std::vector<Span>& keep, std::span<std::vector<Span>* const> keep_in);
   // A number that changes when what the node reads besides its inputs changed.
   virtual uint64_t SourceVersion(Context&) { return 0; }
   virtual uint64_t SourceGeneration() const { return 0; }

@@ -194,6 +194,10 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
     demand.thinning = Thinning::kNever;
     demand.resets = demand.changes = false;
   }
+  if (between_) {
+    demand.thinning = Thinning::kNever;
+    demand.watched = true;
+  }
   auto shared = std::make_shared<const Demand>(std::move(demand));
   ctx_.store.AddDemand(*set, shared);
   demands_.push_back({shared, set, std::move(text), reader, step_ms});

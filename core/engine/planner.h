@@ -47,8 +47,9 @@ struct Site {
 class Planner {
  public:
   // `once_t_ms`: set for a one-off evaluation at that time. `bounds`: of the range query, if it is one.
-  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms, std::optional<QueryBounds> bounds)
-      : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms), bounds_(bounds) {}
+  // `between`: evaluated between ticks, too, by nodes of `graph` that no other plans share.
+  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms, std::optional<QueryBounds> bounds, bool between = false)
+      : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms), bounds_(bounds), between_(between) {}
 
   // RETURNS: the root; ERRORS as Engine::AddPlan.
   Result<NodePtr> PlanRoot(const promql::Expr& expr, const Times& times);
@@ -99,6 +100,7 @@ class Planner {
   Graph& graph_;
   const int64_t* once_t_ms_;
   std::optional<QueryBounds> bounds_;
+  bool between_;
   Status status_;
   std::string key_suffix_;  // part of every key: labels of absent() (AppendAbsentLabels) and the query's bounds
   int in_subquery_ = 0;

@@ -253,6 +253,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       }
       fresh.thinning = std::min(fresh.thinning, demand->thinning);
       fresh.aggregates |= demand->aggregates;
+      fresh.watched = fresh.watched || demand->watched;
       fresh.last_kept = std::max(fresh.last_kept, demand->last_kept);
       fresh.count_resets = fresh.count_resets || demand->resets;
       fresh.anchored = fresh.anchored || demand->anchored;
@@ -446,6 +447,7 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
   at(id) = Series{};
   at(id).labels = labels;
   arrival_[id] = 0;
+  triggers_.Forget(id);
   return id;
 }
 
@@ -629,6 +631,7 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
   if (start_ms != 0 && window.rich() == nullptr && !profile.tapes.empty()) {
     LeaveTapes(id);
   }
+  const double previous = window.last_v();
   window.Append(profile, t_ms, v, start_ms);
   if (aside_) {
     --profile.version;
@@ -639,6 +642,9 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
     for (const auto& tape : profile.tapes) {
       tape->Late(id, t_ms, v, window.ring().At(window.ring().size() - 1).ordinal());
     }
+  }
+  if (profile.watched && !triggers_.Holds(id, t_ms, previous, v)) {
+    Cross(id, t_ms, previous, v, false);
   }
   return AppendOutcome::kOk;
 }
@@ -663,6 +669,9 @@ AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t 
   if (aside_) {
     --profile.version;
     shard.appended_aside = true;
+  }
+  if (profile.watched) {
+    Cross(id, t_ms, 0, 0, true);
   }
   return AppendOutcome::kOk;
 }
@@ -806,6 +815,7 @@ SeriesStats Store::Stats(const std::function<void()>& yield) const {
     }
   }
   stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
+  stats.window_bytes += triggers_.Bytes();
   for (const auto& weak : tapes_) {
     if (const auto tape = weak.lock()) {
       stats.tape_bytes += tape->HeapBytes();

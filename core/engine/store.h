@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "core/engine/engine.h"
+#include "core/engine/trigger.h"
 #include "core/model/matcher.h"
 #include "core/model/symbols.h"
 #include "core/window/series_window.h"
@@ -44,6 +45,7 @@ struct Demand {
   bool resets = false;
   bool changes = false;
   uint32_t last_kept = 1;
+  bool watched = false;                // by trigger values
   int64_t held_ms = 0;                 // evaluations are up to this far behind the tick (a subquery that is replayed)
   std::shared_ptr<window::Tape> tape;  // where the left end of the window is found; null: in the ring
   std::string_view not_on_tape;        // why a window that is long enough is not
@@ -153,6 +155,8 @@ class Store {
   AppendOutcome AppendHistogram(SeriesId id, int64_t t_ms, HistogramRef h, int64_t start_ms, bool as_read) {
     return AppendHistogramFor(0, id, t_ms, std::move(h), start_ms, as_read);
   }
+  Triggers& triggers() { return triggers_; }
+  const Triggers& triggers() const { return triggers_; }
   // Nothing at or before floor_ms is evaluated any more.
   void SetFloor(int64_t floor_ms);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
@@ -188,6 +192,9 @@ class Store {
   void LeaveTapes(SeriesId id);
   void WriteTapes();
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
+  [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
+    triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
+  }
   SeriesId InternFor(uint32_t shard, LabelSetId labels);
   SeriesId Allocate(uint32_t shard, LabelSetId labels);
   // The series' profile as its labels want it, and its place by labels; not yet its sets.
@@ -230,6 +237,7 @@ class Store {
   std::vector<uint32_t> sets_without_name_;
   std::vector<std::unique_ptr<ProfileEntry>> profiles_;
   std::map<std::vector<uint32_t>, uint32_t> profile_by_sets_;
+  Triggers triggers_;
   int64_t floor_ms_;
   std::shared_ptr<StateDirectory> state_;
   int64_t tape_margin_ms_;

@@ -459,6 +459,7 @@ struct Resolver::Impl {
   void ApplySeries(const SampleBatch& batch, std::span<const SampleBatch::Series> all, PlaceOf place_of,
                    uint32_t* cursor, IngestOutcome* outcome) {
     std::array<uint32_t, kBlock> found{};
+    const bool watching = !alone && engine.AnyWatched();
     for (size_t from = 0; from < all.size(); from += kBlock) {
       const size_t block = std::min<size_t>(kBlock, all.size() - from);
       for (size_t i = 0; i < block; ++i) {
@@ -475,10 +476,12 @@ struct Resolver::Impl {
           PrefetchAppend(found[i + kAhead]);
         }
         at = place_of(from + i);
-        if (found[i] < kSeriesEnd) {
-          Append(batch, all[from + i], found[i], outcome);
-        } else {
+        if (found[i] >= kSeriesEnd) {
           Pass(batch, all[from + i], found[i], outcome);
+        } else if (watching && engine.IsWatched(found[i])) {
+          left.push_back(at);  // its samples may have an alert evaluated
+        } else {
+          Append(batch, all[from + i], found[i], outcome);
         }
       }
     }

@@ -142,6 +142,7 @@ void SampleBatch::Clear() {
   histogram_bytes = 0;
   bad_records = 0;
   first_error.clear();
+  arrived_ns = 0;
 }
 
 void HashLabels(std::string_view encoded, uint64_t out[2]) {

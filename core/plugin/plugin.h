@@ -56,6 +56,8 @@ struct SampleBatch {
   uint64_t histogram_bytes = 0;  // heap that the histograms hold, about
   uint32_t bad_records = 0;      // parts of the payload that were skipped as malformed
   std::string first_error;       // of those
+  // When the payload's bytes were there, by Clock::MonotonicNs; 0: when the batch is submitted.
+  int64_t arrived_ns = 0;
 
   void Clear();
 };

@@ -119,6 +119,11 @@ std::vector<TrackedAlert*> AlertSet::All() {
   return all;
 }
 
+const TrackedAlert* AlertSet::Find(const std::shared_ptr<const AlertLabels>& identity) const {
+  const auto at = alerts_.find(identity);
+  return at == alerts_.end() ? nullptr : at->second.get();
+}
+
 std::vector<TrackedAlert*> AlertSet::Active() {
   std::vector<TrackedAlert*> active = All();
   std::erase_if(active, [](const TrackedAlert* a) { return a->state == AlertState::kInactive; });

@@ -80,6 +80,8 @@ class AlertSet {
 
   // Every tracked alert in order of creation, resolved ones included.
   std::vector<TrackedAlert*> All();
+  // RETURNS: null when it is not tracked.
+  const TrackedAlert* Find(const std::shared_ptr<const AlertLabels>& identity) const;
   // Those in state pending or firing.
   std::vector<TrackedAlert*> Active();
   // RETURNS: the highest state of any alert.

@@ -2,6 +2,7 @@
 
 #include "core/base/http_server.h"
 #include "core/base/log.h"
+#include "core/model/labels.h"
 
 #include <algorithm>
 #include <utility>
@@ -49,11 +50,20 @@ int64_t FloorSeconds(int64_t ms) { return ms >= 0 ? ms / 1000 : -((-ms + 999) / 
 AlertingRule::~AlertingRule() {
   for (const TemplateQuery& query : queries_) {
     environment_->engine->RemovePlan(query.plan);
+    if (query.between != engine::kNoPlan) {
+      environment_->engine->RemovePlan(query.between);
+    }
+  }
+  if (eager_plan_ != engine::kNoPlan) {
+    environment_->engine->RemovePlan(eager_plan_);
   }
 }
 
 Status AlertingRule::Prepare() {
   WEIR_RETURN_IF_ERROR(Rule::Prepare());
+  if (definition_.eager && planned()) {
+    PlanEager();
+  }
   for (const Label& label : definition_.labels) {
     WEIR_RETURN_IF_ERROR(PrepareText(label, &labels_));
     labels_fixed_ = labels_fixed_ && !IsTemplate(label.value);
@@ -64,6 +74,24 @@ Status AlertingRule::Prepare() {
   }
   generator_path_ = "/graph?g0.expr=" + UrlQueryEscape(definition_.query) + "&g0.tab=1";
   return {};
+}
+
+void AlertingRule::PlanEager() {
+  engine::Grid grid = grid_;
+  grid.between = true;
+  const Result<engine::PlanId> plan = PlanQuery(grid);
+  if (!plan.ok()) {
+    at_ticks_only_ = plan.status().message();
+    return;
+  }
+  at_ticks_only_ = environment_->engine->Between(*plan).at_ticks_only;
+  if (at_ticks_only_.empty()) {
+    eager_plan_ = *plan;
+    return;
+  }
+  environment_->engine->RemovePlan(*plan);
+  LogWarn("eager alert is evaluated at ticks only",
+          {{"group", group_key_}, {"rule", definition_.name}, {"reason", at_ticks_only_}});
 }
 
 Status AlertingRule::PrepareText(const Label& source, std::vector<Text>* into) {
@@ -93,7 +121,18 @@ void AlertingRule::PlanQueries(const std::string& text) {
     engine::Grid grid = grid_;
     grid.query_offset_ms = 0;  // templates see the slot itself
     if (Result<engine::PlanId> plan = environment_->engine->AddPlan(*parsed.expr, grid); plan.ok()) {
-      queries_.push_back({std::move(literal), *plan});
+      TemplateQuery& query = queries_.emplace_back(TemplateQuery{std::move(literal), *plan});
+      grid.between = true;
+      if (eager_plan_ == engine::kNoPlan) {
+        continue;
+      }
+      if (Result<engine::PlanId> between = environment_->engine->AddPlan(*parsed.expr, grid); between.ok()) {
+        if (environment_->engine->Between(*between).at_ticks_only.empty()) {
+          query.between = *between;
+        } else {
+          environment_->engine->RemovePlan(*between);
+        }
+      }
     }
   }
 }
@@ -104,6 +143,7 @@ void AlertingRule::TakeState(Rule& old) {
     // What templates said under the old text stays until the next evaluation.
     alerting->ActiveAlerts();
     alerts_.TakeFrom(alerting->alerts_);
+    eager_ = std::move(alerting->eager_);
     for (TrackedAlert* alert : alerts_.All()) {
       alert->series_generation = 0;  // numbers of the old rule's series
     }
@@ -112,9 +152,15 @@ void AlertingRule::TakeState(Rule& old) {
 
 Result<std::vector<tmpl::QueryResult>> AlertingRule::Query(const std::string& text, int64_t ts_ms) {
   for (const TemplateQuery& query : queries_) {
-    if (query.text == text) {
+    if (query.text == text && between_ && query.between != engine::kNoPlan) {
+      return ReadQuery(environment_->engine->EvaluateBetween(query.between, ts_ms));
+    }
+    if (query.text == text && !between_) {
       return ReadQuery(environment_->engine->Evaluate(query.plan, ts_ms));
     }
+  }
+  if (between_) {
+    return InvalidError("the query " + GoQuote(text) + " can be evaluated at ticks only");
   }
   const promql::ParseOutcome parsed = promql::ParseExpr(text, environment_->parser);
   if (parsed.expr == nullptr) {
@@ -238,22 +284,86 @@ std::vector<TrackedAlert*> AlertingRule::ActiveAlerts() {
   return active;
 }
 
+plugin::Alert AlertingRule::ToSend(TrackedAlert& alert) {
+  ExpandAnnotations(alert);
+  plugin::Alert out;
+  out.labels = alert.identity->labels;
+  out.annotations = alert.annotations;
+  out.resolved = alert.resolved_at_ms != kNoTime;
+  out.value = alert.value;
+  out.starts_at_ms = alert.fired_at_ms;
+  out.ends_at_ms = out.resolved ? alert.resolved_at_ms : alert.valid_until_ms;
+  out.active_at_ms = alert.active_at_ms;
+  out.generator_url = environment_->external_url + generator_path_;
+  return out;
+}
+
 void AlertingRule::Send(const RuleTick& tick) {
   plugin::AlertBatch batch;
   batch.tick_ms = tick.slot_ms;
   for (TrackedAlert* alert : alerts_.TakeDue(tick.slot_ms, interval_ms_, environment_->resend_delay_ms)) {
-    ExpandAnnotations(*alert);
-    plugin::Alert& out = batch.alerts.emplace_back();
-    out.labels = alert->identity->labels;
-    out.annotations = alert->annotations;
-    out.resolved = alert->resolved_at_ms != kNoTime;
-    out.value = alert->value;
-    out.starts_at_ms = alert->fired_at_ms;
-    out.ends_at_ms = out.resolved ? alert->resolved_at_ms : alert->valid_until_ms;
-    out.active_at_ms = alert->active_at_ms;
-    out.generator_url = environment_->external_url + generator_path_;
+    batch.alerts.push_back(ToSend(*alert));
   }
   if (!batch.alerts.empty()) {
+    environment_->output->OnAlerts(std::move(batch));
+  }
+}
+
+AlertingRule::Found AlertingRule::EvaluateBetween(int64_t ts_ms, bool emit) {
+  Found found;
+  between_ = true;
+  // The slots of this plan are not those of the ticks'.
+  slots_.swap(eager_slots_);
+  std::swap(view_generation_, eager_view_generation_);
+  const engine::Evaluation evaluation = environment_->engine->EvaluateBetween(eager_plan_, ts_ms);
+  found.status = evaluation.status;
+  if (found.status.ok()) {
+    found.status = Gather(evaluation, ts_ms);
+  }
+  slots_.swap(eager_slots_);
+  std::swap(view_generation_, eager_view_generation_);
+  if (found.status.ok()) {
+    found.elements = elements_.size();
+    Result<std::vector<TrackedAlert*>> fired =
+        eager_.Update(elements_, alerts_, {definition_.for_ms, definition_.keep_firing_for_ms, limit_}, ts_ms);
+    found.status = fired.status();
+    plugin::AlertBatch batch;
+    batch.tick_ms = ts_ms;
+    if (fired.ok() && emit) {
+      for (TrackedAlert* alert : *fired) {
+        alert->valid_until_ms = ts_ms + 4 * std::max(interval_ms_, environment_->resend_delay_ms);
+        batch.alerts.push_back(ToSend(*alert));
+      }
+    }
+    found.fired = batch.alerts.size();
+    if (!batch.alerts.empty()) {
+      environment_->output->OnAlerts(std::move(batch));
+    }
+  }
+  between_ = false;
+  return found;
+}
+
+void AlertingRule::Reconcile(const RuleTick& tick) {
+  EagerAlerts::Verdict verdict = eager_.Reconcile(elements_, alerts_, tick.slot_ms);
+  const auto count = [&](const char* name, const char* help, size_t n) {
+    environment_->metrics->GetCounter(name, help).Add(n);
+  };
+  if (verdict.confirmed > 0) {
+    count("weir_eager_confirmed_total", "Alerts that fired between ticks and that the next tick found firing, too.",
+          verdict.confirmed);
+  }
+  if (verdict.withdrawn.empty()) {
+    return;
+  }
+  count("weir_eager_withdrawn_total", "Alerts that fired between ticks and that the next tick did not find.",
+        verdict.withdrawn.size());
+  plugin::AlertBatch batch;
+  batch.tick_ms = tick.slot_ms;
+  for (const std::unique_ptr<TrackedAlert>& alert : verdict.withdrawn) {
+    batch.alerts.push_back(ToSend(*alert));
+  }
+  if (tick.emit) {
     environment_->output->OnAlerts(std::move(batch));
   }
 }
@@ -293,6 +403,9 @@ Rule::Outcome AlertingRule::Run(const RuleTick& tick) {
   }
   if (annotations_now_) {
     ActiveAlerts();
+  }
+  if (!eager_.empty()) {
+    Reconcile(tick);
   }
   if (tick.emit) {
     Send(tick);

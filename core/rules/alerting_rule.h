@@ -4,6 +4,7 @@
 // when an alert is sent or shown, unless their text asks `query`, whose answer belongs to the evaluation's own time.
 
 #include "core/rules/alert_set.h"
+#include "core/rules/eager_alerts.h"
 #include "core/rules/rule.h"
 #include "core/template/template.h"
 
@@ -28,6 +29,20 @@ class AlertingRule final : public Rule {
   // RETURNS: how many alerts are in `state`.
   size_t Count(AlertState state) const { return alerts_.Count(state); }
 
+  // --- between ticks, of a definition that is eager ---
+  // RETURNS: the plan to be armed; kNoPlan when the rule is evaluated at ticks only, for the reason at_ticks_only().
+  engine::PlanId eager_plan() const { return eager_plan_; }
+  const std::string& at_ticks_only() const { return at_ticks_only_; }
+  struct Found {
+    Status status;  // of the evaluation; nothing has changed when it failed
+    size_t elements = 0;
+    size_t fired = 0;  // sent
+  };
+  // Evaluates at `ts_ms` from what has arrived and sends what fires by that. REQUIRES: eager_plan() and a time after the last tick.
+  Found EvaluateBetween(int64_t ts_ms, bool emit);
+  // RETURNS: when an alert that was found between ticks has been pending for `for`; kNoTime when none is.
+  int64_t EagerDueMs() const { return eager_.NextDueMs(definition_.for_ms); }
+
  private:
   // A label or annotation: its template, or its plain text when nothing in it is to be expanded.
   struct Text {
@@ -43,6 +58,7 @@ class AlertingRule final : public Rule {
   struct TemplateQuery {
     std::string text;
     engine::PlanId plan;
+    engine::PlanId between = engine::kNoPlan;  // the same for evaluations between ticks
   };
 
   Outcome Run(const RuleTick& tick) override;
@@ -53,6 +69,10 @@ class AlertingRule final : public Rule {
   void ExpandAnnotations(TrackedAlert& alert);
   Result<std::vector<tmpl::QueryResult>> Query(const std::string& text, int64_t ts_ms);
   Result<std::vector<tmpl::QueryResult>> ReadQuery(const engine::Evaluation& evaluation);
+  void PlanEager();
+  // What became of what was found since the last tick.
+  void Reconcile(const RuleTick& tick);
+  plugin::Alert ToSend(TrackedAlert& alert);
   void Send(const RuleTick& tick);
   void WriteSeries();
   Status PrepareText(const Label& source, std::vector<Text>* into);
@@ -64,8 +84,14 @@ class AlertingRule final : public Rule {
   bool annotations_now_ = false;  // some annotation asks `query`
   std::vector<TemplateQuery> queries_;
   AlertSet alerts_;
+  EagerAlerts eager_;
+  engine::PlanId eager_plan_ = engine::kNoPlan;
+  std::string at_ticks_only_;
+  bool between_ = false;  // an evaluation between ticks is going on
   std::vector<Slot> slots_;
   uint64_t view_generation_ = 0;
+  std::vector<Slot> eager_slots_;
+  uint64_t eager_view_generation_ = 0;
   std::vector<AlertElement> elements_;
   std::string generator_path_;
 };

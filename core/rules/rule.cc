@@ -68,19 +68,19 @@ Rule::~Rule() {
 
 // Prometheus evaluates the printed text of a rule, so that is the text in which remarks have their places. Errors are told by
 // places in the file, which only the expression as it was written knows.
-Result<engine::PlanId> Rule::PlanQuery() {
+Result<engine::PlanId> Rule::PlanQuery(const engine::Grid& grid) {
   const promql::ParseOutcome printed = promql::ParseExpr(definition_.query, environment_->parser);
   if (printed.expr != nullptr) {
-    Result<engine::PlanId> plan = environment_->engine->AddPlan(*printed.expr, grid_);
+    Result<engine::PlanId> plan = environment_->engine->AddPlan(*printed.expr, grid);
     if (plan.ok()) {
       return plan;
     }
   }
-  return environment_->engine->AddPlan(*definition_.expr, grid_);
+  return environment_->engine->AddPlan(*definition_.expr, grid);
 }
 
 Status Rule::Prepare() {
-  Result<engine::PlanId> plan = PlanQuery();
+  Result<engine::PlanId> plan = PlanQuery(grid_);
   if (plan.ok()) {
     plan_ = *plan;
     planned_ = true;

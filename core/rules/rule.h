@@ -91,6 +91,8 @@ class Rule {
   virtual Outcome Run(const RuleTick& tick) = 0;
   // Evaluates the plan at the slot and keeps what it has to say. ERRORS: those of the expression.
   engine::Evaluation EvaluatePlan(int64_t slot_ms);
+  // ERRORS: as Engine::AddPlan.
+  Result<engine::PlanId> PlanQuery(const engine::Grid& grid);
 
   const RuleDefinition definition_;
   const std::string group_key_;
@@ -103,7 +105,6 @@ class Rule {
 
  private:
   void SetHealth(const Outcome& outcome);
-  Result<engine::PlanId> PlanQuery();
   void KeepRemarks(const std::vector<engine::Remark>& remarks);
 
   engine::PlanId plan_ = 0;

@@ -11,6 +11,7 @@
 #include "core/config/config.h"
 #include "core/engine/explain.h"
 #include "core/model/duration.h"
+#include "core/rules/alerting_rule.h"
 #include "core/runtime/pipeline.h"
 #include "core/runtime/rule_notes.h"
 #include "core/runtime/settings.h"
@@ -87,6 +88,28 @@ std::unique_ptr<Planned> Plan(const std::string& path, CheckOutcome* outcome) {
   return planned;
 }
 
+// RETURNS: the lines about evaluations between ticks; the windows of `plan` become those that are kept for them.
+std::string ExplainEager(const rules::AlertingRule& rule, const engine::Engine& engine, engine::PlanFacts* plan) {
+  if (rule.eager_plan() == engine::kNoPlan) {
+    return "  eager         no, at ticks only: " + rule.at_ticks_only() + "\n";
+  }
+  plan->windows = engine.Facts(std::vector<engine::PlanId>{rule.eager_plan()}).front().windows;
+  for (engine::WindowFacts& window : plan->windows) {
+    std::erase(window.others, plan->plan);
+  }
+  const std::vector<std::string> parts = engine.Between(rule.eager_plan()).without_bounds;
+  if (parts.empty()) {
+    return "  eager         at once when a sample crosses its trigger value; every sample is kept for it\n";
+  }
+  std::string names;
+  for (const std::string& part : parts) {
+    names += (names.empty() ? "" : ", ") + part;
+  }
+  return "  eager         at any sample, at most 100 times a second; every sample is kept for it\n"
+         "                no trigger values: what " +
+         names + " becomes cannot be bounded before its samples are there\n";
+}
+
 }  // namespace
 
 CheckOutcome CheckFile(const std::string& path) {
@@ -108,6 +131,9 @@ std::string ExplainFile(const std::string& path, const ExplainRequest& request, 
     for (const std::unique_ptr<rules::Rule>& rule : group->rules()) {
       if (rule->planned()) {
         names[rule->plan()] = rule->definition().name;
+        if (rule->definition().alerting) {
+          names[static_cast<const rules::AlertingRule&>(*rule).eager_plan()] = rule->definition().name;
+        }
       }
       if (request.rule.empty() || rule->definition().name == request.rule) {
         rules.push_back(rule.get());
@@ -141,11 +167,15 @@ std::string ExplainFile(const std::string& path, const ExplainRequest& request, 
       text += "\n  can only fail when it is evaluated\n";
       continue;
     }
-    const engine::PlanFacts& plan = facts[next++];
+    engine::PlanFacts plan = facts[next++];
+    std::string eager;
+    if (definition.alerting && definition.eager) {
+      eager = ExplainEager(static_cast<const rules::AlertingRule&>(*rule), planned->pipeline->engine(), &plan);
+    }
     text += ", every " + FormatDurationMs(plan.tick_ms) + "\n";
     // The text that was planned (Rule::Prepare), so that its parts are found among the plan's.
     const promql::ParseOutcome printed = promql::ParseExpr(definition.query, planned->pipeline->settings().parser);
-    text += engine::Explain(plan, printed.expr != nullptr ? *printed.expr : *definition.expr, options);
+    text += engine::Explain(plan, printed.expr != nullptr ? *printed.expr : *definition.expr, options) + eager;
   }
   return text;
 }

@@ -104,6 +104,7 @@ Pipeline::Pipeline(PipelineOptions options, const Clock* clock, MetricRegistry* 
       engine_(options_.engine),
       intake_(&engine_, options_.ingest),
       watermarks_(options_.watermarks),
+      eager_(&engine_, clock, metrics),
       metrics_(std::make_unique<Metrics>(*metrics)) {
   environment_.engine = &engine_;
   environment_.output = output;
@@ -192,6 +193,7 @@ void Pipeline::Schedule(std::vector<Scheduled> groups, int64_t now_ms) {
   if (!event_time_ && catch_ups_.empty()) {
     started_ = true;
   }
+  eager_.SetGroups(Groups());
 }
 
 std::vector<rules::Group*> Pipeline::Groups() {
@@ -256,6 +258,12 @@ void Pipeline::LookAt(const Arrival& arrival, bool past) {
 }
 
 void Pipeline::Apply(std::span<Arrival> arrivals) {
+  if (eager_.active() && arrivals.size() > 1) {  // each has its own time of arrival
+    for (Arrival& arrival : arrivals) {
+      Apply({&arrival, 1});
+    }
+    return;
+  }
   const bool past = event_time_ || !catch_ups_.empty();
   std::vector<ingest::Intake::Item> items(arrivals.size());
   for (size_t i = 0; i < arrivals.size(); ++i) {
@@ -269,6 +277,9 @@ void Pipeline::Apply(std::span<Arrival> arrivals) {
   }
   if (ticks_ == 0 && started_ && !past && !yielding_) {
     ReleaseBeforeFirstTick();
+  }
+  if (eager_.active()) {
+    SetEagerMoment(arrivals.front().arrived_ms, arrivals.front().batch->arrived_ns);
   }
   intake_.Apply(items);
   for (size_t i = 0; i < arrivals.size(); ++i) {
@@ -295,6 +306,16 @@ void Pipeline::ReleaseBeforeFirstTick() {
     released_ms_ = settled_ms;
     engine_.Release(settled_ms);
   }
+}
+
+void Pipeline::SetEagerMoment(int64_t now_ms, int64_t arrived_ns) {
+  eager_.SetMoment({.now_ms = now_ms,
+                    .arrived_ns = arrived_ns,
+                    .latest_ms = event_time_ ? INT64_MAX : now_ms + options_.watermarks.ahead_max_ms,
+                    .last_tick_ms = last_tick_ms_,
+                    .emit_after_ms = emit_after_ms_,
+                    .past = !catch_ups_.empty(),
+                    .timers = !event_time_});
 }
 
 void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome) {
@@ -382,7 +403,8 @@ void Pipeline::SetYield(std::function<void(int64_t after_ms)> turn) {
 }
 
 Pipeline::Yielding::Yielding(Pipeline& pipeline, int64_t t_ms)
-    : pipeline_(pipeline), on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty()) {
+    : pipeline_(pipeline),
+      on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty() && !pipeline.eager_.active()) {
   if (on_) {
     pipeline_.yield_after_ms_ = t_ms == kNone ? kNone : pipeline_.engine_.ReadsUntil(t_ms);
     pipeline_.engine_.BeginYielding();
@@ -437,6 +459,7 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
   last_run_ms_ = now_ms;
   EndSilentCatchUp(now_ms);
   PassOverMissed(now_ms);
+  SetEagerMoment(now_ms, 0);
   int64_t tick = NextTick();
   for (Due due = IsDue(tick, now_ms); due != Due::kNo; due = IsDue(tick, now_ms)) {
     RunTick(tick, now_ms, due);
@@ -454,10 +477,14 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
   if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
     UpdateGauges(now_ms);
   }
-  if (event_time_ || !catch_ups_.empty() || tick == INT64_MAX) {
-    return kWaitMaxMs;
+  SetEagerMoment(now_ms, 0);
+  const int64_t eager = eager_.RunDue();
+  int64_t next = tick == INT64_MAX ? tick : std::max(tick, stalled_until_ms_) + watermarks_.LatenessMs();
+  if (event_time_ || !catch_ups_.empty()) {
+    next = INT64_MAX;
   }
-  return std::clamp<int64_t>(std::max(tick, stalled_until_ms_) + watermarks_.LatenessMs() - now_ms, 1, kWaitMaxMs);
+  next = std::min(next, eager);
+  return next == INT64_MAX ? kWaitMaxMs : std::clamp<int64_t>(next - now_ms, 1, kWaitMaxMs);
 }
 
 void Pipeline::PassOverMissed(int64_t now_ms) {
@@ -494,7 +521,10 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   std::sort(now.begin(), now.end(), [](const Scheduled* a, const Scheduled* b) { return a->rank < b->rank; });
   const bool emit = Emits(tick_ms);
   const Yielding yielding(*this, tick_ms);
+  eager_.BeginTick();
+  std::vector<rules::Group*> evaluated;
   for (Scheduled* scheduled : now) {
+    evaluated.push_back(scheduled->group.get());
     scheduled->group->Evaluate(tick_ms, emit);
     scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
   }
@@ -508,6 +538,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
     engine_.Expire(tick_ms);
     watermarks_.DropIdle(now_ms);
   }
+  eager_.EndTick(tick_ms, evaluated);
   tick_seconds_ = static_cast<double>(std::max<int64_t>(0, clock_->MonotonicNs() - start_ns)) * 1e-9;
   metrics_->tick_duration.Observe(tick_seconds_);
   metrics_->last_tick.Set(static_cast<double>(tick_ms) / 1000);

@@ -10,6 +10,7 @@
 #include "core/ingest/intake.h"
 #include "core/plugin/plugin.h"
 #include "core/rules/group.h"
+#include "core/runtime/eager_watch.h"
 #include "core/runtime/watermarks.h"
 
 #include <algorithm>
@@ -167,6 +168,8 @@ class Pipeline {
   void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
   engine::SeriesStats Stats();
   void UpdateIngestMetrics();
+  // Tells the eager alerts where time is; `arrived_ns`: of the batch, 0 for none.
+  void SetEagerMoment(int64_t now_ms, int64_t arrived_ns);
   bool Emits(int64_t tick_ms) const { return tick_ms > emit_after_ms_; }
 
   const PipelineOptions options_;
@@ -175,6 +178,7 @@ class Pipeline {
   engine::Engine engine_;
   ingest::Intake intake_;
   Watermarks watermarks_;
+  EagerWatch eager_;
   rules::RuleEnvironment environment_;
   RuleSettings settings_;
   std::vector<Scheduled> groups_;  // in order of files

@@ -366,6 +366,9 @@ void Runtime::OnAlerts(plugin::AlertBatch alerts) {
 
 bool Runtime::Submit(plugin::SampleBatch&& batch, std::string_view stream,
                      std::function<void(const plugin::IngestOutcome&)> done) {
+  if (batch.arrived_ns == 0) {
+    batch.arrived_ns = clock_.MonotonicNs();
+  }
   if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), clock_.MonotonicNs(), std::move(done))) {
     return true;
   }

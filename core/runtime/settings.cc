@@ -2,6 +2,7 @@
 
 #include "core/base/files.h"
 #include "core/config/config.h"
+#include "core/runtime/overrides.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -265,6 +266,10 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
     }
   }
   settings.state_dir = config.state_dir;
+  if (const std::vector<std::string> errors = ApplyOverrides(config.overrides, &settings.rules.groups);
+      !errors.empty()) {
+    return InvalidError(Joined(errors));
+  }
   settings.type_and_unit_labels = config.type_and_unit_labels;
   settings.listen = overrides.listen.empty() ? config.listen : overrides.listen;
   settings.rules.external_labels = config.external_labels;

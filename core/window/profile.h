@@ -62,6 +62,7 @@ struct Profile {
   bool count_changes = false;  // thinned: a prefix count of changes is needed
   bool anchored = false;       // some window reads the newest sample before its start
   bool read = false;           // some plan reads these series
+  bool watched = false;        // some plan has trigger values for them
   int64_t range_ms = 0;    // the longest offset + range: records at or before (floor − range) are out of every window
   int64_t instant_ms = 0;  // the longest offset of an instant: the newest record at (floor − instant) is still needed
   int64_t right_ms =

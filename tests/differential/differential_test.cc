@@ -2,7 +2,8 @@
 // expressions are planned in one engine, samples are fed in time order, and at every tick of a periodic grid each plan's
 // result must be what the naive evaluator finds in the raw samples. Half of the rounds evaluate late: newer samples are
 // already in when the tick runs. WEIR_SEED and WEIR_ROUNDS choose what is run; the seed of a failing round is printed, and
-// WEIR_EXPR runs one expression alone in the worlds of those seeds. With WEIR_TAPE every window that can be is on tape.
+// WEIR_EXPR runs one expression alone in the worlds of those seeds. With WEIR_TAPE every window that can be is on tape. With
+// WEIR_EAGER=1 every expression is watched by trigger values and evaluated between ticks, too, which no tick may notice.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,6 +55,7 @@ struct Planned {
   RandomExpr source;
   promql::ExprPtr expr;
   engine::PlanId plan = 0;
+  engine::PlanId between = engine::kNoPlan;
   int64_t compared_from = INT64_MIN;  // a plan added on the way sees nothing older than itself at first
 };
 
@@ -65,6 +67,7 @@ struct Totals {
   size_t plans = 0;
   size_t mismatches = 0;
   size_t reported = 0;  // expressions with one
+  size_t between = 0;   // evaluations between ticks
 };
 
 class Round {
@@ -100,6 +103,7 @@ class Round {
       for (const Planned& p : planned_) {
         Check(p, t);
       }
+      Arm(t);
       engine_->Release(t);
       if (random_.Chance(0.02)) {
         Replan(t);
@@ -136,7 +140,40 @@ class Round {
       }
       totals_->plans += 1;
       p.plan = *plan;
+      if (eager_) {
+        PlanBetween(&p, grid);
+      }
       planned_.push_back(std::move(p));
+    }
+  }
+
+  void PlanBetween(Planned* p, engine::Grid grid) {
+    grid.between = true;
+    Result<engine::PlanId> plan = engine_->AddPlan(*p->expr, grid);
+    if (plan.ok() && engine_->Between(*plan).at_ticks_only.empty()) {
+      p->between = *plan;
+    } else if (plan.ok()) {
+      engine_->RemovePlan(*plan);
+    }
+  }
+
+  void Arm(int64_t t) {
+    std::vector<engine::PlanId> plans;
+    for (const Planned& p : planned_) {
+      if (p.between != engine::kNoPlan) {
+        plans.push_back(p.between);
+      }
+    }
+    armed_ms_ = std::max(armed_ms_, t);
+    engine_->Arm(plans, armed_ms_, t + world_.interval_ms + delay_ms_);
+  }
+
+  void EvaluateCrossed(int64_t t) {
+    for (const engine::Crossing& crossing : engine_->TakeCrossings()) {
+      armed_ms_ = std::max(armed_ms_, t);
+      engine_->EvaluateBetween(crossing.plan, armed_ms_);
+      engine_->Arm(std::span(&crossing.plan, 1), armed_ms_, armed_ms_ + world_.interval_ms);
+      totals_->between += 1;
     }
   }
 
@@ -149,6 +186,9 @@ class Round {
     for (size_t i = 0; i < planned_.size();) {
       if (random_.Chance(0.1)) {
         engine_->RemovePlan(planned_[i].plan);
+        if (planned_[i].between != engine::kNoPlan) {
+          engine_->RemovePlan(planned_[i].between);
+        }
         planned_.erase(planned_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
         ++i;
@@ -167,6 +207,7 @@ class Round {
         it->second = engine_->Intern(engine_->labels().InternSet(*f.labels));
       }
       ASSERT_EQ(engine_->Append(it->second, f.t, f.v), engine::AppendOutcome::kOk);
+      EvaluateCrossed(f.t);
     }
   }
 
@@ -251,6 +292,8 @@ class Round {
   Totals* const totals_;
   naive::Query query_;
   int64_t delay_ms_ = 0;
+  const bool eager_ = FromEnvironment("WEIR_EAGER", 0) != 0;
+  int64_t armed_ms_ = INT64_MIN;
   std::unique_ptr<engine::Engine> engine_;
   std::vector<Planned> planned_;
   std::vector<Feed> feed_;
@@ -269,8 +312,8 @@ TEST(Differential, EngineEqualsNaiveEvaluator) {
   }
   std::cout << "seeds " << seed << ".." << seed + rounds - 1 << ": " << totals.plans << " plans, " << totals.ticks
             << " evaluations, " << totals.values << " values compared, " << totals.errors_agreed << " errors agreed, "
-            << totals.unsupported << " unsupported, " << totals.mismatches << " mismatches in " << totals.reported
-            << " expressions\n";
+            << totals.unsupported << " unsupported, " << totals.between << " evaluations between ticks, "
+            << totals.mismatches << " mismatches in " << totals.reported << " expressions\n";
   EXPECT_EQ(totals.mismatches, 0u);
   EXPECT_GT(totals.values, rounds * 1000);
 }

@@ -81,6 +81,46 @@ class GroupedNode : public Node {
 class FoldNode final : public GroupedNode {
  public:
   using GroupedNode::GroupedNode;
+  bool HasBounds() const override { return op_ <= AggregateOp::kGroup; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    if (!HasBounds()) {
+      out->slots.assign(size(), Span::Any());
+      return;
+    }
+    const std::vector<Span>& slots = in[0]->slots;
+    out->slots.assign(size(), Span::Absent());
+    for (size_t g = 0; const SpanFold& fold : FoldSpans(slots)) {
+      Span& span = out->slots[g++];
+      if (!fold.present) {
+        continue;
+      }
+      span = SpanOfGroup(fold);
+      span.absent = fold.sure == 0;
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    if (!HasBounds()) {
+      for (size_t i = 0; i < group_of_.size(); ++i) {
+        if (!keep[group_of_[i]].any()) {
+          (*keep_in[0])[i] = Span::Nothing();
+        }
+      }
+      for (size_t i = 1; i < keep_in.size(); ++i) {
+        RestrictAll(keep, keep_in.subspan(i, 1));
+      }
+      return;
+    }
+    const std::vector<Span>& slots = in[0]->slots;
+    const std::vector<SpanFold> folds = FoldSpans(slots);
+    for (size_t i = 0; i < group_of_.size(); ++i) {
+      const Span& want = keep[group_of_[i]];
+      if (!want.any()) {
+        (*keep_in[0])[i].Restrict(
+            want.nothing() ? want : KeepOfMember(static_cast<uint32_t>(i), slots[i], folds[group_of_[i]], want));
+      }
+    }
+  }
 
  protected:
   void Extend(Context& ctx) override {
@@ -154,6 +194,137 @@ class FoldNode final : public GroupedNode {
   }
 
  private:
+  // What the members of a group may be, together.
+  struct SpanFold {
+    double n = 0;     // that may be present
+    double sure = 0;  // that surely are
+    bool present = false;
+    bool nan = false;
+    bool spread = false;  // some may vanish
+    double lo = 0;        // sums
+    double hi = 0;
+    double size = 0;                                          // of the members' values, for shares
+    Span hull = Span::Nothing();                              // of single members
+    double min_hi = std::numeric_limits<double>::infinity();  // over those that surely are there
+    double max_lo = -std::numeric_limits<double>::infinity();
+    uint32_t least = 0xffffffff;  // whose upper bound is the least, whose lower bound the greatest
+    uint32_t greatest = 0xffffffff;
+  };
+  static double SizeOf(const Span& span) {
+    const double size = std::max(std::fabs(span.lo), std::fabs(span.hi));
+    return std::isfinite(size) ? size : 0;
+  }
+  std::vector<SpanFold> FoldSpans(const std::vector<Span>& slots) const {
+    std::vector<SpanFold> folds(size());
+    for (uint32_t i = 0; i < group_of_.size(); ++i) {
+      const Span& span = slots[i];
+      SpanFold& fold = folds[group_of_[i]];
+      if (!span.present()) {
+        continue;
+      }
+      fold.present = true;
+      fold.n += 1;
+      fold.nan = fold.nan || span.nan;
+      if (span.numbers()) {
+        fold.hull.Add(span.lo);
+        fold.hull.Add(span.hi);
+        fold.lo += span.absent ? std::min(span.lo, 0.0) : span.lo;
+        fold.hi += span.absent ? std::max(span.hi, 0.0) : span.hi;
+        fold.size += SizeOf(span);
+      }
+      if (span.absent) {
+        fold.spread = true;
+        continue;
+      }
+      fold.sure += 1;
+      if (span.numbers() && !span.nan) {
+        if (span.hi < fold.min_hi) {
+          fold.min_hi = span.hi;
+          fold.least = i;
+        }
+        if (span.lo > fold.max_lo) {
+          fold.max_lo = span.lo;
+          fold.greatest = i;
+        }
+      }
+    }
+    return folds;
+  }
+  Span SpanOfGroup(const SpanFold& fold) const {
+    Span span = Span::Nothing();
+    switch (op_) {
+      case AggregateOp::kSum:
+      case AggregateOp::kAvg: {
+        if (std::isnan(fold.lo) || std::isnan(fold.hi)) {
+          return Span::Any();
+        }
+        const bool mean = op_ == AggregateOp::kAvg;
+        span = {fold.lo, fold.hi, false, fold.nan};
+        if (mean && fold.spread) {
+          span = {fold.hull.lo, fold.hull.hi, false, fold.nan};
+        } else if (mean) {
+          span = {fold.lo / fold.n, fold.hi / fold.n, false, fold.nan};
+        }
+        return span.Widened(mean ? fold.size / fold.n : fold.size);
+      }
+      case AggregateOp::kMin:
+        span = {fold.hull.lo, std::min(fold.hull.hi, fold.min_hi), false, fold.nan};
+        break;
+      case AggregateOp::kMax:
+        span = {std::max(fold.hull.lo, fold.max_lo), fold.hull.hi, false, fold.nan};
+        break;
+      case AggregateOp::kCount:
+        span.Add(fold.sure);
+        span.Add(fold.n);
+        break;
+      default:
+        span.Add(1.0);
+    }
+    return span;
+  }
+  // What one member is to keep to for its group to keep to `want`.
+  Span KeepOfMember(uint32_t member, const Span& reach, const SpanFold& fold, const Span& want) const {
+    if (!reach.present()) {
+      return Span::Absent();
+    }
+    Span keep = reach;
+    keep.absent = true;
+    keep.nan = want.nan;
+    switch (op_) {
+      case AggregateOp::kSum:
+      case AggregateOp::kAvg: {
+        const double n = op_ == AggregateOp::kAvg ? fold.n : 1;
+        // Half of the room by size, half in equal parts.
+        const double share = (fold.size > 0 ? SizeOf(reach) / fold.size / 2 : 0.5 / fold.n) + 0.5 / fold.n;
+        const double rounding =
+            (fold.size + (std::isfinite(want.hi) ? std::fabs(want.hi * n) : 0)) * 4 * Span::kRounding;
+        keep.hi = want.hi == std::numeric_limits<double>::infinity()
+                      ? want.hi
+                      : reach.hi + std::max(0.0, want.hi * n - fold.hi - rounding) * share;
+        keep.lo = want.lo == -std::numeric_limits<double>::infinity()
+                      ? (reach.lo >= 0 ? 0 : want.lo)
+                      : reach.lo - std::max(0.0, fold.lo - want.lo * n - rounding) * share;
+        // A member that goes takes its value along.
+        keep.absent = reach.absent || (op_ == AggregateOp::kSum && reach.lo >= 0 && want.lo <= 0);
+        return keep;
+      }
+      case AggregateOp::kMin:
+        keep.hi = member == fold.least ? want.hi : std::numeric_limits<double>::infinity();
+        keep.lo = want.lo;
+        keep.absent = member != fold.least || want.hi == std::numeric_limits<double>::infinity();
+        return keep;
+      case AggregateOp::kMax:
+        keep.lo = member == fold.greatest ? want.lo : -std::numeric_limits<double>::infinity();
+        keep.hi = want.hi;
+        keep.absent = member != fold.greatest || want.lo == -std::numeric_limits<double>::infinity();
+        return keep;
+      default:
+        keep = Span::Any();
+        keep.absent = want.lo <= 0 || reach.absent;
+        return keep;
+    }
+  }
+
   // RETURNS: the presence of the input's floats alone.
   const std::vector<uint8_t>& Floats() {
     floats_ = input(0).present();

@@ -7,6 +7,7 @@
 
 #include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
+#include "core/engine/span_arithmetic.h"
 #include "core/model/go_math.h"
 
 namespace weir::engine {
@@ -47,6 +48,12 @@ bool Element(BinaryOp op, double l, double r, double* out) {
   }
   *out = ScalarBinary(op, l, r);
   return true;
+}
+
+// RETURNS: how far apart two values are, as a part of their size.
+double Distance(double a, double b) {
+  const double apart = std::fabs(a - b) / (std::fabs(a) + std::fabs(b));
+  return std::isnan(apart) ? 0 : apart;
 }
 
 bool IsTrim(BinaryOp op) { return op == BinaryOp::kTrimUpper || op == BinaryOp::kTrimLower; }
@@ -119,6 +126,13 @@ class ScalarBinaryNode final : public Node {
   ScalarBinaryNode(BinaryOp op, NodePtr l, NodePtr r)
       : Node(ValueType::kScalar, {std::move(l), std::move(r)}), op_(op) {}
   std::string Describe() const override { return std::string(promql::BinaryOpText(op_)); }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    const Span& l = in[0]->slots[0];
+    const Span& r = in[1]->slots[0];
+    const bool constant = !l.nan && !r.nan && l.lo == l.hi && r.lo == r.hi;
+    out->slots.assign(1, constant ? Span::Of(ScalarBinary(op_, l.lo, r.lo)) : SpanOf(op_, true, l, r));
+  }
 
  protected:
   void Compute(Context&) override { scalar_ = ScalarBinary(op_, input(0).scalar(), input(1).scalar()); }
@@ -137,6 +151,47 @@ class VectorScalarNode final : public Node {
     one_name_ = inputs_[0]->one_name();
   }
   std::string Describe() const override { return std::string(promql::BinaryOpText(op_)) + " scalar"; }
+  bool HasBounds() const override {
+    return op_ != BinaryOp::kMod && op_ != BinaryOp::kPow && op_ != BinaryOp::kAtan2 && !IsTrim(op_);
+  }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    const Span& scalar = in[1]->slots[0];
+    out->slots.reserve(size());
+    for (const Span& of : in[0]->slots) {
+      Span span = !HasBounds()   ? Span::Any()
+                  : Mirrors()    ? SpanOf(Mirrored(op_), return_bool_, of, scalar)
+                  : scalar_left_ ? SpanOf(op_, return_bool_, scalar, of)
+                                 : SpanOf(op_, return_bool_, of, scalar);
+      span.absent = span.absent || of.absent;
+      out->slots.push_back(of.present() ? span : Span::Absent());
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    if (!HasBounds()) {
+      RestrictAll(keep, keep_in);
+      return;
+    }
+    // A scalar moves by itself or by what cannot be held.
+    const SpanOperand scalar{in[1]->slots[0], true};
+    for (size_t i = 0; i < keep.size(); ++i) {
+      const SpanOperand of{in[0]->slots[i], false};
+      Span keep_of;
+      Span keep_scalar;
+      if (scalar_left_ && !Mirrors()) {
+        SplitKeep(op_, return_bool_, keep[i], scalar, of, &keep_scalar, &keep_of);
+      } else {
+        SplitKeep(scalar_left_ ? Mirrored(op_) : op_, return_bool_, keep[i], of, scalar, &keep_of, &keep_scalar);
+      }
+      (*keep_in[0])[i].Restrict(keep_of);
+      if (keep[i].nothing()) {
+        (*keep_in[1])[0] = Span::Nothing();
+      }
+    }
+  }
+  double Slack(size_t slot) const override {
+    return IsComparison(op_) && input(0).present()[slot] ? Distance(input(0).values()[slot], input(1).scalar()) : 0;
+  }
 
  protected:
   void Extend(Context& ctx) override {
@@ -188,6 +243,8 @@ class VectorScalarNode final : public Node {
   }
 
  private:
+  // A filter gives the vector's value, on whichever side it stands.
+  bool Mirrors() const { return scalar_left_ && IsComparison(op_); }
   void ComputeHistogram(size_t i, double scalar) {
     Operand vector{input(0).values()[i], input(0).histogram(i).get()};
     Operand other{scalar, nullptr};
@@ -278,6 +335,44 @@ class VectorVectorNode final : public Node {
         swapped_(matching.cardinality == MatchCardinality::kOneToMany),
         keys_(matching) {}
   std::string Describe() const override { return std::string(promql::BinaryOpText(op_)) + " vector"; }
+  bool HasBounds() const override {
+    return op_ != BinaryOp::kMod && op_ != BinaryOp::kPow && op_ != BinaryOp::kAtan2 && !IsTrim(op_) &&
+           !matching_.fill_left && !matching_.fill_right;
+  }
+  void Bound(const Horizon& horizon, std::span<const Bounds* const> in, Bounds* out) const override {
+    if (!HasBounds() || too_many_pairs_) {
+      Node::Bound(horizon, in, out);
+      return;
+    }
+    out->slots.assign(size(), Span::Absent());
+    for (const Meeting& meeting : meetings_) {
+      const Span& l = Of(in, 0, meeting);
+      const Span& r = Of(in, 1, meeting);
+      if (!l.present() || !r.present()) {
+        continue;
+      }
+      Span span = SpanOf(op_, return_bool_, l, r);
+      const bool sure = !span.absent && !l.absent && !r.absent;
+      span.absent = out->slots[meeting.slot].absent && !sure;
+      out->slots[meeting.slot].Add(span);
+      out->slots[meeting.slot].absent = span.absent;
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    if (!HasBounds() || too_many_pairs_) {
+      RestrictAll(keep, keep_in);
+      return;
+    }
+    for (const Meeting& meeting : meetings_) {
+      Span l;
+      Span r;
+      SplitKeep(op_, return_bool_, keep[meeting.slot], {Of(in, 0, meeting), false}, {Of(in, 1, meeting), false}, &l,
+                &r);
+      (*keep_in[0])[swapped_ ? meeting.one : meeting.many].Restrict(l);
+      (*keep_in[1])[swapped_ ? meeting.many : meeting.one].Restrict(r);
+    }
+  }
   size_t Bytes() const override {
     return Node::Bytes() + keys_.Bytes() + pair_.capacity() * sizeof(Pair) + slots_.size() * 32;
   }
@@ -292,8 +387,15 @@ class VectorVectorNode final : public Node {
     pair_.clear();
     slots_.clear();
     fill_pair_.clear();
+    meetings_.clear();
+    met_many_ = met_one_ = 0;
   }
-  void Extend(Context& ctx) override { keys_.Extend(ctx, many(), one()); }
+  void Extend(Context& ctx) override {
+    keys_.Extend(ctx, many(), one());
+    if (ctx.pair_ahead && (met_many_ != many().size() || met_one_ != one().size())) {
+      MeetAll(ctx);
+    }
+  }
 
   void Compute(Context& ctx) override {
     // group_right swaps the sides but not the fills: as in Prometheus, fill_right always fills the "one" side.
@@ -347,6 +449,36 @@ class VectorVectorNode final : public Node {
     uint32_t partner = kNone - 1;
     uint32_t slot = kNone;
   };
+
+  // Slots of either side that have the same key, and where their result goes.
+  struct Meeting {
+    uint32_t many;
+    uint32_t one;
+    uint32_t slot;
+  };
+  // The span of an operand, 0 the left one.
+  const Span& Of(std::span<const Bounds* const> in, size_t side, const Meeting& meeting) const {
+    return in[side]->slots[(side == 1) == swapped_ ? meeting.many : meeting.one];
+  }
+  void MeetAll(Context& ctx) {
+    constexpr size_t kMeetingsMax = 8;  // for a slot: more is no join that rules make
+    met_many_ = many().size();
+    met_one_ = one().size();
+    meetings_.clear();
+    std::vector<std::vector<uint32_t>> by_key(keys_.size());
+    for (uint32_t i = 0; i < met_one_; ++i) {
+      by_key[keys_.right()[i]].push_back(i);
+    }
+    for (uint32_t i = 0; i < met_many_; ++i) {
+      for (uint32_t partner : by_key[keys_.left()[i]]) {
+        meetings_.push_back({i, partner, SlotOf(ctx, keys_.left()[i], many().labels(i), partner)});
+      }
+      too_many_pairs_ = meetings_.size() > kMeetingsMax * (met_many_ + met_one_);
+      if (too_many_pairs_) {
+        return;
+      }
+    }
+  }
 
   Node& many() { return input(swapped_ ? 1 : 0); }
   Node& one() { return input(swapped_ ? 0 : 1); }
@@ -470,6 +602,10 @@ class VectorVectorNode final : public Node {
   VectorMatching matching_;
   bool swapped_;
   JoinKeys keys_;
+  std::vector<Meeting> meetings_;  // with Context::pair_ahead: every pair that can meet
+  size_t met_many_ = 0;
+  size_t met_one_ = 0;
+  bool too_many_pairs_ = false;
   std::vector<uint32_t> holder_;                  // key -> slot of the "one" side
   std::vector<uint8_t> matched_;                  // by key
   std::vector<uint8_t> touched_;                  // by result slot
@@ -487,6 +623,58 @@ class SetOperatorNode final : public Node {
   }
   std::string Describe() const override { return std::string(promql::BinaryOpText(op_)); }
   size_t Bytes() const override { return Node::Bytes() + keys_.Bytes() + source_.capacity() * sizeof(uint32_t); }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    const std::vector<Held> held = HeldKeys(in);
+    out->slots.reserve(size());
+    for (size_t i = 0; i < size(); ++i) {
+      const uint32_t side = source_[i] & 1;
+      const uint32_t slot = source_[i] >> 1;
+      Span span = in[side]->slots[slot];
+      if (op_ != BinaryOp::kOr || side == 1) {
+        const Held& key = held[side == 1 ? keys_.right()[slot] : keys_.left()[slot]];
+        const bool by_held = op_ == BinaryOp::kAnd;
+        if (by_held ? !key.may : key.sure != kNone) {
+          span = Span::Absent();
+        } else {
+          span.absent = span.absent || (by_held ? key.sure == kNone : key.may);
+        }
+      }
+      out->slots.push_back(span);
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    const std::vector<Held> held = HeldKeys(in);
+    const size_t decider = op_ == BinaryOp::kOr ? 0 : 1;
+    std::vector<Span> of_key(held.size());  // what the deciding side is to keep to
+    for (size_t i = 0; i < size(); ++i) {
+      const uint32_t side = source_[i] & 1;
+      const uint32_t slot = source_[i] >> 1;
+      if (op_ == BinaryOp::kOr && side == 0) {
+        (*keep_in[0])[slot].Restrict(keep[i]);
+        continue;
+      }
+      if (keep[i].any()) {
+        continue;
+      }
+      const uint32_t key = side == 1 ? keys_.right()[slot] : keys_.left()[slot];
+      (*keep_in[side])[slot].Restrict(
+          Decide(in[side]->slots[slot], input(side).Slack(slot), held[key], keep[i], &of_key[key]));
+    }
+    const std::vector<uint32_t>& keys = decider == 0 ? keys_.left() : keys_.right();
+    for (uint32_t i = 0; i < keys.size(); ++i) {
+      const Span& want = of_key[keys[i]];
+      // One that stays is enough to hold a key.
+      if (want.absent || want.nothing() || held[keys[i]].sure == i) {
+        (*keep_in[decider])[i].Restrict(want);
+      }
+    }
+  }
+  double Slack(size_t slot) const override {
+    const uint32_t side = source_[slot] & 1;
+    return input(side).Slack(source_[slot] >> 1);
+  }
   void MarkLabels(std::vector<bool>* live) const override {
     Node::MarkLabels(live);
     Mark(keys_.labels(), live);
@@ -540,6 +728,48 @@ class SetOperatorNode final : public Node {
   }
 
  private:
+  // Whether some slot of the deciding side may hold a key, one that surely does, and the least slack of those that do not.
+  struct Held {
+    bool may = false;
+    uint32_t sure = kNone;
+    double slack = 1;
+  };
+  std::vector<Held> HeldKeys(std::span<const Bounds* const> in) const {
+    const size_t decider = op_ == BinaryOp::kOr ? 0 : 1;
+    const std::vector<uint32_t>& keys = decider == 0 ? keys_.left() : keys_.right();
+    std::vector<Held> held(keys_.size());
+    for (uint32_t i = 0; i < keys.size(); ++i) {
+      Held& key = held[keys[i]];
+      const Span& span = in[decider]->slots[i];
+      key.may = key.may || span.present();
+      key.sure = key.sure == kNone && !span.absent ? i : key.sure;
+      key.slack = std::min(key.slack, input(decider).Slack(i));
+    }
+    return held;
+  }
+  // RETURNS: what the slot itself is to keep to; narrows what those of its key on the deciding side are.
+  Span Decide(const Span& reach, double slack, const Held& key, const Span& keep, Span* of_key) const {
+    if (keep.nothing()) {
+      *of_key = Span::Nothing();
+      return keep;
+    }
+    Span present = Span::Any();
+    present.absent = false;
+    const bool by_held = op_ == BinaryOp::kAnd;
+    // Absent now, and either side can see to that.
+    if (keep.absent && (!reach.present() || (by_held ? !key.may : key.sure != kNone))) {
+      const bool key_can = by_held ? !key.may : key.sure != kNone;
+      if (key_can && (reach.present() || key.slack > slack)) {
+        of_key->Restrict(by_held ? Span::Absent() : present);
+        return Span::Any();
+      }
+      return Span::Absent();
+    }
+    if (!keep.absent) {
+      of_key->Restrict(by_held ? present : Span::Absent());
+    }
+    return keep;
+  }
   void Take(const Node& side, uint32_t which, size_t* done) {
     for (; *done < side.size(); ++*done) {
       AddSlot(side.labels(*done), side.drop_name(*done));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/engine/annotations.h"
@@ -86,13 +87,14 @@ struct Row {
   const char* name;
   double (*f)(double);
   double (*with_params)(double, const double*);
+  bool rises = false;  // a greater argument never gives a smaller value, where there is one
 };
 
 constexpr Row kRows[] = {
     {FunctionId::kAbs, "abs", [](double v) { return std::fabs(v); }, nullptr},
-    {FunctionId::kCeil, "ceil", [](double v) { return std::ceil(v); }, nullptr},
-    {FunctionId::kFloor, "floor", [](double v) { return std::floor(v); }, nullptr},
-    {FunctionId::kSqrt, "sqrt", [](double v) { return std::sqrt(v); }, nullptr},
+    {FunctionId::kCeil, "ceil", [](double v) { return std::ceil(v); }, nullptr, true},
+    {FunctionId::kFloor, "floor", [](double v) { return std::floor(v); }, nullptr, true},
+    {FunctionId::kSqrt, "sqrt", [](double v) { return std::sqrt(v); }, nullptr, true},
     {FunctionId::kExp, "exp", GoExp, nullptr},
     {FunctionId::kLn, "ln", GoLog, nullptr},
     {FunctionId::kLog2, "log2", GoLog2, nullptr},
@@ -109,9 +111,9 @@ constexpr Row kRows[] = {
     {FunctionId::kAsinh, "asinh", [](double v) { return std::asinh(v); }, nullptr},
     {FunctionId::kAcosh, "acosh", [](double v) { return std::acosh(v); }, nullptr},
     {FunctionId::kAtanh, "atanh", [](double v) { return std::atanh(v); }, nullptr},
-    {FunctionId::kDeg, "deg", Degrees, nullptr},
-    {FunctionId::kRad, "rad", Radians, nullptr},
-    {FunctionId::kSgn, "sgn", Sign, nullptr},
+    {FunctionId::kDeg, "deg", Degrees, nullptr, true},
+    {FunctionId::kRad, "rad", Radians, nullptr, true},
+    {FunctionId::kSgn, "sgn", Sign, nullptr, true},
     {FunctionId::kMinute, "minute", Minute, nullptr},
     {FunctionId::kHour, "hour", Hour, nullptr},
     {FunctionId::kDayOfWeek, "day_of_week", DayOfWeek, nullptr},
@@ -120,10 +122,10 @@ constexpr Row kRows[] = {
     {FunctionId::kDaysInMonth, "days_in_month", DaysInMonth, nullptr},
     {FunctionId::kMonth, "month", Month, nullptr},
     {FunctionId::kYear, "year", Year, nullptr},
-    {FunctionId::kRound, "round", nullptr, Round},
-    {FunctionId::kClamp, "clamp", nullptr, Clamp},
-    {FunctionId::kClampMin, "clamp_min", nullptr, ClampMin},
-    {FunctionId::kClampMax, "clamp_max", nullptr, ClampMax},
+    {FunctionId::kRound, "round", nullptr, Round, true},
+    {FunctionId::kClamp, "clamp", nullptr, Clamp, true},
+    {FunctionId::kClampMin, "clamp_min", nullptr, ClampMin, true},
+    {FunctionId::kClampMax, "clamp_max", nullptr, ClampMax, true},
 };
 
 // Slots are those of input 0, the metric name goes.
@@ -170,6 +172,38 @@ class ElementwiseNode final : public MapNode {
  public:
   ElementwiseNode(const Row& row, std::vector<NodePtr> args) : MapNode(std::move(args)), row_(row) {}
   std::string Describe() const override { return row_.name; }
+  bool HasBounds() const override { return row_.rises || row_.id == FunctionId::kAbs; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    double params[2] = {1, 0};
+    const bool usable = HasBounds() && TakeParams(params, in);
+    out->slots.assign(size(), Span::Any());
+    for (size_t i = 0; usable && i < size(); ++i) {
+      const Span& of = in[0]->slots[i];
+      Span& span = out->slots[i];
+      span = Span::Nothing();
+      span.absent = of.absent;
+      span.nan = of.nan;
+      if (of.numbers()) {
+        span.Add(Value(of.lo, params));
+        span.Add(Value(of.hi, params));
+        if (row_.id == FunctionId::kAbs && of.lo < 0 && of.hi > 0) {
+          span.Add(0.0);
+        }
+      }
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    double params[2] = {1, 0};
+    if (!HasBounds() || !TakeParams(params, in)) {
+      RestrictAll(keep, keep_in);
+      return;
+    }
+    for (size_t i = 0; i < keep.size(); ++i) {
+      (*keep_in[0])[i].Restrict(row_.id == FunctionId::kAbs ? UnderAbs(keep[i], in[0]->slots[i])
+                                                            : Under(keep[i], in[0]->slots[i], params));
+    }
+  }
 
  protected:
   void Compute(Context& ctx) override {
@@ -189,6 +223,58 @@ class ElementwiseNode final : public MapNode {
   }
 
  private:
+  double Value(double v, const double* params) const {
+    return row_.f != nullptr ? row_.f(v) : row_.with_params(v, params);
+  }
+  // RETURNS: whether the parameters are constants in order, with which the function rises.
+  bool TakeParams(double* params, std::span<const Bounds* const> in) const {
+    for (size_t i = 1; i < inputs_.size(); ++i) {
+      const Span& param = in[i]->slots[0];
+      if (param.nan || param.absent || param.lo != param.hi) {
+        return false;
+      }
+      params[i - 1] = param.lo;
+    }
+    return (row_.id != FunctionId::kClamp || params[0] <= params[1]) &&
+           (row_.id != FunctionId::kRound || params[0] > 0);
+  }
+  static Span UnderAbs(const Span& keep, const Span& of) {
+    Span under = keep;
+    under.lo = of.lo >= 0 ? keep.lo : -keep.hi;
+    under.hi = of.hi <= 0 && keep.lo > 0 ? -keep.lo : keep.hi;
+    return keep.numbers() ? under : keep;
+  }
+  // What the argument keeps to. Bound tells whether it does.
+  Span Under(const Span& keep, const Span& of, const double* params) const {
+    Span under = keep;
+    if (keep.numbers()) {
+      under.hi = Furthest(of.hi, std::numeric_limits<double>::infinity(),
+                          [&](double v) { return !(Value(v, params) > keep.hi); });
+      under.lo = Furthest(of.lo, -std::numeric_limits<double>::infinity(),
+                          [&](double v) { return !(Value(v, params) < keep.lo); });
+    }
+    return under;
+  }
+  // RETURNS: a number between `from` and `to` up to which `holds`; `from` if not even that does.
+  template <typename Holds>
+  static double Furthest(double from, double to, Holds holds) {
+    if (holds(to) || !std::isfinite(from)) {
+      return holds(to) ? to : from;
+    }
+    double step = std::max(std::fabs(from), 1.0) * (to > from ? 1 : -1);
+    while (std::isfinite(from + step) && holds(from + step)) {
+      step *= 2;
+    }
+    double inside = from;
+    double outside = std::isfinite(from + step) ? from + step : to;
+    constexpr int kHalvings = 60;
+    for (int i = 0; i < kHalvings; ++i) {
+      const double middle = inside / 2 + outside / 2;
+      (holds(middle) ? inside : outside) = middle;
+    }
+    return inside;
+  }
+
   const Row& row_;
 };
 
@@ -196,6 +282,19 @@ class NegateNode final : public MapNode {
  public:
   explicit NegateNode(NodePtr operand) : MapNode({std::move(operand)}) {}
   std::string Describe() const override { return "-"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    out->slots.reserve(size());
+    for (const Span& of : in[0]->slots) {
+      out->slots.push_back({-of.hi, -of.lo, of.absent, of.nan});
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    for (size_t i = 0; i < keep.size(); ++i) {
+      (*keep_in[0])[i].Restrict({-keep[i].hi, -keep[i].lo, keep[i].absent, keep[i].nan});
+    }
+  }
 
  protected:
   void Compute(Context& ctx) override {
@@ -222,6 +321,17 @@ class OrderNode : public Node {
  public:
   OrderNode(NodePtr vector, SortIn in) : Node(ValueType::kVector, {std::move(vector)}), in_(in) {
     one_name_ = inputs_[0]->one_name();
+  }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    *out = *in[0];
+    for (Span& span : out->slots) {
+      span.absent = true;  // sort() leaves histograms out
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    RestrictSame(keep, keep_in[0]);
   }
 
  protected:

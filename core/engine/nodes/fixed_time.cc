@@ -13,6 +13,8 @@ namespace {
 
 using promql::ValueType;
 
+constexpr std::string_view kFixedTime = "a part of it is evaluated at a time of its own";
+
 class AtNode final : public Node {
  public:
   AtNode(NodePtr child, int64_t at_ms, int64_t ready_ms)
@@ -20,6 +22,7 @@ class AtNode final : public Node {
     one_name_ = child_->one_name();
   }
   std::string Describe() const override { return "@"; }
+  std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
   void MarkLabels(std::vector<bool>* live) const override {
     Node::MarkLabels(live);
     child_->MarkLabels(live);
@@ -74,6 +77,7 @@ class HeldWindowNode final : public Node {
     every_.read = true;
   }
   std::string Describe() const override { return spec_.function + " @"; }
+  std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
   size_t Bytes() const override {
     size_t bytes = Node::Bytes();
     for (const Held& held : held_) {
@@ -189,6 +193,7 @@ class AtTickNode final : public Node {
     one_name_ = child_->one_name();
   }
   std::string Describe() const override { return "@ start()"; }
+  std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
   void MarkLabels(std::vector<bool>* live) const override {
     Node::MarkLabels(live);
     child_->MarkLabels(live);
@@ -225,6 +230,7 @@ class LineNode final : public Node {
     one_name_ = inputs_[0]->one_name();
   }
   std::string Describe() const override { return "predict_linear @"; }
+  std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
 
  protected:
   bool TimeDependent() const override { return true; }

@@ -17,6 +17,12 @@ class RelabelNode : public Node {
       : Node(ValueType::kVector, {std::move(vector)}), destination_(std::move(destination)) {
     one_name_ = inputs_[0]->one_name() && destination_ != kMetricName;
   }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override { *out = *in[0]; }
+  void Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    RestrictSame(keep, keep_in[0]);
+  }
 
  protected:
   // RETURNS: the new value, or false to leave the label alone.

@@ -14,6 +14,10 @@ class ConstantNode final : public Node {
   explicit ConstantNode(double value) : Node(ValueType::kScalar, {}) { scalar_ = value; }
   explicit ConstantNode(std::string text) : Node(ValueType::kString, {}) { text_ = std::move(text); }
   std::string Describe() const override { return "constant"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const>, Bounds* out) const override {
+    out->slots.assign(1, type() == ValueType::kScalar ? Span::Of(scalar_) : Span::Any());
+  }
 
  protected:
   void Compute(Context&) override {}
@@ -23,6 +27,12 @@ class TimeNode final : public Node {
  public:
   TimeNode() : Node(ValueType::kScalar, {}) {}
   std::string Describe() const override { return "time()"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon& horizon, std::span<const Bounds* const>, Bounds* out) const override {
+    Span span = Span::Of(static_cast<double>(horizon.from_ms) / 1000);
+    span.Add(static_cast<double>(horizon.until_ms) / 1000);
+    out->slots.assign(1, span);
+  }
 
  protected:
   bool TimeDependent() const override { return true; }
@@ -33,6 +43,7 @@ class TickTimeNode final : public Node {
  public:
   TickTimeNode() : Node(ValueType::kScalar, {}) {}
   std::string Describe() const override { return "start()"; }
+  std::string_view WhyAtTicksOnly() const override { return "start() and end() are those of a tick"; }
 
  protected:
   uint64_t SourceVersion(Context& ctx) override { return static_cast<uint64_t>(ctx.query_ms); }
@@ -64,6 +75,8 @@ class VectorOfNode final : public Node {
  public:
   explicit VectorOfNode(NodePtr scalar) : Node(ValueType::kVector, {std::move(scalar)}) { one_name_ = true; }
   std::string Describe() const override { return "vector()"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override { *out = *in[0]; }
 
  protected:
   void Extend(Context&) override {

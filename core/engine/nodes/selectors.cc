@@ -7,6 +7,7 @@
 
 #include "core/base/prefetch.h"
 #include "core/engine/annotations.h"
+#include "core/engine/leaf_bounds.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/engine/subquery.h"
 #include "core/window/tape_sums.h"
@@ -58,6 +59,21 @@ void ForSlots(Context& ctx, size_t slots, Work work) {
   }
 }
 
+// Bounds of a leaf's slots, one by one.
+template <typename Bound>
+void BoundMembers(Store& store, const SeriesSet& set, size_t slots, const std::vector<Span>* keep,
+                  std::vector<Trigger>* triggers, Bounds* out, Bound bound) {
+  out->slots.reserve(slots);
+  for (size_t i = 0; i < slots; ++i) {
+    const SeriesId id = set.members[i];
+    Trigger trigger = Trigger::Always(id);
+    out->slots.push_back(bound(store.at(id), LeafKeep{id, keep == nullptr ? nullptr : &(*keep)[i], &trigger}));
+    if (keep != nullptr) {
+      triggers->push_back(trigger);
+    }
+  }
+}
+
 // The newest sample at or before T − offset, unless it is stale or older than the lookback (semantics 1.2).
 class InstantSelectorNode final : public Node {
  public:
@@ -74,6 +90,20 @@ class InstantSelectorNode final : public Node {
         break;
     }
     return spec_.smoothed ? "selector smoothed" : "selector";
+  }
+  const SeriesSet* Source() const override { return spec_.set.get(); }
+  std::string_view WhyAtTicksOnly() const override {
+    return spec_.smoothed ? "smoothed reads past its evaluation time" : std::string_view();
+  }
+  bool HasBounds() const override { return spec_.what == SampleField::kValue; }
+  void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
+                 Bounds* out) const override {
+    const LeafTimes times{horizon.from_ms - spec_.offset_ms, horizon.until_ms - spec_.offset_ms,
+                          horizon.ctx.options.lookback_ms};
+    BoundMembers(horizon.ctx.store, *spec_.set, size(), keep, triggers, out,
+                 [&](const Series& series, const LeafKeep& leaf) {
+                   return HasBounds() ? BoundLast(series.window, times, false, leaf) : BoundUnknown(leaf);
+                 });
   }
 
  protected:
@@ -197,6 +227,38 @@ class RangeNode final : public Node {
     one_name_ = spec_.set->one_name || (spec_.producer && spec_.producer->inner().one_name());
   }
   std::string Describe() const override { return spec_.function; }
+  const SeriesSet* Source() const override { return spec_.set.get(); }
+  std::string_view WhyAtTicksOnly() const override {
+    return spec_.producer   ? "the steps of a subquery are evaluated when the stream has passed them"
+           : spec_.smoothed ? "smoothed reads past its evaluation time"
+                            : std::string_view();
+  }
+  bool HasBounds() const override {
+    static constexpr window::Kernel kBounded[] = {window::Rate,         window::Increase,    window::Delta,
+                                                  window::LastOverTime, window::MaxOverTime, window::MinOverTime};
+    return std::find(std::begin(kBounded), std::end(kBounded), spec_.kernel) != std::end(kBounded);
+  }
+  void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
+                 Bounds* out) const override {
+    const LeafTimes times{horizon.from_ms - spec_.offset_ms, horizon.until_ms - spec_.offset_ms, spec_.range_ms};
+    Store& store = horizon.ctx.store;
+    BoundMembers(store, *spec_.set, size(), keep, triggers, out, [&](const Series& series, const LeafKeep& leaf) {
+      if (spec_.kernel == window::Rate || spec_.kernel == window::Increase) {
+        return BoundIncrease(series.window, times, store.profile(series.profile).count_resets,
+                             spec_.kernel == window::Rate, leaf);
+      }
+      if (spec_.kernel == window::Delta) {
+        return BoundDelta(series.window, times, leaf);
+      }
+      if (spec_.kernel == window::LastOverTime) {
+        return BoundLast(series.window, times, true, leaf);
+      }
+      if (spec_.kernel == window::MaxOverTime || spec_.kernel == window::MinOverTime) {
+        return BoundExtreme(series.window, times, spec_.kernel == window::MinOverTime, leaf);
+      }
+      return BoundUnknown(leaf);
+    });
+  }
   size_t Bytes() const override {
     size_t bytes = Node::Bytes() + cursors_.capacity() * sizeof(uint32_t);
     for (const std::vector<double>& scratch : scratch_) {
@@ -514,6 +576,32 @@ class AbsentNode final : public Node {
     one_name_ = true;
   }
   std::string Describe() const override { return "absent"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    Span span = Span::Of(1);
+    bool sure = false;
+    bool any = false;
+    for (const Span& child : in[0]->slots) {
+      sure = sure || !child.absent;
+      any = any || child.present();
+    }
+    span.absent = any;
+    out->slots.assign(size(), sure ? Span::Absent() : span);
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    if (keep[0].any()) {
+      return;
+    }
+    // One that stays is enough; the others may do as they like.
+    for (size_t i = 0; i < in[0]->slots.size() && !keep[0].nothing(); ++i) {
+      if (!in[0]->slots[i].absent) {
+        (*keep_in[0])[i].absent = false;
+        return;
+      }
+    }
+    RestrictAll(keep, keep_in);
+  }
   void MarkLabels(std::vector<bool>* live) const override {
     Node::MarkLabels(live);
     Mark({set_}, live);
@@ -541,6 +629,12 @@ class CleanupNode final : public Node {
  public:
   explicit CleanupNode(NodePtr child) : Node(ValueType::kVector, {std::move(child)}) {}
   std::string Describe() const override { return "drop names"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override { *out = *in[0]; }
+  void Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    RestrictSame(keep, keep_in[0]);
+  }
 
  protected:
   void Extend(Context& ctx) override {

@@ -146,6 +146,7 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
     if (!status.ok()) {
       return Reply(exchange, Answer(400, std::string(status.message())));
     }
+    batch.arrived_ns = request.arrived_ns;
     request.body = std::string();
     if (!in_flight->Charge(static_cast<int64_t>(batch.arena.size() + batch.histogram_bytes))) {
       return Reply(exchange, TooManyBytes());

@@ -1,0 +1,389 @@
+#include "core/engine/leaf_bounds.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/model/sample.h"
+
+namespace weir::engine {
+namespace {
+
+using window::Record;
+using window::RecordKind;
+using window::Ring;
+using window::SeriesWindow;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// rate() and its kind extrapolate at either end by less than 1.1 mean intervals (semantics 2.3).
+constexpr double kEndsMax = 2.2;
+// What is proposed stays so far inside that the bound of it, which is widened, does too.
+constexpr double kInside = 8 * Span::kRounding;
+
+// RETURNS: whether every record is known as it came.
+bool IsRaw(const SeriesWindow& series) { return series.rich() == nullptr && !series.thinned(); }
+bool IsReal(const Ring& ring, int64_t i) { return ring.At(static_cast<uint32_t>(i)).kind() != RecordKind::kStale; }
+
+// The samples that can be the first and the last of a window: ring indices, stale markers among them to be passed over. No
+// allocation: this is asked of every series whenever a plan is armed.
+struct Edges {
+  int64_t first_begin = 0;  // none when not below first_end
+  int64_t first_end = 0;
+  int64_t last_begin = 0;  // the first that is real, as is the last one
+  int64_t last_end = 0;
+  bool first_to_come = false;  // the first can be a sample that is not there yet
+  bool none_before = false;    // at the first end there is no last
+  bool finite = true;          // all of them
+  bool negative = false;       // one of them
+};
+
+template <typename F>
+void ForEachReal(const Ring& ring, int64_t begin, int64_t end, F f) {
+  for (int64_t i = begin; i < end; ++i) {
+    if (IsReal(ring, i)) {
+      f(static_cast<uint32_t>(i));
+    }
+  }
+}
+
+Edges FindEdges(const Ring& ring, const LeafTimes& times) {
+  Edges edges;
+  const auto size = static_cast<int64_t>(ring.size());
+  int64_t end = ring.FirstAfter(times.last_end_ms - times.range_ms);
+  while (end < size && !IsReal(ring, end)) {
+    ++end;
+  }
+  edges.first_to_come = end >= size;
+  edges.first_begin = ring.FirstAfter(times.first_end_ms - times.range_ms);
+  edges.first_end = std::min(end + 1, size);
+  while (edges.first_begin < edges.first_end && !IsReal(ring, edges.first_begin)) {
+    ++edges.first_begin;
+  }
+  int64_t begin = ring.LastAtOrBefore(times.first_end_ms);
+  while (begin >= 0 && !IsReal(ring, begin)) {
+    --begin;
+  }
+  edges.none_before = begin < 0;
+  edges.last_begin = std::max<int64_t>(begin, 0);
+  while (edges.last_begin < size && !IsReal(ring, edges.last_begin)) {
+    ++edges.last_begin;
+  }
+  edges.last_end = edges.last_begin;
+  for (int64_t i = edges.last_begin; i < size && ring.Time(static_cast<uint32_t>(i)) <= times.last_end_ms; ++i) {
+    edges.last_end = IsReal(ring, i) ? i + 1 : edges.last_end;
+  }
+  const auto look = [&](uint32_t i) {
+    edges.finite = edges.finite && std::isfinite(ring.Value(i));
+    edges.negative = edges.negative || ring.Value(i) < 0;
+  };
+  ForEachReal(ring, edges.first_begin, edges.first_end, look);
+  ForEachReal(ring, edges.last_begin, edges.last_end, look);
+  return edges;
+}
+
+// RETURNS: whether some end of the horizon has a window with two samples that are there already.
+bool HasPair(const Edges& edges) {
+  return edges.first_begin < edges.first_end && edges.last_begin < edges.last_end &&
+         edges.first_begin < edges.last_end - 1;
+}
+// RETURNS: whether each of them does.
+bool AlwaysPair(const Edges& edges) {
+  return HasPair(edges) && !edges.none_before && !edges.first_to_come && edges.first_end - 1 < edges.last_begin;
+}
+
+// RETURNS: the most that extrapolation multiplies by when the window's first sample is this one.
+double FactorMax(const Ring& ring, const Edges& edges, uint32_t first, int64_t range_ms) {
+  const auto last = static_cast<uint32_t>(edges.last_begin);
+  if (last <= first) {
+    return 1 + kEndsMax;
+  }
+  const auto between = static_cast<double>((ring.At(last).ordinal() - ring.At(first).ordinal()) & Record::kOrdinalMask);
+  const auto sampled = static_cast<double>(ring.Time(last) - ring.Time(first));
+  return std::min(1 + kEndsMax / std::max(between, 1.0), std::max(1.0, static_cast<double>(range_ms) / sampled));
+}
+
+// RETURNS: what counter resets between two records add.
+double ResetsBetween(const SeriesWindow& series, bool reset_list, uint32_t first, uint32_t last) {
+  const Ring& ring = series.ring();
+  double sum = 0;
+  if (reset_list) {
+    const std::vector<window::Reset>* resets = series.resets();
+    if (resets == nullptr || resets->empty() || resets->back().t_ms <= ring.Time(first)) {
+      return 0;
+    }
+    auto it = std::lower_bound(resets->begin(), resets->end(), ring.Time(first),
+                               [](const window::Reset& r, int64_t t) { return r.t_ms <= t; });
+    for (; it != resets->end() && it->t_ms <= ring.Time(last); ++it) {
+      sum += it->previous;
+    }
+    return sum;
+  }
+  double previous = ring.Value(first);
+  for (uint32_t i = first + 1; i <= last; ++i) {
+    if (IsReal(ring, i)) {
+      sum += ring.Value(i) < previous ? previous : 0;
+      previous = ring.Value(i);
+    }
+  }
+  return sum;
+}
+
+// No sample that is there can make the slot appear or change: it waits for one more.
+Span Waiting(const LeafKeep& leaf) {
+  if (leaf.keep == nullptr) {
+    return Span::Absent();
+  }
+  *leaf.trigger = leaf.keep->any() ? Trigger::Never(leaf.series) : Trigger::Always(leaf.series);
+  return leaf.keep->any() ? Span::Any() : Span::Absent();
+}
+
+}  // namespace
+
+Span BoundUnknown(const LeafKeep& leaf) {
+  if (leaf.keep != nullptr) {
+    *leaf.trigger = leaf.keep->any() ? Trigger::Never(leaf.series) : Trigger::Always(leaf.series);
+  }
+  return Span::Any();
+}
+
+Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const auto size = static_cast<int64_t>(ring.size());
+  Span reach = Span::Nothing();
+  int64_t i = ring.LastAtOrBefore(times.first_end_ms);
+  while (skip_stale && i >= 0 && !IsReal(ring, i)) {
+    --i;
+  }
+  if (i < 0) {
+    reach.absent = true;
+    i = 0;
+  }
+  while (i < size && ring.Time(static_cast<uint32_t>(i)) <= times.last_end_ms) {
+    int64_t next = i + 1;
+    while (skip_stale && next < size && !IsReal(ring, next)) {
+      ++next;
+    }
+    if (!IsReal(ring, i)) {
+      reach.absent = reach.absent || !skip_stale;
+    } else {
+      reach.Add(ring.Value(static_cast<uint32_t>(i)));
+      const int64_t seen_until =
+          next < size ? std::min(ring.Time(static_cast<uint32_t>(next)) - 1, times.last_end_ms) : times.last_end_ms;
+      reach.absent = reach.absent || seen_until - ring.Time(static_cast<uint32_t>(i)) >= times.range_ms;
+    }
+    i = next;
+  }
+  if (leaf.keep == nullptr) {
+    return reach;
+  }
+  const Span& keep = *leaf.keep;
+  if (keep.nothing()) {
+    return reach;
+  }
+  if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
+    *leaf.trigger = Trigger::Never(leaf.series);
+    return keep.any() ? Span::Any() : reach;
+  }
+  *leaf.trigger = {leaf.series, false, keep.absent || skip_stale, keep.nan, keep.lo, keep.hi};
+  Span to_come = keep;
+  to_come.absent = keep.absent && !skip_stale;
+  reach.Add(to_come);
+  return reach;
+}
+
+Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool reset_list, bool per_second,
+                   const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const Edges edges = FindEdges(ring, times);
+  if (!edges.finite || edges.negative) {
+    return BoundUnknown(leaf);
+  }
+  if (!HasPair(edges)) {
+    return Waiting(leaf);
+  }
+  const double unit = per_second ? static_cast<double>(times.range_ms) / 1000 : 1;
+  const auto newest = static_cast<uint32_t>(edges.last_end - 1);
+  const double newest_v = ring.Value(newest);
+  // Calls f(how much is there already, what it is multiplied by at most) for each sample that can be the first.
+  const auto for_each_start = [&](auto f) {
+    ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t first) {
+      const double resets = first < newest ? ResetsBetween(series, reset_list, first, newest) : 0;
+      f(first < newest ? newest_v - ring.Value(first) + resets : 0, FactorMax(ring, edges, first, times.range_ms),
+        newest_v + ring.Value(first) + resets);
+    });
+    if (edges.first_to_come) {
+      f(0.0, 1 + kEndsMax, newest_v);
+    }
+  };
+  double magnitude = 0;
+  bool falls = false;
+  for_each_start([&](double increase, double, double size) {
+    magnitude = std::max(magnitude, size);
+    falls = falls || !(increase >= 0);
+  });
+  if (falls) {
+    return BoundUnknown(leaf);
+  }
+  const bool always = AlwaysPair(edges);
+  double least = 0;
+  if (always) {
+    const auto first = static_cast<uint32_t>(edges.first_end - 1);
+    const auto last = static_cast<uint32_t>(edges.last_begin);
+    least = ring.Value(last) - ring.Value(first) + ResetsBetween(series, reset_list, first, last);
+  }
+  const bool to_come = times.last_end_ms > series.last_t_ms();
+  double highest = newest_v;  // that a sample may be without crossing
+  if (leaf.keep != nullptr) {
+    const Span& keep = *leaf.keep;
+    if (keep.nothing()) {
+      *leaf.trigger = Trigger::Always(leaf.series);
+    } else if (keep.any() || !to_come) {
+      *leaf.trigger = Trigger::Never(leaf.series);
+      highest = to_come ? kInfinity : newest_v;
+    } else if (!keep.numbers()) {
+      *leaf.trigger = Trigger::Always(leaf.series);
+    } else if (keep.hi == kInfinity) {
+      *leaf.trigger = {leaf.series, false, true, keep.nan, 0, kInfinity};
+      highest = kInfinity;
+    } else {
+      double room = kInfinity;
+      for_each_start([&](double increase, double factor, double) {
+        room = std::min(room, keep.hi * unit / factor * (1 - kInside) - increase);
+      });
+      room -= magnitude * kInside;
+      highest = room > 0 ? newest_v + room : newest_v;
+      *leaf.trigger = {leaf.series, true, true, false, 0, highest};
+    }
+    if (keep.any()) {
+      return Span::Any();
+    }
+  }
+  Span reach = Span::Of(std::max(0.0, least) / unit);
+  for_each_start(
+      [&](double increase, double factor, double) { reach.Add((increase + (highest - newest_v)) * factor / unit); });
+  reach.absent = !always;
+  reach.nan = leaf.keep != nullptr && leaf.trigger->nan_ok;
+  return reach.Widened(std::max(reach.hi == kInfinity ? 0 : reach.hi, magnitude * (1 + kEndsMax) / unit));
+}
+
+Span BoundDelta(const SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const Edges edges = FindEdges(ring, times);
+  if (!edges.finite || (HasPair(edges) && !AlwaysPair(edges))) {
+    return BoundUnknown(leaf);
+  }
+  if (!HasPair(edges)) {
+    return Waiting(leaf);
+  }
+  Span reach = Span::Nothing();
+  double magnitude = 0;
+  double highest = kInfinity;  // of a sample to come
+  double lowest = -kInfinity;
+  const bool to_come = leaf.keep != nullptr && times.last_end_ms > series.last_t_ms();
+  ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t first) {
+    const double factor = FactorMax(ring, edges, first, times.range_ms);
+    const double v = ring.Value(first);
+    magnitude = std::max(magnitude, std::fabs(v));
+    ForEachReal(ring, edges.last_begin, edges.last_end, [&](uint32_t last) {
+      magnitude = std::max(magnitude, std::fabs(ring.Value(last)));
+      reach.Add(ring.Value(last) - v);
+      reach.Add((ring.Value(last) - v) * factor);
+    });
+    if (to_come) {
+      const Span& keep = *leaf.keep;
+      highest = std::min(highest, v + (keep.hi > 0 ? keep.hi / factor : keep.hi));
+      lowest = std::max(lowest, v + (keep.lo < 0 ? keep.lo / factor : keep.lo));
+    }
+  });
+  if (leaf.keep != nullptr) {
+    const Span& keep = *leaf.keep;
+    if (keep.nothing()) {
+      return reach.Widened(4 * magnitude);
+    }
+    if (keep.any() || !to_come) {
+      *leaf.trigger = Trigger::Never(leaf.series);
+      return keep.any() ? Span::Any() : reach.Widened(4 * magnitude);
+    }
+    const double margin = std::max(magnitude, std::max(std::fabs(highest), std::fabs(lowest))) * kInside;
+    highest = highest == kInfinity ? highest : highest - margin;
+    lowest = lowest == -kInfinity ? lowest : lowest + margin;
+    *leaf.trigger = {leaf.series, false, true, keep.nan, lowest, highest};
+    reach.nan = keep.nan;
+    if (lowest <= highest) {
+      ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t first) {
+        const double factor = FactorMax(ring, edges, first, times.range_ms);
+        for (const double edge : {lowest, highest}) {
+          reach.Add(edge - ring.Value(first));
+          reach.Add((edge - ring.Value(first)) * factor);
+        }
+      });
+    }
+  }
+  return reach.Widened(4 * magnitude);
+}
+
+Span BoundExtreme(const SeriesWindow& series, const LeafTimes& times, bool least, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const double sign = least ? -1 : 1;
+  double top = -kInfinity;   // of all that can be in a window
+  double sure = -kInfinity;  // of what is in each
+  double bottom = kInfinity;
+  for (uint32_t i = ring.FirstAfter(times.first_end_ms - times.range_ms);
+       i < ring.size() && ring.Time(i) <= times.last_end_ms; ++i) {
+    if (!IsReal(ring, i)) {
+      continue;
+    }
+    const double v = sign * ring.Value(i);
+    if (std::isnan(v)) {
+      return BoundUnknown(leaf);
+    }
+    top = std::max(top, v);
+    bottom = std::min(bottom, v);
+    if (ring.Time(i) <= times.first_end_ms && ring.Time(i) > times.last_end_ms - times.range_ms) {
+      sure = std::max(sure, v);
+    }
+  }
+  if (bottom > top) {
+    return Waiting(leaf);
+  }
+  const bool any_sure = sure > -kInfinity;
+  Span reach = Span::Of(sign * top);
+  reach.Add(sign * (any_sure ? sure : bottom));
+  reach.absent = !any_sure;
+  if (leaf.keep == nullptr) {
+    return reach;
+  }
+  const Span& keep = *leaf.keep;
+  if (keep.nothing()) {
+    return reach;
+  }
+  if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
+    *leaf.trigger = Trigger::Never(leaf.series);
+    return keep.any() ? Span::Any() : reach;
+  }
+  // A sample on the far side of what stays changes nothing.
+  *leaf.trigger = {leaf.series, false, true, keep.nan, keep.lo, keep.hi};
+  double& free_side = least ? leaf.trigger->hi : leaf.trigger->lo;
+  if (any_sure && (least ? sign * sure <= keep.hi : sure >= keep.lo)) {
+    free_side = least ? kInfinity : -kInfinity;
+    reach.Add(least ? leaf.trigger->lo : leaf.trigger->hi);
+  } else if (keep.numbers()) {
+    reach.Add(keep.lo);
+    reach.Add(keep.hi);
+  }
+  reach.nan = keep.nan;
+  return reach;
+}
+
+}  // namespace weir::engine

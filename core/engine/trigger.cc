@@ -1,0 +1,161 @@
+#include "core/engine/trigger.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/model/duration.h"
+#include "core/model/sample.h"
+
+namespace weir::engine {
+namespace {
+
+bool Meet(std::span<const uint32_t> a, std::span<const uint32_t> b) {
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    if (a[i] == b[j]) {
+      return true;
+    }
+    (a[i] < b[j] ? i : j) += 1;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool Trigger::Crossed(double previous, double v) const {
+  if (std::isnan(v)) {
+    return IsStaleNaN(v) ? !stale_ok : !nan_ok;
+  }
+  return !(v >= lo && v <= hi) || (counter && !(v >= previous));
+}
+
+void Trigger::Restrict(const Trigger& other) {
+  lo = std::max(lo, other.lo);
+  hi = std::min(hi, other.hi);
+  counter = counter || other.counter;
+  stale_ok = stale_ok && other.stale_ok;
+  nan_ok = nan_ok && other.nan_ok;
+}
+
+Triggers::Plan& Triggers::Add(PlanId id, std::vector<uint32_t> sets) {
+  std::sort(sets.begin(), sets.end());
+  Plan& plan = plans_.emplace_back();
+  plan.id = id;
+  plan.sets = std::move(sets);
+  return plan;
+}
+
+void Triggers::Remove(PlanId id) {
+  std::erase_if(plans_, [id](const Plan& plan) { return plan.id == id; });
+  std::erase_if(crossings_, [id](const Crossing& crossing) { return crossing.plan == id; });
+  if (plans_.empty()) {
+    hot_ = {};
+    recycled_.clear();
+    until_ms_ = std::numeric_limits<int64_t>::max();
+  }
+}
+
+Triggers::Plan* Triggers::Find(PlanId id) {
+  const auto at = std::find_if(plans_.begin(), plans_.end(), [id](const Plan& plan) { return plan.id == id; });
+  return at == plans_.end() ? nullptr : &*at;
+}
+
+void Triggers::Fold(const Plan& plan) {
+  for (const Trigger& trigger : plan.triggers) {
+    Hot& hot = hot_[trigger.series];
+    hot.lo = std::max(hot.lo, trigger.lo);
+    hot.hi = std::min(hot.hi, trigger.hi);
+    hot.counter = hot.counter || trigger.counter;
+  }
+}
+
+void Triggers::Armed(std::span<const PlanId> ids) {
+  const auto is_new = [&](const Plan& plan) { return std::find(ids.begin(), ids.end(), plan.id) != ids.end(); };
+  SeriesId end = 0;
+  bool all = true;
+  until_ms_ = std::numeric_limits<int64_t>::max();
+  for (Plan& plan : plans_) {
+    until_ms_ = plan.armed ? std::min(until_ms_, plan.until_ms) : until_ms_;
+    end = plan.triggers.empty() ? end : std::max(end, plan.triggers.back().series + 1);
+    if (is_new(plan)) {
+      plan.crossed = false;
+    }
+    all = all && is_new(plan);
+  }
+  if (end > hot_.size()) {
+    hot_.resize(end);
+  }
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const Plan& plan : plans_) {
+    if (is_new(plan)) {
+      for (const Trigger& trigger : plan.triggers) {
+        hot_[trigger.series] = {-infinity, infinity, false};
+      }
+    }
+  }
+  // Series of several plans have lost the others' share; folding it in again changes nothing elsewhere.
+  for (const Plan& plan : plans_) {
+    Fold(plan);
+  }
+  if (all) {
+    recycled_.clear();
+  }
+}
+
+void Triggers::Forget(SeriesId series) {
+  if (series < hot_.size()) {
+    hot_[series] = Hot{};
+    recycled_.insert(series);
+  }
+}
+
+void Triggers::Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_ms, double previous, double v,
+                     bool histogram) {
+  const bool recycled = !recycled_.empty() && recycled_.contains(series);
+  for (Plan& plan : plans_) {
+    if (!plan.armed || !Meet(plan.sets, sets)) {
+      continue;
+    }
+    if (plan.crossed) {
+      plan.crossed_ms = std::max(plan.crossed_ms, t_ms);
+      continue;
+    }
+    const auto known = std::lower_bound(plan.triggers.begin(), plan.triggers.end(), series,
+                                        [](const Trigger& trigger, SeriesId id) { return trigger.series < id; });
+    const bool is_known = known != plan.triggers.end() && known->series == series && !recycled;
+    if (is_known && t_ms <= plan.until_ms && (histogram ? known->never() : !known->Crossed(previous, v))) {
+      continue;
+    }
+    plan.crossed = true;
+    plan.crossed_ms = t_ms;
+    crossings_.push_back({plan.id, t_ms});
+  }
+}
+
+std::vector<Crossing> Triggers::Take() { return std::exchange(crossings_, {}); }
+
+std::string Triggers::Text(PlanId plan, SeriesId series) const {
+  const auto of = std::find_if(plans_.begin(), plans_.end(), [plan](const Plan& p) { return p.id == plan; });
+  if (of == plans_.end()) {
+    return {};
+  }
+  const auto known = std::find_if(of->triggers.begin(), of->triggers.end(),
+                                  [series](const Trigger& trigger) { return trigger.series == series; });
+  if (known == of->triggers.end()) {
+    return {};
+  }
+  if (known->lo > known->hi) {
+    return "none";
+  }
+  return "[" + FormatFloat(known->lo, 'g', -1) + ", " + FormatFloat(known->hi, 'g', -1) + "]" +
+         (known->counter ? ", no reset" : "");
+}
+
+size_t Triggers::Bytes() const {
+  size_t bytes = hot_.capacity() * sizeof(Hot);
+  for (const Plan& plan : plans_) {
+    bytes += plan.triggers.capacity() * sizeof(Trigger);
+  }
+  return bytes;
+}
+
+}  // namespace weir::engine

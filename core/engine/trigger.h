@@ -1,0 +1,172 @@
+#pragma once
+// Trigger values: what a sample may be without a plan having to be evaluated for it. Arming a plan asks its graph, bottom up, what
+// every part may become until a horizon (a Span a slot), top down, what the series must keep to so that nothing of the result
+// that is absent now appears, and bottom up again whether that is enough. So only the bounds upwards have to be right: what
+// cannot be shown to stay absent is watched sample by sample. The check of a sample is one look at an array by series id.
+// Engine thread only.
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "core/engine/engine.h"
+
+namespace weir::engine {
+
+// What a slot may be: nothing, NaN, or a number of [lo, hi].
+struct Span {
+  double lo = -std::numeric_limits<double>::infinity();
+  double hi = std::numeric_limits<double>::infinity();
+  bool absent = true;
+  bool nan = true;
+
+  static Span Any() { return {}; }
+  // Not even what it is now: whatever happens counts.
+  static Span Nothing() {
+    return {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), false, false};
+  }
+  static Span Absent() {
+    Span span = Nothing();
+    span.absent = true;
+    return span;
+  }
+  static Span Of(double v) {
+    Span span = Nothing();
+    span.Add(v);
+    return span;
+  }
+
+  bool numbers() const { return lo <= hi; }
+  bool present() const { return numbers() || nan; }
+  bool nothing() const { return !numbers() && !absent && !nan; }
+  bool any() const { return lo == -std::numeric_limits<double>::infinity() && hi == -lo && absent && nan; }
+  bool Holds(const Span& other) const {
+    return (!other.numbers() || (lo <= other.lo && hi >= other.hi)) && (absent || !other.absent) && (nan || !other.nan);
+  }
+  void Add(double v) {
+    if (std::isnan(v)) {
+      nan = true;
+      return;
+    }
+    lo = v < lo ? v : lo;
+    hi = v > hi ? v : hi;
+  }
+  void Add(const Span& other) {
+    lo = other.lo < lo ? other.lo : lo;
+    hi = other.hi > hi ? other.hi : hi;
+    absent = absent || other.absent;
+    nan = nan || other.nan;
+  }
+  void Restrict(const Span& other) {
+    lo = other.lo > lo ? other.lo : lo;
+    hi = other.hi < hi ? other.hi : hi;
+    absent = absent && other.absent;
+    nan = nan && other.nan;
+  }
+  // A little wider than rounding can make it.
+  Span Widened(double magnitude) const {
+    Span span = *this;
+    if (numbers()) {
+      span.lo = std::isfinite(magnitude) ? lo - magnitude * kRounding : -std::numeric_limits<double>::infinity();
+      span.hi = std::isfinite(magnitude) ? hi + magnitude * kRounding : std::numeric_limits<double>::infinity();
+    }
+    return span;
+  }
+  static constexpr double kRounding = 1e-12;
+};
+
+// What a node's slots may be; of a scalar, its one value.
+struct Bounds {
+  std::vector<Span> slots;
+  bool open = false;  // slots that are not there yet may get values
+};
+
+// One series' trigger for one plan.
+struct Trigger {
+  SeriesId series = kNoSeries;
+  bool counter = false;   // a sample below the one before it crosses
+  bool stale_ok = false;  // a stale marker does not
+  bool nan_ok = false;
+  double lo = 0;
+  double hi = 0;
+
+  // The next sample crosses, whatever it is.
+  static Trigger Always(SeriesId series) {
+    return {
+        series, true, false, false, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+  }
+  static Trigger Never(SeriesId series) {
+    return {
+        series, false, true, true, -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+  }
+  bool never() const { return lo == -std::numeric_limits<double>::infinity() && hi == -lo && stale_ok && nan_ok; }
+  bool Crossed(double previous, double v) const;
+  void Restrict(const Trigger& other);
+};
+
+// For what times bounds are asked, and where leaves leave their triggers.
+struct Context;  // core/engine/node.h
+struct Horizon {
+  Context& ctx;
+  int64_t from_ms;   // evaluations are after it …
+  int64_t until_ms;  // … and up to this
+};
+
+// The triggers of all armed plans.
+class Triggers {
+ public:
+  struct Plan {
+    PlanId id = 0;
+    std::vector<uint32_t> sets;     // sorted ids of the sets it reads
+    std::vector<Trigger> triggers;  // by series
+    int64_t until_ms = 0;
+    bool armed = false;
+    bool crossed = false;
+    int64_t crossed_ms = 0;  // by the latest of the samples that did
+  };
+
+  bool empty() const { return plans_.empty(); }
+  Plan& Add(PlanId id, std::vector<uint32_t> sets);
+  void Remove(PlanId id);
+  Plan* Find(PlanId id);
+  // These plans have new triggers.
+  void Armed(std::span<const PlanId> ids);
+  // The id stands for another series from now on.
+  void Forget(SeriesId series);
+
+  // RETURNS: whether no plan cares about this sample; `previous` is the value of the series' sample before it.
+  bool Holds(SeriesId series, int64_t t_ms, double previous, double v) const {
+    if (series >= hot_.size() || t_ms > until_ms_) {
+      return false;
+    }
+    const Hot& hot = hot_[series];
+    return v >= hot.lo && v <= hot.hi && (!hot.counter || v >= previous);
+  }
+  // Marks the plans that do care. `sets`: which hold the series. `histogram`: the sample is one.
+  void Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_ms, double previous, double v, bool histogram);
+  bool any_crossed() const { return !crossings_.empty(); }
+  std::vector<Crossing> Take();
+  // RETURNS: what Engine::TriggerText does.
+  std::string Text(PlanId plan, SeriesId series) const;
+  size_t Bytes() const;
+
+ private:
+  struct Hot {
+    double lo = std::numeric_limits<double>::infinity();
+    double hi = -std::numeric_limits<double>::infinity();
+    bool counter = true;
+  };
+  void Fold(const Plan& plan);
+
+  std::vector<Plan> plans_;
+  std::vector<Hot> hot_;  // by series: what holds for every plan
+  std::unordered_set<SeriesId> recycled_;
+  std::vector<Crossing> crossings_;
+  int64_t until_ms_ = std::numeric_limits<int64_t>::max();
+};
+
+}  // namespace weir::engine

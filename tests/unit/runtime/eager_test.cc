@@ -1,0 +1,323 @@
+// Eager alerts from sample to sink and back: fired by a sample, confirmed or withdrawn by the tick, and ticks as they are without.
+#include "core/base/files.h"
+#include "core/runtime/check.h"
+#include "core/runtime/overrides.h"
+#include "core/runtime/settings.h"
+#include "tests/unit/runtime/pipeline_fixture.h"
+
+namespace weir::runtime {
+namespace {
+
+rules::RuleDefinition Eager(const std::string& name, const std::string& expr, int64_t for_ms = 0) {
+  rules::RuleDefinition rule = MakeRule(name, expr, true, for_ms);
+  rule.eager = true;
+  return rule;
+}
+
+class EagerTest : public PipelineTest {
+ protected:
+  // RETURNS: the alerts among the results since the last call.
+  Lines Alerts() {
+    Lines alerts = Take();
+    std::erase_if(alerts, [](const std::string& line) {
+      return line.find(" firing ") == std::string::npos && line.find(" resolved ") == std::string::npos;
+    });
+    return alerts;
+  }
+  uint64_t Evaluations(const std::string& outcome) {
+    return Count("weir_eager_evaluations_total", {{"outcome", outcome}});
+  }
+};
+
+TEST_F(EagerTest, FiresAtTheSampleAndIsConfirmedByTheTick) {
+  Make({MakeGroup("g", {Eager("High", "load > 5")})});
+  Send({{"load{host=\"a\"}", 59000, 1}, {"load{host=\"b\"}", 59000, 1}});
+  At(70000);
+  EXPECT_EQ(Take(), Lines{});
+  Send({{"load{host=\"a\"}", 70000, 4.9}, {"load{host=\"b\"}", 70000, 5}});
+  EXPECT_EQ(Evaluations("nothing"), 0u);
+  Send({{"load{host=\"a\"}", 75000, 5.1}, {"load{host=\"b\"}", 75000, 2}});
+  EXPECT_EQ(Take(), (Lines{R"(75 firing {alertname="High", host="a"})"}));
+  EXPECT_EQ(Evaluations("fired"), 1u);
+  // It stays crossed: nothing more to find until the tick.
+  Send({{"load{host=\"a\"}", 80000, 9}});
+  Send({{"load{host=\"a\"}", 85000, 4}});
+  EXPECT_EQ(Evaluations("fired") + Evaluations("nothing"), 1u);
+  Send({{"load{host=\"a\"}", 119000, 9}});
+  At(126000);
+  EXPECT_EQ(Take(), (Lines{R"(120 firing {alertname="High", host="a"})",
+                           R"(120 ALERTS{alertname="High", alertstate="firing", host="a"} 1)",
+                           R"(120 ALERTS_FOR_STATE{alertname="High", host="a"} 120)"}));
+  EXPECT_EQ(Count("weir_eager_confirmed_total"), 1u);
+}
+
+TEST_F(EagerTest, TheTickWithdrawsWhatItDoesNotFind) {
+  Make({MakeGroup("g", {Eager("High", "load > 5")})});
+  Send({{"load", 59000, 1}});
+  At(70000);
+  Send({{"load", 70000, 6}});
+  EXPECT_EQ(Take(), (Lines{R"(70 firing {alertname="High"})"}));
+  Send({{"load", 80000, 1}});
+  At(126000);
+  EXPECT_EQ(Take(), (Lines{R"(120 resolved {alertname="High"})"}));
+  EXPECT_EQ(Count("weir_eager_withdrawn_total"), 1u);
+  Send({{"load", 130000, 7}});
+  EXPECT_EQ(Take(), (Lines{R"(130 firing {alertname="High"})"}));
+}
+
+TEST_F(EagerTest, ALateTickSaysNothingOfWhatCameAfterItsTime) {
+  Make({MakeGroup("g", {Eager("High", "load > 5")})});
+  Send({{"load", 59000, 1}});
+  At(119000);
+  Take();
+  clock_.Set(121000);
+  Send({{"load", 121000, 6}});  // the tick of 120 s waits for lateness
+  EXPECT_EQ(Take(), (Lines{R"(121 firing {alertname="High"})"}));
+  At(130000);
+  EXPECT_EQ(Take(), Lines{});
+  Send({{"load", 179000, 6}});
+  At(186000);
+  EXPECT_EQ(Alerts(), (Lines{R"(180 firing {alertname="High"})"}));
+}
+
+TEST_F(EagerTest, ForEndsByTheClock) {
+  Make({MakeGroup("g", {Eager("High", "load > 5", 90000)})});
+  Send({{"load", 59000, 1}});
+  At(70000);
+  Send({{"load", 70000, 6}});
+  EXPECT_EQ(Alerts(), Lines{});
+  At(126000);
+  Send({{"load", 126000, 6}});
+  EXPECT_EQ(Alerts(), Lines{});
+  At(159000);
+  EXPECT_EQ(Alerts(), Lines{});
+  At(161000);
+  EXPECT_EQ(Alerts(), (Lines{R"(160 firing {alertname="High"})"}));
+  // By ticks it is pending since 120 s, and fires at the first that is 90 s later.
+  Send({{"load", 200000, 6}});
+  At(246000);
+  EXPECT_EQ(Alerts(), (Lines{R"(240 firing {alertname="High"})"}));
+  EXPECT_EQ(Count("weir_eager_withdrawn_total"), 0u);
+}
+
+TEST_F(EagerTest, RatesSumsAndBurnRatesFireBetweenTicks) {
+  Make({MakeGroup("g", {Eager("Rate", "rate(errors_total[1m]) > 10"), Eager("Sum", "sum(rate(errors_total[1m])) > 15"),
+                        Eager("Burn",
+                              "sum(rate(errors_total[1m])) / sum(rate(requests_total[1m])) > 0.5 and "
+                              "sum(rate(errors_total[2m])) / sum(rate(requests_total[2m])) > 0.3")})});
+  for (int64_t t = 0; t <= 120000; t += 5000) {
+    At(t);
+    const auto n = static_cast<double>(t) / 1000;
+    Send({{"errors_total{i=\"a\"}", t, n}, {"errors_total{i=\"b\"}", t, n}, {"requests_total", t, 20 * n}});
+  }
+  At(126000);
+  EXPECT_EQ(Take(), Lines{});
+  const uint64_t before = Evaluations("nothing");
+  Send({{"errors_total{i=\"a\"}", 125000, 125},
+        {"errors_total{i=\"b\"}", 125000, 125},
+        {"requests_total", 125000, 2500}});
+  EXPECT_EQ(Evaluations("nothing"), before);
+  Send({{"errors_total{i=\"a\"}", 130000, 5000},
+        {"errors_total{i=\"b\"}", 130000, 130},
+        {"requests_total", 130000, 7000}});
+  EXPECT_EQ(Alerts(), (Lines{R"(130 firing {alertname="Rate", i="a"})", R"(130 firing {alertname="Sum"})",
+                             R"(130 firing {alertname="Burn"})"}));
+}
+
+TEST_F(EagerTest, QuantilesAreEvaluatedAtAnySample) {
+  Make({MakeGroup("g", {Eager("Slow", "histogram_quantile(0.9, sum by (le) (rate(seconds_bucket[1m]))) > 0.5")})});
+  const auto buckets = [&](int64_t t, double fast, double all) {
+    Send({{"seconds_bucket{le=\"0.1\"}", t, fast},
+          {"seconds_bucket{le=\"1\"}", t, all},
+          {"seconds_bucket{le=\"+Inf\"}", t, all}});
+  };
+  for (int64_t t = 0; t <= 125000; t += 5000) {
+    At(t);
+    buckets(t, static_cast<double>(t), static_cast<double>(t));
+  }
+  At(126000);
+  Take();
+  buckets(130000, 125000, 300000);
+  EXPECT_EQ(Alerts(), (Lines{R"(130 firing {alertname="Slow"})"}));
+}
+
+TEST_F(EagerTest, ManyCrossingsAreLimitedAndNoneIsLost) {
+  Make({MakeGroup("g", {Eager("High", "stddev(load) > 5")})});  // without bounds: every sample crosses
+  Send({{"load{i=\"a\"}", 59000, 1}, {"load{i=\"b\"}", 59000, 1}});
+  At(70000);
+  for (int64_t t = 70001; t <= 70200; ++t) {
+    Send({{"load{i=\"a\"}", t, 1}});
+  }
+  EXPECT_EQ(Count("weir_eager_limited_total"), 1u);
+  EXPECT_LE(Evaluations("nothing"), 60u);
+  Send({{"load{i=\"a\"}", 70300, 100}});
+  EXPECT_EQ(Alerts(), Lines{});
+  Jump(70500);
+  EXPECT_EQ(Alerts(), (Lines{R"(70 firing {alertname="High"})"}));
+}
+
+TEST_F(EagerTest, ASampleFromTheFutureIsLeftToTicks) {
+  Make({MakeGroup("g", {Eager("High", "load > 5")})});
+  Send({{"load{i=\"a\"}", 59000, 1}, {"load{i=\"b\"}", 59000, 1}});
+  At(70000);
+  Send({{"load{i=\"a\"}", 400000, 9}});
+  EXPECT_EQ(Alerts(), Lines{});
+  EXPECT_EQ(Count("weir_eager_ahead_total"), 1u);
+  Send({{"load{i=\"b\"}", 70000, 9}});
+  EXPECT_EQ(Alerts(), (Lines{R"(70 firing {alertname="High", i="b"})"}));
+}
+
+TEST_F(EagerTest, SubqueriesWaitForTheTickAndSayWhy) {
+  Make({MakeGroup("g", {Eager("High", "max_over_time(load[5m:1m]) > 5")})});
+  Send({{"load", 59000, 1}});
+  At(70000);
+  Send({{"load", 70000, 9}});
+  EXPECT_EQ(Alerts(), Lines{});
+}
+
+TEST_F(EagerTest, AReloadTurnsItOnAndOff) {
+  Make({MakeGroup("g", {MakeRule("High", "load > 5", true)})});
+  Send({{"load", 59000, 1}});
+  At(70000);
+  ASSERT_TRUE(SetRules({MakeGroup("g", {Eager("High", "load > 5")})}).ok());
+  Send({{"load", 119000, 1}});
+  At(126000);
+  Send({{"load", 126000, 6}});
+  EXPECT_EQ(Alerts(), (Lines{R"(126 firing {alertname="High"})"}));
+  ASSERT_TRUE(SetRules({MakeGroup("g", {MakeRule("High", "load > 5", true)})}).ok());
+  Send({{"load", 130000, 1}});
+  At(186000);
+  EXPECT_EQ(Alerts(), (Lines{R"(180 resolved {alertname="High"})"}));
+  Send({{"load", 190000, 9}});
+  EXPECT_EQ(Alerts(), Lines{});
+}
+
+TEST_F(EagerTest, ASeriesThatAppearsAndOneThatGoesAreSeen) {
+  Make({MakeGroup("g", {Eager("New", "load > 5"), Eager("Gone", "absent(up{job=\"x\"})")})});
+  Send({{"load{i=\"a\"}", 59000, 1}, {"up{job=\"x\"}", 59000, 1}});
+  At(70000);
+  Take();
+  Send({{"load{i=\"new\"}", 70000, 8}});
+  EXPECT_EQ(Alerts(), (Lines{R"(70 firing {alertname="New", i="new"})"}));
+  Send({{"up{job=\"x\"}", 71000, StaleNaN()}});
+  EXPECT_EQ(Alerts(), (Lines{R"(71 firing {alertname="Gone", job="x"})"}));
+}
+
+// The same samples with every alert eager and with none: what ticks write and send is the same.
+TEST(Eager, TicksAreAsWithout) {
+  const char* const exprs[] = {"load > 5",
+                               "rate(n_total[1m]) > 2",
+                               "sum(rate(n_total[2m])) / sum(load) > 0.5",
+                               "load > 3 and on (i) rate(n_total[1m]) > 1",
+                               "avg_over_time(load[2m]) > 4",
+                               "absent(load{i=\"1\"})",
+                               "quantile(0.5, load) < 4"};
+  class Recorder final : public rules::RuleOutput {
+   public:
+    void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) override {
+      for (const plugin::ResultSample& s : results->samples) {
+        lines.push_back(std::to_string(s.t) + s.labels->ToString() + FormatFloat(s.v, 'g', -1));
+      }
+    }
+    void OnAlerts(plugin::AlertBatch) override { ++batches; }
+    std::vector<std::string> lines;
+    size_t batches = 0;
+  };
+  std::vector<std::string> without;
+  for (const bool eager : {false, true}) {
+    FakeClock clock{0};
+    MetricRegistry metrics;
+    Recorder recorder;
+    Pipeline pipeline(PipelineOptions{}, &clock, &metrics, static_cast<rules::RuleOutput*>(&recorder));
+    RuleSettings settings;
+    std::vector<rules::RuleDefinition> rules;
+    for (const char* expr : exprs) {
+      rules.push_back(eager ? Eager("A" + std::to_string(rules.size()), expr)
+                            : MakeRule("A" + std::to_string(rules.size()), expr, true));
+      rules.push_back(MakeRule("r:" + std::to_string(rules.size()), "sum(" + std::string(expr) + ")"));
+    }
+    settings.groups = {MakeGroup("g", std::move(rules), 15000)};
+    ASSERT_TRUE(pipeline.SetRules(std::move(settings), 0).ok());
+    uint64_t random = 7;
+    const auto next = [&](uint64_t n) {
+      random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+      return (random >> 33) % n;
+    };
+    double n_total[3] = {0, 0, 0};
+    for (int64_t t = 1000; t <= 600000; t += 1000) {
+      clock.Set(t);
+      for (int i = 0; i < 3; ++i) {
+        n_total[i] = next(50) == 0 ? 0 : n_total[i] + static_cast<double>(next(5));
+        const std::string label = "{i=\"" + std::to_string(i) + "\"}";
+        plugin::SampleBatch batch =
+            BatchOf({{"load" + label, t, static_cast<double>(next(8))}, {"n_total" + label, t, n_total[i]}});
+        pipeline.Apply(batch, "test", t);
+      }
+      pipeline.RunDue(t);
+    }
+    EXPECT_GT(recorder.lines.size(), 500u);
+    if (!eager) {
+      without = recorder.lines;
+      continue;
+    }
+    EXPECT_EQ(recorder.lines, without);
+    EXPECT_GT(metrics.GetCounter("weir_eager_evaluations_total", "", {{"outcome", "fired"}}).value(), 20u);
+  }
+}
+
+TEST(Overrides, AlertsWinOverGroupsAndUnknownNamesAreErrors) {
+  std::vector<rules::GroupDefinition> groups = {MakeGroup(
+      "nodes", {MakeRule("HostDown", "up == 0", true), MakeRule("HostSlow", "up == 0", true), MakeRule("r", "up")})};
+  const auto override_of = [](const std::string& group, const std::string& alert, const std::string& mode) {
+    config::Override made;
+    made.group = group;
+    made.alert = alert;
+    made.mode = mode;
+    made.where = "weir.yml:9:3";
+    return made;
+  };
+  EXPECT_EQ(ApplyOverrides({override_of("", "HostSlow", "interval"), override_of("nodes", "", "eager")}, &groups),
+            std::vector<std::string>());
+  EXPECT_TRUE(groups[0].rules[0].eager);
+  EXPECT_FALSE(groups[0].rules[1].eager);
+  EXPECT_FALSE(groups[0].rules[2].eager);
+  EXPECT_EQ(ApplyOverrides(
+                {override_of("node", "", "eager"), override_of("", "HostDwon", "eager"), override_of("", "r", "eager")},
+                &groups),
+            (std::vector<std::string>{R"(weir.yml:9:3: no rule file has a group "node"; did you mean "nodes"?)",
+                                      R"(weir.yml:9:3: no rule file has an alert "HostDwon"; did you mean "HostDown"?)",
+                                      R"(weir.yml:9:3: no rule file has an alert "r")"}));
+}
+
+TEST(Overrides, TheQuickstartHasAnEagerAlertWithTriggerValues) {
+  const Result<Settings> settings = LoadSettings("configs/quickstart.yml");
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  CheckOutcome outcome;
+  const std::string text = ExplainFile("configs/quickstart.yml", {.rule = "GpuXidFatal"}, &outcome);
+  EXPECT_NE(text.find("eager         at once when a sample crosses its trigger value"), std::string::npos) << text;
+}
+
+TEST(Overrides, ExplainSaysWhatIsNotBounded) {
+  const std::string path = ::testing::TempDir() + "eager_overrides.yml";
+  const std::string rules = ::testing::TempDir() + "eager_overrides.rules.yml";
+  ASSERT_TRUE(WriteFileAtomically(rules,
+                                  "groups: [{name: g, rules: [{alert: A, expr: \"stddev(x) > 1\"}, "
+                                  "{alert: B, expr: \"max_over_time(x[5m:1m]) > 1\"}]}]\n")
+                  .ok());
+  ASSERT_TRUE(
+      WriteFileAtomically(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{group: g, mode: eager}]\n")
+          .ok());
+  CheckOutcome outcome;
+  const std::string text = ExplainFile(path, {}, &outcome);
+  EXPECT_EQ(outcome.errors, std::vector<std::string>());
+  EXPECT_NE(text.find("no trigger values: what stddev becomes"), std::string::npos) << text;
+  EXPECT_NE(text.find("no, at ticks only: the steps of a subquery"), std::string::npos) << text;
+  ASSERT_TRUE(
+      WriteFileAtomically(path, "rule_files: [eager_overrides.rules.yml]\noverrides: [{alert: AA, mode: eager}]\n")
+          .ok());
+  EXPECT_EQ(LoadSettings(path).status().message(),
+            path + ":2:13: no rule file has an alert \"AA\"; did you mean \"A\"?");
+}
+
+}  // namespace
+}  // namespace weir::runtime
