@@ -404,7 +404,8 @@ void Pipeline::SetYield(std::function<void(int64_t after_ms)> turn) {
 
 Pipeline::Yielding::Yielding(Pipeline& pipeline, int64_t t_ms)
     : pipeline_(pipeline),
-      on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty() && !pipeline.eager_.active()) {
+      on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty() &&
+          !pipeline.eager_.active()) {
   if (on_) {
     pipeline_.yield_after_ms_ = t_ms == kNone ? kNone : pipeline_.engine_.ReadsUntil(t_ms);
     pipeline_.engine_.BeginYielding();

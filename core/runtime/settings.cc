@@ -218,13 +218,12 @@ std::string KeyOf(const plugin::OptionValues& options) {
 }
 
 std::string FixedKey(const Settings& settings) {
-  std::string key = settings.listen + '\0' + std::to_string(settings.body_bytes_max) + '\0' +
-                    std::to_string(settings.queue.batches) + '\0' +
-                    std::to_string(settings.pipeline.engine.series_max) + '\0' +
-                    std::to_string(settings.pipeline.engine.lookback_ms) + '\0' +
-                    std::to_string(settings.pipeline.engine.shards) + '\0' +
-                    std::to_string(settings.pipeline.engine.tape_after_ms) + settings.state_dir + '\0' +
-                    (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
+  std::string key =
+      settings.listen + '\0' + std::to_string(settings.body_bytes_max) + '\0' + std::to_string(settings.queue.batches) +
+      '\0' + std::to_string(settings.pipeline.engine.series_max) + '\0' +
+      std::to_string(settings.pipeline.engine.lookback_ms) + '\0' + std::to_string(settings.pipeline.engine.shards) +
+      '\0' + std::to_string(settings.pipeline.engine.tape_after_ms) + settings.state_dir + '\0' +
+      (settings.type_and_unit_labels ? "type-and-unit-labels" : "");
   for (const SourceSpec& source : settings.sources) {
     key += '\0' + source.name + '\0' + KeyOf(source.options);
   }
