@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "core/base/log.h"
@@ -176,42 +177,56 @@ struct Resolver::Impl {
 
   // --- known series ---
 
+  // Where a stream is in its order.
+  struct Cursor {
+    uint32_t at = kNowhere;  // the last series
+    uint32_t missed = kNowhere;  // when that came unpredicted: what was predicted instead; the stream may go on there
+  };
+
   // RETURNS: kNowhere, or the position of the alias with this hash; moves the cursor there and learns the order.
-  uint32_t Locate(const uint64_t hash[2], uint32_t* cursor) {
-    const uint32_t before = *cursor;
-    uint32_t position = kNowhere;
+  uint32_t Locate(const uint64_t hash[2], Cursor* cursor) {
+    const uint32_t before = cursor->at;
     if (before < aliases.end()) {
-      position = aliases.at(before).next;
-      if (aliases.Is(position, hash)) {
-        ++stats.predicted;
-        *cursor = position;
-        return position;
+      const uint32_t next = aliases.at(before).next;
+      if (aliases.Is(next, hash)) {
+        return Predicted(next, cursor);
       }
-      position = before + 1;
-      if (aliases.Is(position, hash)) {
-        ++stats.predicted;
-        aliases.at(before).next = position;
-        *cursor = position;
-        return position;
+      if (aliases.Is(before + 1, hash)) {
+        aliases.at(before).next = before + 1;
+        return Predicted(before + 1, cursor);
+      }
+      if (const uint32_t missed = cursor->missed; missed < aliases.end()) {
+        for (const uint32_t position : {aliases.at(missed).next, missed + 1, missed}) {
+          if (aliases.Is(position, hash)) {
+            aliases.at(before).next = position;
+            return Predicted(position, cursor);
+          }
+        }
       }
     }
-    position = aliases.Find(hash);
+    const uint32_t position = aliases.Find(hash);
     if (position != kNowhere) {
       ++stats.probed;
       Follow(position, cursor);
     }
     return position;
   }
+  uint32_t Predicted(uint32_t position, Cursor* cursor) {
+    ++stats.predicted;
+    *cursor = {position, kNowhere};
+    return position;
+  }
 
-  void Follow(uint32_t position, uint32_t* cursor) {
-    if (*cursor < aliases.end()) {
-      aliases.at(*cursor).next = position;
+  void Follow(uint32_t position, Cursor* cursor) {
+    const uint32_t before = cursor->at;
+    *cursor = {position, kNowhere};
+    if (before < aliases.end()) {
+      cursor->missed = std::exchange(aliases.at(before).next, position);
     }
-    *cursor = position;
   }
 
   // RETURNS: an engine series or one of the marks above.
-  uint32_t Resolve(const SampleBatch::Series& series, uint32_t* cursor) {
+  uint32_t Resolve(const SampleBatch::Series& series, Cursor* cursor) {
     uint32_t position = Locate(series.hash, cursor);
     if (position == kNowhere) {
       position = aliases.Add(series.hash);
@@ -457,7 +472,7 @@ struct Resolver::Impl {
   // have come from memory.
   template <typename PlaceOf>
   void ApplySeries(const SampleBatch& batch, std::span<const SampleBatch::Series> all, PlaceOf place_of,
-                   uint32_t* cursor, IngestOutcome* outcome) {
+                   Cursor* cursor, IngestOutcome* outcome) {
     std::array<uint32_t, kBlock> found{};
     const bool watching = !alone && engine.AnyWatched();
     for (size_t from = 0; from < all.size(); from += kBlock) {
@@ -540,7 +555,7 @@ struct Resolver::Impl {
   const bool alone;  // one shard: series are interned as they come
   const ResolverLimits limits;
   AliasTable aliases;
-  std::map<std::string, uint32_t, std::less<>> cursors;  // stream -> position of the last series
+  std::map<std::string, Cursor, std::less<>> cursors;  // by stream
   ResolverStats stats;
   LabelViews views;  // scratch
   uint32_t at = 0;   // the series of the batch that is looked at
@@ -589,9 +604,9 @@ IngestOutcome Resolver::Impl::Apply(const SampleBatch& batch, std::span<const Sa
 
   auto known = r.cursors.find(stream);
   if (known == r.cursors.end() && r.cursors.size() < r.limits.streams_max) {
-    known = r.cursors.emplace(std::string(stream), kNowhere).first;
+    known = r.cursors.emplace(std::string(stream), Cursor{}).first;
   }
-  uint32_t cursor = known == r.cursors.end() ? kNowhere : known->second;
+  Cursor cursor = known == r.cursors.end() ? Cursor{} : known->second;
   ApplySeries(batch, all, place_of, &cursor, &outcome);
   if (known != r.cursors.end()) {
     known->second = cursor;

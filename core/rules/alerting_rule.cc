@@ -288,7 +288,12 @@ plugin::Alert AlertingRule::ToSend(TrackedAlert& alert) {
   ExpandAnnotations(alert);
   plugin::Alert out;
   out.labels = alert.identity->labels;
-  out.annotations = alert.annotations;
+  if (annotations_now_) {
+    out.annotations = alert.annotations;
+  } else {  // made again for whoever asks: a hundred thousand alerts need not keep them
+    out.annotations = std::exchange(alert.annotations, {});
+    alert.annotations_current = false;
+  }
   out.resolved = alert.resolved_at_ms != kNoTime;
   out.value = alert.value;
   out.starts_at_ms = alert.fired_at_ms;

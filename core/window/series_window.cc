@@ -79,16 +79,29 @@ void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v, int64_t star
   }
   if (profile.read) {
     const bool stale = IsStaleNaN(v);
-    Set(kCountsResets, profile.count_resets);
+    if (Has(kCountsResets) != profile.count_resets) {
+      Set(kCountsResets, profile.count_resets);
+    }
     double previous = 0;
-    const bool follows = !stale && (profile.count_resets || profile.count_changes) && LastReal(&previous);
+    uint32_t ordinal = 0;
+    bool follows = false;
+    if (!ring_.empty()) {
+      const Record& newest = ring_.At(ring_.size() - 1);
+      previous = newest.v;
+      ordinal = newest.ordinal() + 1;
+      follows = !stale;
+      if (newest.kind() != RecordKind::kFloat) {
+        ordinal = NextOrdinal();
+        follows = LastReal(&previous) && !stale;
+      }
+    }
     if (profile.count_resets && follows && v < previous) {
       side().resets.push_back({t_ms, previous});
     }
-    if (profile.thinning == Thinning::kEdges) {
+    if (profile.thinning == Thinning::kEdges && !thinned()) {
       Set(kThinned, true);
     }
-    const Incoming in{t_ms, v, NextOrdinal(), stale ? RecordKind::kStale : RecordKind::kFloat, 0, false};
+    const Incoming in{t_ms, v, ordinal, stale ? RecordKind::kStale : RecordKind::kFloat, 0, false};
     if (!thinned()) {
       Push(profile, in);
     } else {
