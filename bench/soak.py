@@ -48,12 +48,13 @@ class Weir:
     def reload(self):
         urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.port}/-/reload", b"", method="POST"), timeout=30).read()
 
-    def samples(self, since_s):
+    def samples(self, since, until):
+        """RETURNS: recorded values by time and labels, of ticks in [since, until)."""
         found = {}
         with open(self.results, encoding="utf-8") as handle:
             for line in handle:
                 record = json.loads(line)
-                if record["type"] == "sample" and record["time"] >= since_s:
+                if record["type"] == "sample" and since <= record["time"] < until:
                     found[record["time"], json.dumps(record["labels"], sort_keys=True)] = record.get("value", "stale")
         return found
 
@@ -87,11 +88,12 @@ def main():
         if load.returncode != 0:
             print(load.stderr.read(), file=sys.stderr)
             return 1
+        ended = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())  # the processes stop one after the other
         time.sleep(15)
         missed = {weir.name: metric(weir.port, "prometheus_rule_group_iterations_missed_total") for weir in weirs}
         series = metric(weirs[0].port, "weir_series")
         processes.stop_all()
-        disturbed, calm = (weir.samples(settled) for weir in weirs)
+        disturbed, calm = (weir.samples(settled, ended) for weir in weirs)
     finally:
         processes.stop_all()
         shutil.rmtree(folder, ignore_errors=True)

@@ -345,7 +345,7 @@ class ConfigReader {
   void ReadLimits(const Node& node) {
     const Values values = reader_.Read(kLimitsSection, node);
     for (const plugin::OptionRow& row : kLimitsSection.rows) {
-      if (values.options.Int(row.name) < 1) {
+      if (row.name != "memory" && values.options.Int(row.name) < 1) {  // no limit of memory is a choice
         reader_.Error(reader_.At(values, row.name, node), "want a limit above 0 for " + GoQuote(row.name));
       }
     }
@@ -355,6 +355,7 @@ class ConfigReader {
     }
     Limits& limits = config_.limits;
     limits.series = values.options.Int("series");
+    limits.memory_bytes = values.options.Int("memory");
     limits.body_bytes = values.options.Int("body_bytes");
     limits.series_labels = values.options.Int("series_labels");
     limits.label_name_bytes = values.options.Int("label_name_bytes");

@@ -74,6 +74,7 @@ struct Evaluation {
 
 struct Limits {
   int64_t series = 2000000;
+  int64_t memory_bytes = 0;  // 0: no limit
   int64_t body_bytes = 32LL << 20;
   int64_t series_labels = 128;
   int64_t label_name_bytes = 1024;

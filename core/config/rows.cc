@@ -298,6 +298,11 @@ constexpr OptionRow kLimitsRows[] = {
      .type = kInt,
      .fallback = "2000000",
      .help = "Series known at a time; samples of further ones are refused."},
+    {.name = "memory",
+     .type = kSize,
+     .fallback = "0",
+     .help =
+         "Resident memory of the process. From nine tenths of it on samples of new series are refused; 0: no limit."},
     {.name = "body_bytes", .type = kSize, .fallback = "32MiB", .help = "Largest request body."},
     {.name = "series_labels",
      .type = kInt,

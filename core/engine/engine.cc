@@ -337,6 +337,8 @@ SeriesId Engine::Intern(LabelSetId labels) {
   impl_->Settle();
   return impl_->store.Intern(labels);
 }
+void Engine::SetAdmitting(bool admitting) { impl_->store.SetAdmitting(admitting); }
+bool Engine::admitting() const { return impl_->store.admitting(); }
 bool Engine::WouldRead(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
   impl_->Settle();
   return impl_->store.AnySetMatches(labels);
@@ -486,6 +488,7 @@ void Engine::OnShards(bool together, const std::function<void(uint32_t shard)>& 
 
 ShardWriter::ShardWriter(Engine* engine, uint32_t shard) : engine_(engine->impl_.get()), shard_(shard) {}
 
+bool ShardWriter::admitting() const { return engine_->store.admitting(); }
 void ShardWriter::Begin() { engine_->BeforeAppend(); }
 
 bool ShardWriter::WouldRead(Views labels) const { return engine_->store.AnySetMatches(labels); }

@@ -189,6 +189,9 @@ class Engine {
   const LabelSetTable& labels() const;
   // RETURNS: the series with these labels, made if new, whether or not a plan reads it; kNoSeries past series_max.
   SeriesId Intern(LabelSetId labels);
+  // While it does not admit, Intern makes no series (kNoSeries), as past series_max. Those that are known go on.
+  void SetAdmitting(bool admitting);
+  bool admitting() const;
   // RETURNS: whether a plan would read a series with these labels, given as text; makes nothing. A producer that asks first
   // leaves no trace of series that nobody reads.
   bool WouldRead(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
@@ -287,6 +290,7 @@ class ShardWriter {
   // As Engine::Intern. A series that is made is this shard's; one that was there may be another's.
   SeriesId Intern(Views labels);
   bool Owns(SeriesId series) const;
+  bool admitting() const;
   // RETURNS: whether there are eager alerts; whether one reads the series: its samples are taken in outside of OnShards.
   bool AnyWatched() const;
   bool IsWatched(SeriesId series) const;

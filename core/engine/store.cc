@@ -422,7 +422,7 @@ void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
 
 SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
   Shard& shard = shards_[shard_id];
-  if (live_ >= series_max_) {
+  if (live_ >= series_max_ || !admitting_) {
     return kNoSeries;
   }
   SeriesId id = kNoSeries;

@@ -118,6 +118,12 @@ class Store {
     }
   }
 
+  // See Engine::SetAdmitting. Who was refused may ask again.
+  void SetAdmitting(bool admitting) {
+    admitting_ = admitting;
+    ++generation_;
+  }
+  bool admitting() const { return admitting_; }
   SeriesId Intern(LabelSetId labels) { return InternFor(0, labels); }
   // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
   // are. TakeAside() makes up for both.
@@ -220,6 +226,7 @@ class Store {
   size_t expired_since_collect_ = 0;
   SymbolId name_symbol_;
   uint32_t series_max_;
+  bool admitting_ = true;
   std::vector<std::unique_ptr<Series[]>> chunks_;
   std::vector<uint32_t> owner_;  // the shard of each chunk
   std::vector<Shard> shards_;

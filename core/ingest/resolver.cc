@@ -179,7 +179,7 @@ struct Resolver::Impl {
 
   // Where a stream is in its order.
   struct Cursor {
-    uint32_t at = kNowhere;  // the last series
+    uint32_t at = kNowhere;      // the last series
     uint32_t missed = kNowhere;  // when that came unpredicted: what was predicted instead; the stream may go on there
   };
 
@@ -442,7 +442,8 @@ struct Resolver::Impl {
     }
     if (mark == kLimited) {
       ++stats.over_series_limit;
-      Reject(series.labels, t, "series limit reached", outcome);
+      Reject(series.labels, t,
+             engine.admitting() ? "series limit reached" : "memory is near its limit: new series are refused", outcome);
     } else {
       ++stats.ignored;
       ++outcome->written;
@@ -471,8 +472,8 @@ struct Resolver::Impl {
   // Series are looked up a block ahead of their samples: by the time a sample is appended, its series and the end of its ring
   // have come from memory.
   template <typename PlaceOf>
-  void ApplySeries(const SampleBatch& batch, std::span<const SampleBatch::Series> all, PlaceOf place_of,
-                   Cursor* cursor, IngestOutcome* outcome) {
+  void ApplySeries(const SampleBatch& batch, std::span<const SampleBatch::Series> all, PlaceOf place_of, Cursor* cursor,
+                   IngestOutcome* outcome) {
     std::array<uint32_t, kBlock> found{};
     const bool watching = !alone && engine.AnyWatched();
     for (size_t from = 0; from < all.size(); from += kBlock) {

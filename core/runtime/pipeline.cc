@@ -62,6 +62,7 @@ struct Pipeline::Metrics {
                                       "Evaluations that failed since rows of long windows could not be read.")),
         tape_write_errors(
             r.GetCounter("weir_tape_write_errors_total", "Rows of long windows that could not be written.")),
+        refusing(r.GetGauge("weir_memory_short", "1 while new series are refused, since memory is near its limit.")),
         catching_up(r.GetGauge("weir_catching_up", "1 while the past is re-read.")),
         pending(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "pending"}})),
         firing(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "firing"}})) {}
@@ -92,6 +93,7 @@ struct Pipeline::Metrics {
   Counter& tape_rows;
   Counter& tape_read_errors;
   Counter& tape_write_errors;
+  Gauge& refusing;
   Gauge& catching_up;
   Gauge& pending;
   Gauge& firing;
@@ -634,11 +636,33 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
     metrics_->complete.Set(static_cast<double>(complete) / 1000);
   }
   UpdateIngestMetrics();
+  WatchMemory();
   const Counts counts = Count();
   metrics_->pending.Set(static_cast<double>(counts.pending));
   metrics_->firing.Set(static_cast<double>(counts.firing));
   const int64_t took_ms = (clock_->MonotonicNs() - start_ns) / 1000000;
   gauges_every_ms_ = std::clamp(took_ms * kGaugesShare, kGaugesEveryMs, kGaugesRareMs);
+}
+
+void Pipeline::WatchMemory() {
+  if (options_.memory_max_bytes == 0 || options_.resident_bytes == nullptr) {
+    return;
+  }
+  const uint64_t used = options_.resident_bytes();
+  const uint64_t refuse_at = options_.memory_max_bytes / 10 * 9;
+  const uint64_t admit_below = options_.memory_max_bytes / 100 * 85;
+  if (engine_.admitting() ? used < refuse_at : used >= admit_below) {
+    return;
+  }
+  engine_.SetAdmitting(!engine_.admitting());
+  metrics_->refusing.Set(engine_.admitting() ? 0 : 1);
+  const std::string bytes = std::to_string(used);
+  const std::string limit = std::to_string(options_.memory_max_bytes);
+  if (engine_.admitting()) {
+    LogInfo("memory is below its limit again: new series are taken in", {{"resident_bytes", bytes}, {"limit", limit}});
+  } else {
+    LogWarn("memory is near its limit: new series are refused", {{"resident_bytes", bytes}, {"limit", limit}});
+  }
 }
 
 void Pipeline::UpdateIngestMetrics() {

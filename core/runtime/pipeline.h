@@ -30,6 +30,9 @@ struct PipelineOptions {
   ingest::ResolverLimits ingest;
   WatermarkOptions watermarks;
   int64_t behind_max_ms = 600000;  // slots older than this are passed over and counted as missed
+  // Near it new series are refused, so that those that are known keep their windows; 0: no limit.
+  uint64_t memory_max_bytes = 0;
+  std::function<uint64_t()> resident_bytes;  // asked about once a second
 };
 
 // What rules see beside the samples; may change at a reload.
@@ -167,6 +170,8 @@ class Pipeline {
   void ReleaseBeforeFirstTick();
   void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
   engine::SeriesStats Stats();
+  // Refuses new series while memory is short.
+  void WatchMemory();
   void UpdateIngestMetrics();
   // Tells the eager alerts where time is; `arrived_ns`: of the batch, 0 for none.
   void SetEagerMoment(int64_t now_ms, int64_t arrived_ns);

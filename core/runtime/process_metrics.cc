@@ -42,6 +42,13 @@ bool ReadPages(uint64_t* total, uint64_t* resident, uint64_t* of_files) {
 
 }  // namespace
 
+uint64_t ResidentBytes() {
+  uint64_t total = 0;
+  uint64_t resident = 0;
+  uint64_t of_files = 0;
+  return ReadPages(&total, &resident, &of_files) ? resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
 void AddProcessMetrics(MetricRegistry& registry, int64_t start_ms) {
   registry.GetGauge("process_start_time_seconds", "When the process started.")
       .Set(static_cast<double>(start_ms) / 1000);

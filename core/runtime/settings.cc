@@ -1,5 +1,7 @@
 #include "core/runtime/settings.h"
 
+#include "core/runtime/process_metrics.h"
+
 #include "core/base/files.h"
 #include "core/config/config.h"
 #include "core/runtime/overrides.h"
@@ -173,6 +175,8 @@ void SetPipeline(const config::Config& config, PipelineOptions* pipeline) {
   if (!config.state_dir.empty()) {
     pipeline->engine.tape_after_ms = config.tape_after_ms;
   }
+  pipeline->memory_max_bytes = static_cast<uint64_t>(config.limits.memory_bytes);
+  pipeline->resident_bytes = ResidentBytes;
   pipeline->ingest.labels_max = static_cast<uint32_t>(config.limits.series_labels);
   pipeline->ingest.name_bytes_max = static_cast<uint32_t>(config.limits.label_name_bytes);
   pipeline->ingest.value_bytes_max = static_cast<uint32_t>(config.limits.label_value_bytes);

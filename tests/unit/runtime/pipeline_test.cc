@@ -215,5 +215,28 @@ TEST_F(PipelineTest, ABadReloadChangesNothingAndSaysWhy) {
   EXPECT_EQ(Take(), (Lines{"60 r 1"}));
 }
 
+// Near the limit of memory new series are refused by name, known ones go on, and who was refused may come again.
+TEST_F(PipelineTest, NewSeriesAreRefusedWhileMemoryIsShort) {
+  uint64_t resident = 50;
+  PipelineOptions options = FixedLateness(5000);
+  options.memory_max_bytes = 100;
+  options.resident_bytes = [&resident] { return resident; };
+  Make({MakeGroup("g", {MakeRule("n", "count(up)")})}, options);
+  At(10000);
+  EXPECT_EQ(Send({{"up{i=\"1\"}", 10000, 1}}).written, 1U);
+  resident = 90;
+  At(15000);
+  const plugin::IngestOutcome refused = Send({{"up{i=\"1\"}", 15000, 1}, {"up{i=\"2\"}", 15000, 1}});
+  EXPECT_EQ(refused.written, 1U);
+  EXPECT_EQ(refused.rejected, 1U);
+  EXPECT_EQ(refused.first_error, "memory is near its limit: new series are refused: series up{i=\"2\"}, t 15000");
+  resident = 86;
+  At(20000);
+  EXPECT_EQ(Send({{"up{i=\"2\"}", 20000, 1}}).rejected, 1U);  // not yet far enough below
+  resident = 80;
+  At(25000);
+  EXPECT_EQ(Send({{"up{i=\"1\"}", 25000, 1}, {"up{i=\"2\"}", 25000, 1}}).written, 2U);
+}
+
 }  // namespace
 }  // namespace weir::runtime
