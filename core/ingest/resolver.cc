@@ -195,12 +195,14 @@ struct Resolver::Impl {
         aliases.at(before).next = before + 1;
         return Predicted(before + 1, cursor);
       }
-      if (const uint32_t missed = cursor->missed; missed < aliases.end()) {
-        for (const uint32_t position : {aliases.at(missed).next, missed + 1, missed}) {
-          if (aliases.Is(position, hash)) {
-            aliases.at(before).next = position;
-            return Predicted(position, cursor);
-          }
+      // A series that is missing here, or one that came where it does not belong: the stream goes on near by.
+      const uint32_t missed = cursor->missed;
+      const uint32_t over = next < aliases.end() ? aliases.at(next).next : kNowhere;
+      const uint32_t behind = missed < aliases.end() ? aliases.at(missed).next : kNowhere;
+      for (const uint32_t position : {over, next + 1, behind, missed + 1, missed}) {
+        if (aliases.Is(position, hash)) {
+          aliases.at(before).next = position;
+          return Predicted(position, cursor);
         }
       }
     }

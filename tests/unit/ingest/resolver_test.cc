@@ -157,6 +157,28 @@ TEST_F(ResolverTest, ANewOrderIsLearnedInOneRound) {
   EXPECT_EQ(resolver_.stats().parsed, 100u);
 }
 
+// One series in the wrong place: it is probed for, what follows is predicted again, and so is the old order afterwards.
+TEST_F(ResolverTest, AStrayCostsItselfOnly) {
+  Plan("up");
+  const std::vector<std::vector<int>> rounds = {
+      {0, 1, 2, 3, 4, 5, 6, 7},  // new
+      {0, 1, 2, 3, 4, 5, 6, 7},  // back to the first one: a probe
+      {0, 1, 6, 3, 4, 5, 2, 7},  // two that changed places: two probes
+      {0, 1, 2, 3, 4, 5, 6, 7},
+      {0, 1, 5, 2, 3, 4, 6, 7},  // one that came early, and is missing where it was
+      {0, 1, 2, 3, 4, 5, 6, 7},
+  };
+  const std::vector<uint64_t> probes = {0, 1, 2, 0, 1, 0};
+  for (size_t round = 0; round < rounds.size(); ++round) {
+    for (const int i : rounds[round]) {
+      builder_.Add(Up(i), {{kNow + static_cast<int64_t>(round), 1}});
+    }
+    const uint64_t probed = resolver_.stats().probed;
+    Apply(builder_);
+    EXPECT_EQ(resolver_.stats().probed - probed, probes[round]) << "round " << round;
+  }
+}
+
 TEST_F(ResolverTest, StreamsHaveTheirOwnCursors) {
   Plan("up");
   for (int round = 0; round < 3; ++round) {
