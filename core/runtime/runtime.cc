@@ -249,13 +249,23 @@ int64_t Runtime::Turn() {
       continue;
     }
     ApplyBatches(std::move(item));
-    pipeline_->RunDue(Now());
+    RunDue();
   }
-  const int64_t wait_ms = pipeline_->RunDue(Now());
+  const int64_t wait_ms = RunDue();
   catching_up_ = pipeline_->catching_up();
   if (Now() - figures_ms_ >= kFiguresEveryMs) {
     UpdateFigures(Now());
   }
+  return wait_ms;
+}
+
+// What came in while it ran may have made a tick due, which nobody else would see to before the next batch.
+int64_t Runtime::RunDue() {
+  int64_t wait_ms = 0;
+  do {
+    taken_in_yield_ = false;
+    wait_ms = pipeline_->RunDue(Now());
+  } while (taken_in_yield_);
   return wait_ms;
 }
 
@@ -295,6 +305,7 @@ void Runtime::Yield(int64_t after_ms) {
   }
   QueueItem item;
   while (queue_.PopSamples(after_ms, &item)) {
+    taken_in_yield_ = true;
     if (item.task != nullptr) {
       item.task();
       item.task = nullptr;

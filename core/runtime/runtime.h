@@ -127,6 +127,8 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   Result<Sinks> MakeSinks(const Settings& settings);
   Status StartSources();
   void Loop();
+  // Runs the ticks that are due, those too that samples taken in meanwhile make due.
+  int64_t RunDue();
   // Takes the batch in, and with several shards those behind it that can go along.
   void ApplyBatches(QueueItem item);
   void ApplyTogether(std::span<QueueItem> items);
@@ -163,6 +165,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   int64_t now_ms_ = INT64_MIN;
   int64_t now_mono_ns_ = 0;
   bool stepped_back_ = false;
+  bool taken_in_yield_ = false;  // samples, since the last RunDue began
   int64_t yielded_ns_ = 0;
   int64_t figures_ms_ = 0;
   Counter& steps_back_;
