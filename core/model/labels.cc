@@ -174,7 +174,11 @@ std::string Labels::ToString() const {
   return out.append("{").append(inside).append("}");
 }
 
-uint64_t Labels::Hash() const { return XXH64(encoded_.data(), encoded_.size(), 0); }
+uint64_t Labels::Hash() const {
+  const char* bytes = encoded_.data();
+  WEIR_ASSERT(bytes != nullptr);  // it never is; the static analyzer does not know
+  return XXH64(bytes, encoded_.size(), 0);
+}
 
 int Labels::Compare(const Labels& a, const Labels& b) {
   auto left = a.begin();
