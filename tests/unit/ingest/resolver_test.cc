@@ -161,11 +161,10 @@ TEST_F(ResolverTest, ANewOrderIsLearnedInOneRound) {
 TEST_F(ResolverTest, AStrayCostsItselfOnly) {
   Plan("up");
   const std::vector<std::vector<int>> rounds = {
-      {0, 1, 2, 3, 4, 5, 6, 7},  // new
-      {0, 1, 2, 3, 4, 5, 6, 7},  // back to the first one: a probe
-      {0, 1, 6, 3, 4, 5, 2, 7},  // two that changed places: two probes
-      {0, 1, 2, 3, 4, 5, 6, 7},
-      {0, 1, 5, 2, 3, 4, 6, 7},  // one that came early, and is missing where it was
+      {0, 1, 2, 3, 4, 5, 6, 7},                            // new
+      {0, 1, 2, 3, 4, 5, 6, 7},                            // back to the first one: a probe
+      {0, 1, 6, 3, 4, 5, 2, 7},                            // two that changed places: two probes
+      {0, 1, 2, 3, 4, 5, 6, 7}, {0, 1, 5, 2, 3, 4, 6, 7},  // one that came early, and is missing where it was
       {0, 1, 2, 3, 4, 5, 6, 7},
   };
   const std::vector<uint64_t> probes = {0, 1, 2, 0, 1, 0};
