@@ -2,6 +2,7 @@
 // Prints resident memory (not arithmetic) before the alerts exist, with all of them firing and handed to a sink, and the CPU
 // time of an evaluation once they fire.
 
+#include "bench/measure.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metrics.h"
@@ -17,7 +18,6 @@
 #include <vector>
 
 #include <malloc.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -36,17 +36,7 @@ class CountingOutput final : public rules::RuleOutput {
 
 double ResidentMb() {
   malloc_trim(0);
-  std::ifstream file("/proc/self/statm");
-  uint64_t total = 0;
-  uint64_t resident = 0;
-  file >> total >> resident;
-  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
-}
-
-double CpuMs() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+  return bench::ResidentBytes() / 1e6;
 }
 
 int Run(int alerts) {
@@ -92,9 +82,9 @@ int Run(int alerts) {
   for (int tick = 0; tick < kTicks; ++tick) {
     t += 60000;
     append();
-    const double began = CpuMs();
+    const double began = bench::CpuMs();
     (*group)->Evaluate(t, true);
-    cpu_ms += CpuMs() - began;
+    cpu_ms += bench::CpuMs() - began;
     engine.Release(t);
   }
   const double after_mb = ResidentMb();

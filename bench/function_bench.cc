@@ -2,14 +2,13 @@
 // an engine. Prints a Markdown table with its conditions (docs/BENCHMARKS.md). Time that goes into the steps of a subquery counts
 // to the ticks.
 
-#include <time.h>
-
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
 #include "core/engine/engine.h"
 #include "core/model/histogram.h"
 #include "core/promql/parser.h"
@@ -67,11 +66,7 @@ constexpr Row kRows[] = {
     {"histogram_quantile, native", "histogram_quantile(0.9, rate(h[5m]))", Load::kHistograms},
 };
 
-double CpuNs() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
+double CpuNs() { return bench::CpuMs() * 1e6; }
 
 std::vector<engine::SeriesId> MakeSeries(engine::Engine* engine, Load load) {
   std::vector<engine::SeriesId> series;

@@ -3,6 +3,7 @@
 // of its ticks once all series are known (the first ticks, where labels are made, apart), and their sum: one round of all rules.
 
 #include "bench/load.h"
+#include "bench/measure.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metrics.h"
@@ -16,8 +17,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 
@@ -43,12 +42,6 @@ class NoOutput final : public rules::RuleOutput {
   uint64_t samples = 0;
   uint64_t alerts_seen = 0;
 };
-
-double CpuMs() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
 
 struct Ticks {
   std::unique_ptr<rules::Group> group;
@@ -110,19 +103,19 @@ int Run(const Options& options) {
     for (bench::LoadSeries& series : all) {
       random.Step(&series);
     }
-    const double before = CpuMs();
+    const double before = bench::CpuMs();
     for (size_t i = 0; i < all.size(); ++i) {
       engine.Append(ids[i], t, all[i].value);
     }
-    append_ms += CpuMs() - before;
+    append_ms += bench::CpuMs() - before;
     samples += all.size();
     for (Ticks& g : groups) {
       if (t % g.interval_ms != 0 || t == kStartMs) {
         continue;
       }
-      const double began = CpuMs();
+      const double began = bench::CpuMs();
       g.group->Evaluate(t, true);
-      const double took = CpuMs() - began;
+      const double took = bench::CpuMs() - began;
       (g.first_ms == 0 ? g.first_ms : g.later_ms.emplace_back()) = took;
     }
     engine.Release(t);

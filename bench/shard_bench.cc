@@ -4,6 +4,7 @@
 // has a core to itself. On a machine that is busy otherwise wall time says little.
 
 #include "bench/load.h"
+#include "bench/measure.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/runtime/pipeline.h"
@@ -16,8 +17,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 
@@ -53,21 +52,15 @@ struct Spent {
   double caller_ms = 0;  // CPU time of the thread that calls, which has a part of everything
 };
 
-double Ms(clockid_t id) {
-  timespec now;
-  clock_gettime(id, &now);
-  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-}
-
 template <typename Work>
 void Spend(Spent* on, Work work) {
-  const double wall = Ms(CLOCK_MONOTONIC);
-  const double cpu = Ms(CLOCK_PROCESS_CPUTIME_ID);
-  const double caller = Ms(CLOCK_THREAD_CPUTIME_ID);
+  const double wall = bench::ClockMs(CLOCK_MONOTONIC);
+  const double cpu = bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID);
+  const double caller = bench::ClockMs(CLOCK_THREAD_CPUTIME_ID);
   work();
-  on->wall_ms += Ms(CLOCK_MONOTONIC) - wall;
-  on->cpu_ms += Ms(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-  on->caller_ms += Ms(CLOCK_THREAD_CPUTIME_ID) - caller;
+  on->wall_ms += bench::ClockMs(CLOCK_MONOTONIC) - wall;
+  on->cpu_ms += bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+  on->caller_ms += bench::ClockMs(CLOCK_THREAD_CPUTIME_ID) - caller;
 }
 
 struct Load {

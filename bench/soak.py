@@ -6,7 +6,6 @@ full, and every recorded sample of both runs the same.
 import argparse
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,21 +15,13 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
 
-from processes import Processes, fetch, free_port  # noqa: E402
+from processes import Processes, free_port  # noqa: E402
+from side_by_side import metric_values, resident_mb  # noqa: E402
 
 FULL_S = 900     # windows of 5 minutes, series forgotten after 5 minutes of silence, swept now and then
 SETTLED_S = 120  # ticks before have not learned yet how late senders are
-
-
-def metric(port, name):
-    text = fetch(f"http://127.0.0.1:{port}/metrics").decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.split("\n") if re.match(re.escape(name) + r"[{ ]", line))
-
-
-def resident_mb(pid):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as handle:
-        return next(float(line.split()[1]) / 1024 for line in handle if line.startswith("VmRSS:"))
 
 
 class Weir:
@@ -90,8 +81,8 @@ def main():
             return 1
         ended = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())  # the processes stop one after the other
         time.sleep(15)
-        missed = {weir.name: metric(weir.port, "prometheus_rule_group_iterations_missed_total") for weir in weirs}
-        series = metric(weirs[0].port, "weir_series")
+        missed = {weir.name: sum(metric_values(weir.port, "prometheus_rule_group_iterations_missed_total")) for weir in weirs}
+        series = sum(metric_values(weirs[0].port, "weir_series"))
         processes.stop_all()
         disturbed, calm = (weir.samples(settled, ended) for weir in weirs)
     finally:

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
 #include "core/base/state_directory.h"
 #include "core/engine/engine.h"
 #include "core/promql/parser.h"
@@ -41,26 +42,6 @@ constexpr Row kRows[] = {
     {"increase(c_total[3d])", 3 * kDayMs},      {"increase(c_total[30d])", 30 * kDayMs},
     {"sum_over_time(c_total[3d])", 3 * kDayMs}, {"sum_over_time(c_total[30d])", 30 * kDayMs},
 };
-
-double Seconds(clockid_t clock) {
-  timespec t{};
-  ::clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-double ResidentBytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  char line[200] = "";
-  if (file != nullptr) {
-    if (std::fgets(line, sizeof(line), file) == nullptr) {
-      line[0] = 0;
-    }
-    std::fclose(file);
-  }
-  const char* second = std::strchr(line, ' ');
-  const double pages = second == nullptr ? 0 : std::strtod(second, nullptr);
-  return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
 
 // Runs in a process of its own and prints a line of the table.
 int Measure(const Row& row, int series, const std::string& directory) {
@@ -99,8 +80,8 @@ int Measure(const Row& row, int series, const std::string& directory) {
         engine.Append(ids[i], at - 1000, static_cast<double>(at) / 1000 + static_cast<double>(i));
       }
     }
-    const double cpu_before = Seconds(CLOCK_PROCESS_CPUTIME_ID);
-    const double wall_before = Seconds(CLOCK_MONOTONIC);
+    const double cpu_before = bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) / 1e3;
+    const double wall_before = bench::ClockMs(CLOCK_MONOTONIC) / 1e3;
     const engine::Evaluation result = engine.Evaluate(*plan, t);
     if (!result.status.ok()) {
       std::fprintf(stderr, "%s\n", std::string(result.status.message()).c_str());
@@ -112,8 +93,8 @@ int Measure(const Row& row, int series, const std::string& directory) {
     }
     engine.Release(t);
     if (k > ticks - kMeasured) {
-      cpu += Seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
-      longest = std::max(longest, Seconds(CLOCK_MONOTONIC) - wall_before);
+      cpu += bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) / 1e3 - cpu_before;
+      longest = std::max(longest, bench::ClockMs(CLOCK_MONOTONIC) / 1e3 - wall_before);
     }
   }
   if (present != ids.size()) {
@@ -124,8 +105,8 @@ int Measure(const Row& row, int series, const std::string& directory) {
   const auto each = [&](double bytes) { return bytes / series; };
   std::printf("| `%s` | %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f |\n", row.expr, directory.empty() ? "ring" : "tape",
               series, each(static_cast<double>(stats.window_bytes + stats.tape_bytes + stats.node_bytes)),
-              each(ResidentBytes()), each(static_cast<double>(stats.tape_disk_bytes)), cpu / kMeasured / series * 1e9,
-              longest * 1e3);
+              each(bench::ResidentBytes()), each(static_cast<double>(stats.tape_disk_bytes)),
+              cpu / kMeasured / series * 1e9, longest * 1e3);
   return 0;
 }
 

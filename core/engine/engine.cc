@@ -339,10 +339,6 @@ SeriesId Engine::Intern(LabelSetId labels) {
 }
 void Engine::SetAdmitting(bool admitting) { impl_->store.SetAdmitting(admitting); }
 bool Engine::admitting() const { return impl_->store.admitting(); }
-bool Engine::WouldRead(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
-  impl_->Settle();
-  return impl_->store.AnySetMatches(labels);
-}
 bool Engine::IsRead(SeriesId series) const {
   impl_->Settle();
   return impl_->store.profile_of(series).read;
@@ -357,9 +353,6 @@ uint64_t Engine::plans_generation() const {
 }
 LabelSetId Engine::SeriesLabels(SeriesId series) const { return impl_->store.at(series).labels; }
 int64_t Engine::LastTime(SeriesId series) const { return impl_->store.at(series).window.last_t_ms(); }
-
-void Engine::Prefetch(SeriesId series) const { PrefetchForWrite(&impl_->store.at(series)); }
-void Engine::PrefetchAppend(SeriesId series) const { impl_->store.at(series).window.PrefetchAppend(); }
 
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
   impl_->BeforeAppend();

@@ -192,9 +192,6 @@ class Engine {
   // While it does not admit, Intern makes no series (kNoSeries), as past series_max. Those that are known go on.
   void SetAdmitting(bool admitting);
   bool admitting() const;
-  // RETURNS: whether a plan would read a series with these labels, given as text; makes nothing. A producer that asks first
-  // leaves no trace of series that nobody reads.
-  bool WouldRead(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
   // RETURNS: whether any plan reads the series now. Cheap; structure changes may change it (see structure_generation).
   bool IsRead(SeriesId series) const;
   // RETURNS: a number that changes whenever plans were added or removed or series ids were reused.
@@ -203,9 +200,6 @@ class Engine {
   uint64_t plans_generation() const;
   LabelSetId SeriesLabels(SeriesId series) const;
   int64_t LastTime(SeriesId series) const;  // INT64_MIN before the first sample
-  // Whoever appends to many series asks for them ahead: first for the series, a little later for what it writes to.
-  void Prefetch(SeriesId series) const;
-  void PrefetchAppend(SeriesId series) const;
   // REQUIRES: samples of one series arrive in time order; others are refused by outcome.
   // `start_ms`: the sample's start timestamp, 0 when unset; read only with use_start_timestamps.
   AppendOutcome Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms = 0);
@@ -283,6 +277,8 @@ class ShardWriter {
   ShardWriter(Engine* engine, uint32_t shard);
   // Before samples are taken in outside of OnShards.
   void Begin();
+  // RETURNS: whether a plan would read a series with these labels; makes nothing. Who asks first leaves no trace of series that nobody
+  // reads.
   bool WouldRead(Views labels) const;
   // RETURNS: whether the series has exactly these labels, sorted by name.
   bool HasLabels(SeriesId series, Views labels) const;
@@ -294,7 +290,7 @@ class ShardWriter {
   // RETURNS: whether there are eager alerts; whether one reads the series: its samples are taken in outside of OnShards.
   bool AnyWatched() const;
   bool IsWatched(SeriesId series) const;
-  // As Engine's.
+  // Whoever appends to many series asks for them ahead: first for the series, a little later for what it writes to.
   void Prefetch(SeriesId series) const;
   void PrefetchAppend(SeriesId series) const;
   uint64_t structure_generation() const;
