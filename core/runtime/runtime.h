@@ -8,6 +8,7 @@
 #include "core/base/metrics.h"
 #include "core/base/status.h"
 #include "core/plugin/plugin.h"
+#include "core/runtime/batch_pool.h"
 #include "core/runtime/engine_queue.h"
 #include "core/runtime/pipeline.h"
 #include "core/runtime/settings.h"
@@ -111,6 +112,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
  private:
   // SourceHost
   bool type_and_unit_labels() const override { return type_and_unit_labels_; }
+  plugin::SampleBatch TakeBatch() override { return spare_batches_.Take(); }
   bool Submit(plugin::SampleBatch&& batch, std::string_view stream,
               std::function<void(const plugin::IngestOutcome&)> done) override;
   void AdvanceStream(std::string_view stream, int64_t t_ms) override;
@@ -145,6 +147,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   std::function<Result<Settings>()> load_;
   Settings settings_;  // lists and limits; the pipeline has its own copy of the rules
   EngineQueue queue_;
+  BatchPool spare_batches_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<HttpServer> http_;
   std::vector<std::unique_ptr<plugin::Source>> sources_;
@@ -174,6 +177,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   HistogramMetric& ingest_wait_;
   Gauge& queue_batches_;
   Gauge& queue_bytes_;
+  Gauge& spare_bytes_;
   Gauge& reload_ok_;
   Gauge& reload_time_;
 
