@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/model/sample.h"
+#include "core/window/kernels.h"
 
 namespace weir::engine {
 namespace {
@@ -125,6 +126,57 @@ double ResetsBetween(const SeriesWindow& series, bool reset_list, uint32_t first
     }
   }
   return sum;
+}
+
+// Calls f(begin, end) with the ring indices of every window that may be looked at and holds a record, as far as the records are
+// there.
+template <typename F>
+void ForEachWindow(const Ring& ring, const LeafTimes& times, F f) {
+  const auto time = [&](uint32_t i) {
+    return i < ring.size() ? ring.Time(i) : std::numeric_limits<int64_t>::max() / 2;
+  };
+  uint32_t begin = ring.FirstAfter(times.first_end_ms - times.range_ms);
+  auto end = static_cast<uint32_t>(ring.LastAtOrBefore(times.first_end_ms) + 1);
+  for (int64_t at = times.first_end_ms; at <= times.last_end_ms;
+       at = std::min(time(end), time(begin) + times.range_ms)) {
+    while (time(end) <= at) {
+      ++end;
+    }
+    while (time(begin) <= at - times.range_ms) {
+      ++begin;
+    }
+    if (begin < end) {
+      f(begin, end);
+    }
+  }
+}
+
+// What samples to come that do not cross leave of a fold that lies between its samples. `low`, `high`: whether the fold stays on the
+// right side of what is asked for when all of them lie there; else it may be as `all`, the samples that are there.
+Span AfterSamples(const SeriesWindow& series, const LeafTimes& times, Span reach, const Span& all, bool low, bool high,
+                  const LeafKeep& leaf) {
+  const Span& keep = *leaf.keep;
+  if (keep.nothing()) {
+    return reach;
+  }
+  if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
+    *leaf.trigger = Trigger::Never(leaf.series);
+    return keep.any() ? Span::Any() : reach;
+  }
+  // A fold of equal samples may be beside them by rounding, of zeros not.
+  const auto margin = [](double v) {
+    return v == 0 || !std::isfinite(v)
+               ? 0
+               : std::max(std::fabs(v) * kInside, 16 * std::numeric_limits<double>::denorm_min());
+  };
+  const double lowest = keep.lo + margin(keep.lo);
+  const double highest = keep.hi - margin(keep.hi);
+  *leaf.trigger = {leaf.series, false, true, false, lowest, highest};
+  if (lowest <= highest) {
+    reach.Add(low ? lowest - margin(keep.lo) / 4 : std::min(keep.lo, all.lo));
+    reach.Add(high ? highest + margin(keep.hi) / 4 : std::max(keep.hi, all.hi));
+  }
+  return reach;
 }
 
 // No sample that is there can make the slot appear or change: it waits for one more.
@@ -384,6 +436,91 @@ Span BoundExtreme(const SeriesWindow& series, const LeafTimes& times, bool least
   }
   reach.nan = keep.nan;
   return reach;
+}
+
+Span BoundAverage(const SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  Span reach = Span::Nothing();
+  Span all = Span::Nothing();
+  bool some_empty = false;
+  const int64_t sure_after_ms = times.last_end_ms - times.range_ms;
+  bool any_sure = false;
+  ForEachWindow(ring, times, [&](uint32_t begin, uint32_t end) {
+    double sum = 0;
+    double n = 0;
+    ForEachReal(ring, begin, end, [&](uint32_t i) {
+      const double v = ring.Value(i);
+      sum += v;
+      n += 1;
+      all.Add(v);
+      any_sure = any_sure || (ring.Time(i) <= times.first_end_ms && ring.Time(i) > sure_after_ms);
+    });
+    some_empty = some_empty || n == 0;
+    if (n > 0) {
+      reach.Add(sum / n);
+    }
+  });
+  if (all.nan || reach.nan || !std::isfinite(reach.hi - reach.lo) || !std::isfinite(all.hi - all.lo)) {
+    return all.present() ? BoundUnknown(leaf) : Waiting(leaf);
+  }
+  reach.absent = !any_sure || some_empty;
+  const double size = std::max(std::fabs(all.lo), std::fabs(all.hi));
+  reach = reach.Widened(size * static_cast<double>(ring.size()));
+  if (leaf.keep == nullptr) {
+    return reach;
+  }
+  return AfterSamples(series, times, reach, all, reach.lo >= leaf.keep->lo, reach.hi <= leaf.keep->hi, leaf);
+}
+
+Span BoundQuantile(const SeriesWindow& series, const LeafTimes& times, double q, const LeafKeep& leaf) {
+  constexpr size_t kLooksMax = 1 << 14;  // at samples, for one series
+  if (!IsRaw(series) || !(q >= 0 && q <= 1)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const Span* keep = leaf.keep;
+  Span reach = Span::Nothing();
+  Span all = Span::Nothing();
+  bool some_empty = false;
+  bool any_sure = false;
+  bool low = true;  // in every window so few lie below what is asked for that the quantile does not, however many come
+  bool high = true;
+  size_t looks = 0;
+  std::vector<double> values;
+  ForEachWindow(ring, times, [&](uint32_t begin, uint32_t end) {
+    looks += end - begin;
+    if (looks > kLooksMax) {
+      return;
+    }
+    values.clear();
+    double below = 0;
+    double above = 0;
+    ForEachReal(ring, begin, end, [&](uint32_t i) {
+      const double v = ring.Value(i);
+      values.push_back(v);
+      all.Add(v);
+      below += keep != nullptr && v < keep->lo ? 1 : 0;
+      above += keep != nullptr && v > keep->hi ? 1 : 0;
+      any_sure = any_sure || (ring.Time(i) <= times.first_end_ms && ring.Time(i) > times.last_end_ms - times.range_ms);
+    });
+    some_empty = some_empty || values.empty();
+    if (values.empty()) {
+      return;
+    }
+    const double gaps = static_cast<double>(values.size()) - 1;
+    low = low && (below == 0 || below <= q * gaps * (1 - Span::kRounding));
+    high = high && (above == 0 || above <= (1 - q) * gaps * (1 - Span::kRounding));
+    reach.Add(window::Quantile(q, &values));
+  });
+  if (looks > kLooksMax || all.nan || !std::isfinite(all.hi - all.lo)) {
+    return all.present() ? BoundUnknown(leaf) : Waiting(leaf);
+  }
+  reach.absent = !any_sure || some_empty;
+  reach = reach.Widened(std::max(std::fabs(all.lo), std::fabs(all.hi)));
+  return keep == nullptr ? reach : AfterSamples(series, times, reach, all, low, high, leaf);
 }
 
 }  // namespace weir::engine

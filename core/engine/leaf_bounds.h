@@ -35,5 +35,9 @@ Span BoundIncrease(const window::SeriesWindow& series, const LeafTimes& times, b
 Span BoundDelta(const window::SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf);
 // max_over_time(), or with `least` min_over_time().
 Span BoundExtreme(const window::SeriesWindow& series, const LeafTimes& times, bool least, const LeafKeep& leaf);
+// avg_over_time().
+Span BoundAverage(const window::SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf);
+// quantile_over_time(). `q`: what is not in [0, 1] is not known.
+Span BoundQuantile(const window::SeriesWindow& series, const LeafTimes& times, double q, const LeafKeep& leaf);
 
 }  // namespace weir::engine

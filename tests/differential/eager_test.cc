@@ -63,6 +63,9 @@ std::string AlertExpr(Random* random) {
     case 3:
       return "sum" + by() + "(" + rate() + ")" + op() + limit();
     case 4:
+      if (random->Chance(0.3)) {
+        return "quantile" + by() + "(" + number({"0", "0.5", "0.9", "1"}) + ", " + gauge() + ")" + op() + limit();
+      }
       return number({"sum", "avg", "min", "max", "count", "group"}) + by() + "(" + gauge() + ")" + op() + limit();
     case 5:
       return "sum" + by() + "(rate(c_total[" + window() + "])) / sum" + by() + "(rate(b_bucket[" + window() + "]))" +
@@ -86,7 +89,8 @@ std::string AlertExpr(Random* random) {
       return number({"absent(g", "absent(c_total", "absent(nothing", "absent(b_bucket{le=\"1\"", "absent(g{i=\"1\"}"}) +
              " > " + limit() + ")";
     case 13:
-      return number({"max_over_time", "min_over_time", "last_over_time", "delta"}) + "(" +
+      return number({"max_over_time(", "min_over_time(", "last_over_time(", "delta(", "avg_over_time(",
+                     "quantile_over_time(0.5, ", "quantile_over_time(0.9, ", "quantile_over_time(1, "}) +
              number({"g", "w", "c_total"}) + "[" + window() + "])" + op() + limit();
     case 14:
       return "histogram_quantile(" + number({"0.5", "0.9", "0.99"}) + ", sum by (le) (rate(b_bucket[" + window() +

@@ -81,14 +81,19 @@ class GroupedNode : public Node {
 class FoldNode final : public GroupedNode {
  public:
   using GroupedNode::GroupedNode;
-  bool HasBounds() const override { return op_ <= AggregateOp::kGroup; }
+  bool HasBounds() const override { return op_ <= AggregateOp::kGroup || op_ == AggregateOp::kQuantile; }
   void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
-    if (!HasBounds()) {
+    const bool quantile = op_ == AggregateOp::kQuantile;
+    if (!HasBounds() || (quantile && std::isnan(FixedQuantile(in)))) {
       out->slots.assign(size(), Span::Any());
       return;
     }
     const std::vector<Span>& slots = in[0]->slots;
     out->slots.assign(size(), Span::Absent());
+    if (quantile) {
+      BoundQuantiles(FixedQuantile(in), slots, out);
+      return;
+    }
     for (size_t g = 0; const SpanFold& fold : FoldSpans(slots)) {
       Span& span = out->slots[g++];
       if (!fold.present) {
@@ -100,7 +105,12 @@ class FoldNode final : public GroupedNode {
   }
   void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
                 std::span<std::vector<Span>* const> keep_in) const override {
-    if (!HasBounds()) {
+    const bool quantile = op_ == AggregateOp::kQuantile;
+    if (quantile && !std::isnan(FixedQuantile(in))) {
+      RestrictQuantiles(FixedQuantile(in), in[0]->slots, keep, keep_in[0]);
+      return;
+    }
+    if (!HasBounds() || quantile) {
       for (size_t i = 0; i < group_of_.size(); ++i) {
         if (!keep[group_of_[i]].any()) {
           (*keep_in[0])[i] = Span::Nothing();
@@ -322,6 +332,105 @@ class FoldNode final : public GroupedNode {
         keep = Span::Any();
         keep.absent = want.lo <= 0 || reach.absent;
         return keep;
+    }
+  }
+
+  // RETURNS: the quantile that is asked for if it is a constant of [0, 1], else NaN.
+  static double FixedQuantile(std::span<const Bounds* const> in) {
+    const Span& span = in[1]->slots[0];
+    return span.lo == span.hi && !span.nan && span.lo >= 0 && span.lo <= 1 ? span.lo : NormalNaN();
+  }
+  // A quantile rises with each of its members.
+  void BoundQuantiles(double q, const std::vector<Span>& slots, Bounds* out) const {
+    struct Members {
+      std::vector<double> lo, hi;
+      bool sure = false;
+      bool spread = false;  // some may vanish
+      bool unknown = false;
+    };
+    std::vector<Members> groups(size());
+    for (size_t i = 0; i < group_of_.size(); ++i) {
+      const Span& span = slots[i];
+      Members& group = groups[group_of_[i]];
+      if (span.present()) {
+        group.unknown = group.unknown || span.nan || !span.numbers();
+        group.spread = group.spread || span.absent;
+        group.sure = group.sure || !span.absent;
+        group.lo.push_back(span.lo);
+        group.hi.push_back(span.hi);
+      }
+    }
+    for (size_t g = 0; g < groups.size(); ++g) {
+      Members& group = groups[g];
+      if (group.lo.empty()) {
+        continue;
+      }
+      if (group.unknown) {
+        out->slots[g] = Span::Any();
+        continue;
+      }
+      Span span = Span::Nothing();
+      if (group.spread) {
+        span.lo = *std::min_element(group.lo.begin(), group.lo.end());
+        span.hi = *std::max_element(group.hi.begin(), group.hi.end());
+      } else {
+        span.lo = window::Quantile(q, &group.lo);
+        span.hi = window::Quantile(q, &group.hi);
+      }
+      // Between infinite members lies anything, and NaN.
+      span.nan = !std::isfinite(span.lo) || !std::isfinite(span.hi);
+      span.lo = std::isfinite(span.lo) ? span.lo : -std::numeric_limits<double>::infinity();
+      span.hi = std::isfinite(span.hi) ? span.hi : std::numeric_limits<double>::infinity();
+      span.absent = !group.sure;
+      out->slots[g] = span.Widened(std::max(std::fabs(span.lo), std::fabs(span.hi)));
+    }
+  }
+  // Whoever is on the right side of what is asked for stays there; the others are free where their number cannot move the quantile.
+  void RestrictQuantiles(double q, const std::vector<Span>& slots, const std::vector<Span>& keep,
+                         std::vector<Span>* keep_in) const {
+    struct Sides {
+      double n = 0;
+      double below = 0;  // what is asked for, or at it
+      double above = 0;
+    };
+    std::vector<Sides> groups(size());
+    for (size_t i = 0; i < group_of_.size(); ++i) {
+      const Span& want = keep[group_of_[i]];
+      if (slots[i].present()) {
+        Sides& sides = groups[group_of_[i]];
+        sides.n += 1;
+        sides.below += slots[i].hi <= want.hi ? 1 : 0;
+        sides.above += slots[i].lo >= want.lo ? 1 : 0;
+      }
+    }
+    for (size_t i = 0; i < group_of_.size(); ++i) {
+      const Span& want = keep[group_of_[i]];
+      if (want.any()) {
+        continue;
+      }
+      if (want.nothing()) {
+        (*keep_in)[i] = Span::Nothing();
+        continue;
+      }
+      if (!slots[i].present()) {
+        (*keep_in)[i].Restrict(Span::Absent());
+        continue;
+      }
+      const Sides& sides = groups[group_of_[i]];
+      const double rank = std::floor(q * (sides.n - 1));
+      Span member = slots[i];
+      member.nan = false;
+      if (member.hi <= want.hi) {
+        member.hi = want.hi;
+      } else if (rank + 2 <= sides.below) {
+        member.hi = std::numeric_limits<double>::infinity();
+      }
+      if (member.lo >= want.lo) {
+        member.lo = want.lo;
+      } else if (rank >= sides.n - sides.above) {
+        member.lo = -std::numeric_limits<double>::infinity();
+      }
+      (*keep_in)[i].Restrict(member);
     }
   }
 

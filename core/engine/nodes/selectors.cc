@@ -234,14 +234,16 @@ class RangeNode final : public Node {
                             : std::string_view();
   }
   bool HasBounds() const override {
-    static constexpr window::Kernel kBounded[] = {window::Rate,         window::Increase,    window::Delta,
-                                                  window::LastOverTime, window::MaxOverTime, window::MinOverTime};
+    static constexpr window::Kernel kBounded[] = {window::Rate,         window::Increase,        window::Delta,
+                                                  window::LastOverTime, window::MaxOverTime,     window::MinOverTime,
+                                                  window::AvgOverTime,  window::QuantileOverTime};
     return std::find(std::begin(kBounded), std::end(kBounded), spec_.kernel) != std::end(kBounded);
   }
   void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
                  Bounds* out) const override {
     const LeafTimes times{horizon.from_ms - spec_.offset_ms, horizon.until_ms - spec_.offset_ms, spec_.range_ms};
     Store& store = horizon.ctx.store;
+    const double q = spec_.kernel == window::QuantileOverTime ? FixedParam(horizon) : 0;
     BoundMembers(store, *spec_.set, size(), keep, triggers, out, [&](const Series& series, const LeafKeep& leaf) {
       if (spec_.kernel == window::Rate || spec_.kernel == window::Increase) {
         return BoundIncrease(series.window, times, store.profile(series.profile).count_resets,
@@ -255,6 +257,12 @@ class RangeNode final : public Node {
       }
       if (spec_.kernel == window::MaxOverTime || spec_.kernel == window::MinOverTime) {
         return BoundExtreme(series.window, times, spec_.kernel == window::MinOverTime, leaf);
+      }
+      if (spec_.kernel == window::AvgOverTime) {
+        return BoundAverage(series.window, times, leaf);
+      }
+      if (spec_.kernel == window::QuantileOverTime) {
+        return BoundQuantile(series.window, times, q, leaf);
       }
       return BoundUnknown(leaf);
     });
@@ -271,6 +279,18 @@ class RangeNode final : public Node {
       bytes += sums.HeapBytes();
     }
     return bytes;
+  }
+
+ private:
+  // RETURNS: the first parameter if it is a constant, else NaN.
+  double FixedParam(const Horizon& horizon) const {
+    if (inputs_.empty() || !input(0).inputs().empty()) {
+      return NormalNaN();
+    }
+    Bounds bounds;
+    input(0).Bound(horizon, {}, &bounds);
+    const Span& span = bounds.slots[0];
+    return span.lo == span.hi && !span.nan ? span.lo : NormalNaN();
   }
 
  protected:
