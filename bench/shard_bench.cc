@@ -1,7 +1,8 @@
 // What shards bring, in one process: the work of the benchmarks (bench/load.h, all series read by some rule) is taken in as batches
 // of some 2,000 series, decoded before, and all rules tick over it, with one shard and with more. Prints wall time, CPU time
 // of all threads and CPU time of the calling thread, which is the longest: its ratio is what wall time comes to where every shard
-// has a core to itself. On a machine that is busy otherwise wall time says little.
+// has a core to itself. What sharding can come to on the machine is measured beside it, by engines that share nothing. On a machine
+// that is busy otherwise wall time says little.
 
 #include "bench/load.h"
 #include "bench/measure.h"
@@ -16,6 +17,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -175,6 +177,27 @@ void Print(const char* what, const Spent& one, const Spent& many, double per, co
               many.cpu_ms / per, many.caller_ms / per, one.cpu_ms / many.caller_ms);
 }
 
+// What the machine can give at all: as many engines of one shard as there would be shards, each with its part of the series and
+// nothing in common with the others, at the same time. RETURNS: the slowest of each kind of work.
+Figures MeasureApart(Options options, uint32_t engines) {
+  options.instances /= static_cast<int>(engines);
+  std::vector<Figures> each(engines);
+  std::vector<std::thread> threads;
+  for (Figures& figures : each) {
+    threads.emplace_back([&] { figures = *Measure(options, 1); });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  Figures slowest;
+  for (const Figures& figures : each) {
+    slowest.storm.wall_ms = std::max(slowest.storm.wall_ms, figures.storm.wall_ms);
+    slowest.ingest.wall_ms = std::max(slowest.ingest.wall_ms, figures.ingest.wall_ms);
+    slowest.ticks.wall_ms = std::max(slowest.ticks.wall_ms, figures.ticks.wall_ms);
+  }
+  return slowest;
+}
+
 int Run(const Options& options) {
   const Result<Figures> one = Measure(options, 1);
   const Result<Figures> many = one.ok() ? Measure(options, options.shards) : one;
@@ -187,6 +210,12 @@ int Run(const Options& options) {
   Print("every series for the first time", one->storm, many->storm, 1, "ms");
   Print("ingest", one->ingest, many->ingest, static_cast<double>(one->samples) / 1e3, "us a sample");
   Print("ticks", one->ticks, many->ticks, static_cast<double>(one->samples) / (options.instances * 51), "ms each 15 s");
+  const Figures apart = MeasureApart(options, options.shards);
+  std::printf(
+      "  %u engines at once that share nothing, each with its part of the series: new series %.2fx, ingest %.2fx, "
+      "ticks %.2fx\n",
+      options.shards, one->storm.wall_ms / apart.storm.wall_ms, one->ingest.wall_ms / apart.ingest.wall_ms,
+      one->ticks.wall_ms / apart.ticks.wall_ms);
   std::printf("  results %s\n", one->results == many->results ? "equal, bit for bit" : "DIFFER");
   return one->results == many->results ? 0 : 1;
 }
