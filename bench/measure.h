@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <string>
 
 namespace weir::bench {
 
@@ -26,6 +27,20 @@ inline double ResidentBytes() {
   uint64_t resident = 0;
   file >> total >> resident;
   return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+// From now on the peak is counted anew, where the kernel allows it.
+inline void ResetPeak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+// RETURNS: the most memory that was resident at once, 0 where the kernel does not say.
+inline double PeakResidentBytes() {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    if (double kib = 0; word == "VmHWM:" && file >> kib) {
+      return kib * 1024;
+    }
+  }
+  return 0;
 }
 
 }  // namespace weir::bench

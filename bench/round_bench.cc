@@ -135,11 +135,21 @@ int Run(const Options& options) {
     }
   }
   const engine::SeriesStats stats = engine.Stats();
+  size_t rule_bytes = 0;
+  size_t written = 0;
+  for (const Ticks& g : groups) {
+    for (const auto& rule : g.group->rules()) {
+      rule_bytes += rule->Bytes();
+      written += rule->outputs().previous();
+    }
+  }
   std::printf(
       "%zu series, %zu rules in %zu groups: one round %.1f ms, the first %.1f ms; append %.3f us a sample; "
-      "windows %zu bytes, %zu nodes\n",
+      "windows %zu bytes, labels %zu bytes, %zu nodes with %zu bytes; rules %zu bytes for %zu series that they write; "
+      "resident %.1f MB\n",
       all.size(), rules, groups.size(), round, first, append_ms * 1e3 / static_cast<double>(samples),
-      static_cast<size_t>(stats.window_bytes), static_cast<size_t>(stats.nodes));
+      static_cast<size_t>(stats.window_bytes), static_cast<size_t>(stats.label_bytes), static_cast<size_t>(stats.nodes),
+      stats.node_bytes, rule_bytes, written, bench::ResidentBytes() / 1e6);
   return 0;
 }
 

@@ -41,9 +41,9 @@ void WriteLabels(JsonWriter& json, std::string_view key, const std::vector<Label
   json.EndObject();
 }
 
-void WriteAlert(JsonWriter& json, const rules::TrackedAlert& alert, int64_t sub_ms_ns) {
+void WriteAlert(JsonWriter& json, const rules::ShownAlert& alert, int64_t sub_ms_ns) {
   json.BeginObject();
-  json.Key("labels").Object(alert.identity->labels);
+  json.Key("labels").Object(alert.labels);
   json.Key("annotations").Object(alert.annotations);
   json.Field("state", rules::AlertStateText(alert.state));
   json.Field("activeAt", Rfc3339Nano(alert.active_at_ms, sub_ms_ns));
@@ -94,9 +94,8 @@ void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, b
     WriteLabels(json, "annotations", definition.annotations);
     json.Key("alerts").BeginArray();
     if (alerts) {
-      for (const rules::TrackedAlert* alert : alerting.ActiveAlerts()) {
-        WriteAlert(json, *alert, group.definition().slots.sub_ms_ns());
-      }
+      alerting.ShowActive(
+          [&](const rules::ShownAlert& alert) { WriteAlert(json, alert, group.definition().slots.sub_ms_ns()); });
     }
     json.EndArray();
   } else {
@@ -208,9 +207,8 @@ std::string AlertsJson(runtime::Pipeline& pipeline) {
       if (!rule->definition().alerting) {
         continue;
       }
-      for (const rules::TrackedAlert* alert : static_cast<rules::AlertingRule&>(*rule).ActiveAlerts()) {
-        WriteAlert(json, *alert, group->definition().slots.sub_ms_ns());
-      }
+      static_cast<rules::AlertingRule&>(*rule).ShowActive(
+          [&](const rules::ShownAlert& alert) { WriteAlert(json, alert, group->definition().slots.sub_ms_ns()); });
     }
   }
   json.EndArray().EndObject();

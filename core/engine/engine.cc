@@ -114,6 +114,10 @@ struct Engine::Impl {
   }
 
   void MarkLabels(std::vector<bool>* live) {
+    for (const LabelHolder* holder : holders) {
+      holder->MarkLabels(live);
+      ctx.yield();
+    }
     std::vector<const Node*> stack;
     std::unordered_set<const Node*> seen;
     for (const Plan& plan : plans) {
@@ -232,6 +236,7 @@ struct Engine::Impl {
   // Of the plans that are evaluated between ticks: what they find there must not show at a tick, not even in the order of slots.
   Graph between;
   std::function<void()> on_crossing;
+  std::unordered_set<const LabelHolder*> holders;
   std::vector<Plan> plans;
   int64_t floor_ms = std::numeric_limits<int64_t>::min();
   bool sweep = false;  // plans were removed since the last Settle
@@ -332,6 +337,9 @@ int64_t Engine::LongestWindowMs() const { return impl_->store.LongestMs(); }
 LabelSetTable& Engine::labels() { return impl_->store.labels(); }
 const LabelSetTable& Engine::labels() const { return impl_->store.labels(); }
 const Options& Engine::options() const { return impl_->options; }
+
+void Engine::AddLabelHolder(const LabelHolder* holder) { impl_->holders.insert(holder); }
+void Engine::RemoveLabelHolder(const LabelHolder* holder) { impl_->holders.erase(holder); }
 
 SeriesId Engine::Intern(LabelSetId labels) {
   impl_->Settle();

@@ -166,6 +166,17 @@ struct BetweenFacts {
 
 struct PlanFacts;  // core/engine/explain.h
 
+// Who keeps ids of label sets from one call of the engine to the next. Sets that neither series, plans nor holders keep are freed
+// by Expire, and their ids used again.
+class LabelHolder {
+ public:
+  // Marks every id that is held by MarkLabelSet.
+  virtual void MarkLabels(std::vector<bool>* live) const = 0;
+
+ protected:
+  ~LabelHolder() = default;
+};
+
 class Engine {
  public:
   explicit Engine(Options options);
@@ -187,6 +198,9 @@ class Engine {
   // --- samples ---
   LabelSetTable& labels();
   const LabelSetTable& labels() const;
+  // The holder is asked until it is removed. REQUIRES: it was added, and only once.
+  void AddLabelHolder(const LabelHolder* holder);
+  void RemoveLabelHolder(const LabelHolder* holder);
   // RETURNS: the series with these labels, made if new, whether or not a plan reads it; kNoSeries past series_max.
   SeriesId Intern(LabelSetId labels);
   // While it does not admit, Intern makes no series (kNoSeries), as past series_max. Those that are known go on.

@@ -211,10 +211,7 @@ void Node::CheckUnique(Context& ctx, bool always) {
 
 void Node::Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live) {
   for (LabelSetId id : ids) {
-    if (id >= live->size()) {
-      live->resize(id + size_t{1});
-    }
-    (*live)[id] = true;
+    MarkLabelSet(id, live);
   }
 }
 

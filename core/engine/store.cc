@@ -110,17 +110,17 @@ SymbolId Store::Pin(std::string_view text) {
 
 void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& mark,
                           const std::function<void()>& yield) {
-  if (expired_since_collect_ < 1000 || expired_since_collect_ * 8 < labels_.sets()) {
+  constexpr size_t kGoneMin = 1000;
+  constexpr size_t kStrayMin = 10000;
+  const bool many_gone = expired_since_collect_ >= kGoneMin && expired_since_collect_ * 8 >= labels_.sets();
+  // Results of evaluations that failed, or of rules whose labels change all the time, never were series.
+  const bool many_strays = labels_.sets() > live_ + 2 * other_sets_ + kStrayMin;
+  if (!many_gone && !many_strays) {
     return;
   }
   expired_since_collect_ = 0;
   std::vector<bool> live;
-  auto keep = [&live](LabelSetId id) {
-    if (id >= live.size()) {
-      live.resize(id + size_t{1});
-    }
-    live[id] = true;
-  };
+  const auto keep = [&live](LabelSetId id) { MarkLabelSet(id, &live); };
   keep(kEmptyLabelSet);
   mark(&live);
   const size_t born_before = new_aside_.size();
@@ -136,6 +136,7 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
     keep(at(new_aside_[i]).labels);
   }
   labels_.Collect([&live](LabelSetId id) { return id < live.size() && live[id]; }, pinned_);
+  other_sets_ = labels_.sets() - std::min<size_t>(live_, labels_.sets());
 }
 
 void Store::AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand) {

@@ -224,6 +224,7 @@ class Store {
   LabelSetTable labels_;
   std::vector<SymbolId> pinned_;
   size_t expired_since_collect_ = 0;
+  size_t other_sets_ = 0;  // that were no series' after the last collection
   SymbolId name_symbol_;
   uint32_t series_max_;
   bool admitting_ = true;

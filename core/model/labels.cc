@@ -105,6 +105,31 @@ Labels::Labels(std::vector<Label> labels) {
   }
 }
 
+Labels Labels::FromSorted(std::span<const LabelView> labels) {
+  size_t bytes = 0;
+  bool all_short = true;
+  for (const LabelView& label : labels) {
+    bytes += 2 + label.name.size() + label.value.size();
+    all_short = all_short && label.name.size() < kLongLength && label.value.size() < kLongLength;
+  }
+  Labels made;
+  if (!all_short) {
+    for (const LabelView& label : labels) {
+      made.Append(label.name, label.value);
+    }
+    return made;
+  }
+  made.encoded_.resize(bytes);
+  char* to = made.encoded_.data();
+  for (const LabelView& label : labels) {
+    for (const std::string_view text : {label.name, label.value}) {
+      *to++ = static_cast<char>(text.size());
+      to = std::copy(text.begin(), text.end(), to);
+    }
+  }
+  return made;
+}
+
 void Labels::Append(std::string_view name, std::string_view value) {
   for (const std::string_view text : {name.substr(0, kTextBytesMax), value.substr(0, kTextBytesMax)}) {
     AppendLength(text.size(), &encoded_);

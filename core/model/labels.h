@@ -68,6 +68,8 @@ class Labels {
   // Sorts by name; drops empty values; of equal names the last one given wins.
   explicit Labels(std::vector<Label> labels);
   Labels(std::initializer_list<Label> labels) : Labels(std::vector<Label>(labels)) {}
+  // REQUIRES: sorted by name, no name twice, no empty value.
+  static Labels FromSorted(std::span<const LabelView> labels);
 
   // RETURNS: the value, or "" when the label is absent.
   std::string_view Get(std::string_view name) const;

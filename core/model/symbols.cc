@@ -1,6 +1,7 @@
 #include "core/model/symbols.h"
 
 #include <absl/container/flat_hash_set.h>
+#include <absl/container/inlined_vector.h>
 
 #include <algorithm>
 #include <cstring>
@@ -384,12 +385,14 @@ LabelSetId LabelSetTable::InternSet(const Labels& labels) {
 
 LabelPairs LabelSetTable::Pairs(LabelSetId id) const { return impl_->Pairs(id); }
 
-Labels LabelSetTable::ToLabels(LabelSetId id) const {
-  std::vector<Label> out;
+Labels LabelSetTable::ToLabels(LabelSetId id, SymbolId leave_out) const {
+  absl::InlinedVector<LabelView, 32> views;
   for (const LabelPair& pair : Pairs(id)) {
-    out.push_back({std::string(Text(pair.name)), std::string(Text(pair.value))});
+    if (pair.name != leave_out || leave_out == kEmptySymbol) {
+      views.push_back({Text(pair.name), Text(pair.value)});
+    }
   }
-  return Labels(std::move(out));
+  return Labels::FromSorted(views);
 }
 
 SymbolId LabelSetTable::Value(LabelSetId id, SymbolId name) const {
@@ -437,20 +440,21 @@ LabelSetId LabelSetTable::Keep(LabelSetId id, std::span<const SymbolId> names) {
   return kept.size() == pairs.size() ? id : impl_->InternSorted(kept);
 }
 
-LabelSetId LabelSetTable::With(LabelSetId id, SymbolId name, SymbolId value) {
-  if (value == kEmptySymbol) {
-    return Without(id, std::span(&name, 1));
-  }
+LabelSetId LabelSetTable::With(LabelSetId id, std::span<const LabelPair> changes) {
   std::vector<LabelPair>& changed = impl_->scratch;
   const auto pairs = Pairs(id);
   changed.assign(pairs.begin(), pairs.end());
-  const auto at = std::ranges::find(changed, name, &LabelPair::name);
-  if (at != changed.end()) {
-    at->value = value;
-  } else {
-    const auto before = std::ranges::find_if(changed, [&](const LabelPair& p) { return Text(p.name) > Text(name); });
-    changed.insert(before, {name, value});
+  for (const LabelPair& change : changes) {
+    const auto at = std::ranges::find(changed, change.name, &LabelPair::name);
+    if (at != changed.end()) {
+      at->value = change.value;
+    } else {
+      const auto before =
+          std::ranges::find_if(changed, [&](const LabelPair& p) { return Text(p.name) > Text(change.name); });
+      changed.insert(before, change);
+    }
   }
+  std::erase_if(changed, [](const LabelPair& pair) { return pair.value == kEmptySymbol; });
   return impl_->InternSorted(changed);
 }
 

@@ -5,6 +5,7 @@
 // view lives until the next Collect(). Cost: a symbol is its text + ~22 bytes, a set 4 bytes a label + ~19 bytes: sets with the
 // same names share them as a schema.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -31,6 +32,14 @@ struct LabelPair {
 using LabelSetId = uint32_t;
 inline constexpr LabelSetId kEmptyLabelSet = 0;  // {}
 inline constexpr LabelSetId kNoLabelSet = 0xffffffff;
+
+// Notes by id that a set is alive.
+inline void MarkLabelSet(LabelSetId id, std::vector<bool>* live) {
+  if (id >= live->size()) {
+    live->resize(id + size_t{1});
+  }
+  (*live)[id] = true;
+}
 
 // The labels of an interned set, in order.
 class LabelPairs {
@@ -92,7 +101,8 @@ class LabelSetTable {
   LabelSetId InternSet(std::span<const LabelPair> pairs);
   LabelSetId InternSet(const Labels& labels);
   LabelPairs Pairs(LabelSetId id) const;
-  Labels ToLabels(LabelSetId id) const;
+  // RETURNS: the set as text, without the label of this name.
+  Labels ToLabels(LabelSetId id, SymbolId leave_out = kEmptySymbol) const;
   // RETURNS: the value's symbol, kEmptySymbol when absent.
   SymbolId Value(LabelSetId id, SymbolId name) const;
   // labels.Compare order.
@@ -101,7 +111,9 @@ class LabelSetTable {
   // Derived sets; `names` need not be sorted.
   LabelSetId Without(LabelSetId id, std::span<const SymbolId> names);
   LabelSetId Keep(LabelSetId id, std::span<const SymbolId> names);
-  LabelSetId With(LabelSetId id, SymbolId name, SymbolId value);  // empty value removes
+  LabelSetId With(LabelSetId id, SymbolId name, SymbolId value) { return With(id, std::array{LabelPair{name, value}}); }
+  // The set with each of these labels set, one after the other; an empty value removes. Makes no set in between.
+  LabelSetId With(LabelSetId id, std::span<const LabelPair> changes);
 
   size_t symbols() const;
   size_t sets() const;

@@ -142,14 +142,15 @@ class Codec {
 // --- results out ------------------------------------------------------------------------------------------------
 
 struct ResultSample {
-  std::shared_ptr<const Labels> labels;  // shared: the same slot sends the same labels every tick
+  std::shared_ptr<const Labels> labels;  // shared; the same series may bring the same ones every tick
   int64_t t = 0;
   double v = 0;          // may be a stale marker, also of a series of histograms
   HistogramRef h;        // null: the sample is the float `v`
   int64_t start_ms = 0;  // when its counts began; 0: unknown
 };
 
-// The recorded samples (and ALERTS series) of one group's tick, external labels not yet added.
+// The recorded samples (and ALERTS series) of one group's tick, external labels not yet added. A tick with many comes in several
+// parts, one after the other.
 struct SampleResults {
   std::string group;  // "file;name"
   int64_t tick_ms = 0;
@@ -167,6 +168,7 @@ struct Alert {
   std::string generator_url;
 };
 
+// Alerts of one rule that are due at one time, in several batches if they are many.
 struct AlertBatch {
   int64_t tick_ms = 0;
   std::vector<Alert> alerts;
@@ -186,6 +188,8 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual Status Start(SinkHost& host) = 0;
+  // RETURNS: whether OnSamples does anything: samples that no sink takes are not made.
+  virtual bool TakesSamples() const { return true; }
   virtual void OnSamples(const std::shared_ptr<const SampleResults>& results) = 0;
   virtual void OnAlerts(const std::shared_ptr<const AlertBatch>& alerts) = 0;
   // Sends what is queued, for at most `timeout_ms`, then stops the thread.

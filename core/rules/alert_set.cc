@@ -1,8 +1,10 @@
 #include "core/rules/alert_set.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <numeric>
 #include <utility>
+
+#include <absl/container/flat_hash_set.h>
 
 namespace weir::rules {
 
@@ -18,42 +20,83 @@ std::string_view AlertStateText(AlertState state) {
   return "unknown";
 }
 
+bool AlertSet::Distinct(const std::vector<AlertElement>& elements) {
+  absl::flat_hash_set<LabelSetId> fresh;
+  for (const AlertElement& element : elements) {
+    const uint32_t place = by_labels_.Find(element.labels);
+    const bool twice = place == LabelSetPlaces::kNoPlace ? !fresh.insert(element.labels).second
+                                                         : std::exchange(alerts_[place].seen, updates_) == updates_;
+    if (twice) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void AlertSet::Take(const AlertElement& element, int64_t ts_ms) {
+  uint32_t place = by_labels_.Find(element.labels);
+  if (place == LabelSetPlaces::kNoPlace || alerts_[place].state == AlertState::kInactive) {
+    if (place != LabelSetPlaces::kNoPlace) {
+      alerts_[place].gone = true;  // it is back, as another alert
+    }
+    place = static_cast<uint32_t>(alerts_.size());
+    by_labels_.Set(element.labels, place);
+    TrackedAlert& made = alerts_.emplace_back();
+    made.labels = element.labels;
+    made.active_at_ms = ts_ms;
+    made.seen = updates_;
+  }
+  TrackedAlert& alert = alerts_[place];
+  alert.value = element.value;
+  alert.element = element.element;
+  alert.element_ts_ms = ts_ms;
+  alert.annotations = nullptr;
+}
+
 Status AlertSet::Update(const std::vector<AlertElement>& elements, const AlertTimings& timings, int64_t ts_ms) {
-  // Duplicates are looked for before anything changes: an evaluation counts as a whole or not at all.
-  std::unordered_set<std::shared_ptr<const AlertLabels>, HashOf, SameLabels> identities;
-  for (const AlertElement& element : elements) {
-    if (!identities.insert(element.identity).second) {
-      return InvalidError("vector contains metrics with the same labelset after applying alert labels");
-    }
-  }
   ++updates_;
+  // Duplicates are looked for before anything changes: an evaluation counts as a whole or not at all.
+  if (!Distinct(elements)) {
+    return InvalidError("vector contains metrics with the same labelset after applying alert labels");
+  }
   for (const AlertElement& element : elements) {
-    std::unique_ptr<TrackedAlert>& slot = alerts_[element.identity];
-    if (slot == nullptr || slot->state == AlertState::kInactive) {
-      slot = std::make_unique<TrackedAlert>();
-      slot->identity = element.identity;
-      slot->active_at_ms = ts_ms;
-      slot->order = next_order_++;
-    }
-    slot->value = element.value;
-    slot->element = element.element;
-    slot->element_ts_ms = ts_ms;
-    slot->annotations_current = false;
-    slot->seen = updates_;
+    Take(element, ts_ms);
   }
-  uint64_t active = 0;
-  for (auto it = alerts_.begin(); it != alerts_.end();) {
-    it = Advance(*it->second, timings, ts_ms, &active) ? std::next(it) : alerts_.erase(it);
+  counts_ = {};
+  bool any_gone = false;
+  for (TrackedAlert& alert : alerts_) {
+    alert.gone = alert.gone || !Advance(alert, timings, ts_ms);
+    any_gone = any_gone || alert.gone;
+    counts_[static_cast<size_t>(alert.state)] += alert.gone ? 0 : 1;
   }
+  if (any_gone) {
+    std::erase_if(alerts_, [](const TrackedAlert& alert) { return alert.gone; });
+    alerts_.shrink_to_fit();
+    Reindex();
+  }
+  const size_t active = Count(AlertState::kPending) + Count(AlertState::kFiring);
   if (timings.limit > 0 && active > timings.limit) {
-    alerts_.clear();
+    Clear();
     return LimitError("exceeded limit of " + std::to_string(timings.limit) + " with " + std::to_string(active) +
                       " alerts");
   }
   return {};
 }
 
-bool AlertSet::Advance(TrackedAlert& alert, const AlertTimings& timings, int64_t ts_ms, uint64_t* active) {
+void AlertSet::Clear() {
+  alerts_.clear();
+  by_labels_.Clear();
+  counts_ = {};
+}
+
+void AlertSet::Reindex() {
+  by_labels_.Clear();
+  for (uint32_t place = 0; place < alerts_.size(); ++place) {
+    by_labels_.Set(alerts_[place].labels, place);
+  }
+}
+
+bool AlertSet::Advance(TrackedAlert& alert, const AlertTimings& timings, int64_t ts_ms) const {
   if (alert.seen != updates_) {
     if (alert.state == AlertState::kPending) {
       return false;
@@ -76,7 +119,6 @@ bool AlertSet::Advance(TrackedAlert& alert, const AlertTimings& timings, int64_t
   } else {
     alert.keep_firing_since_ms = kNoTime;
   }
-  ++*active;
   const bool held = ts_ms - alert.active_at_ms >= timings.for_ms;
   if (alert.state == AlertState::kPending && held) {
     alert.state = AlertState::kFiring;
@@ -91,77 +133,54 @@ bool AlertSet::Advance(TrackedAlert& alert, const AlertTimings& timings, int64_t
   return true;
 }
 
-std::vector<TrackedAlert*> AlertSet::TakeDue(int64_t ts_ms, int64_t interval_ms, int64_t resend_delay_ms) {
+std::vector<TrackedAlert*> AlertSet::TakeDue(int64_t ts_ms, int64_t resend_delay_ms) {
   std::vector<TrackedAlert*> due;
-  for (TrackedAlert* alert : All()) {
-    if (alert->state == AlertState::kPending) {
+  for (TrackedAlert& alert : alerts_) {
+    if (alert.state == AlertState::kPending) {
       continue;
     }
-    const bool resolved_since = alert->resolved_at_ms > alert->last_sent_at_ms;
-    const bool again = alert->last_sent_at_ms == kNoTime || alert->last_sent_at_ms + resend_delay_ms < ts_ms;
-    if (!resolved_since && !again) {
-      continue;
+    const bool resolved_since = alert.resolved_at_ms > alert.last_sent_at_ms;
+    const bool again = alert.last_sent_at_ms == kNoTime || alert.last_sent_at_ms + resend_delay_ms < ts_ms;
+    if (resolved_since || again) {
+      alert.last_sent_at_ms = ts_ms;
+      due.push_back(&alert);
     }
-    alert->last_sent_at_ms = ts_ms;
-    alert->valid_until_ms = ts_ms + 4 * std::max(interval_ms, resend_delay_ms);
-    due.push_back(alert);
   }
   return due;
 }
 
-std::vector<TrackedAlert*> AlertSet::All() {
-  std::vector<TrackedAlert*> all;
-  all.reserve(alerts_.size());
-  for (const auto& [identity, alert] : alerts_) {
-    all.push_back(alert.get());
-  }
-  std::sort(all.begin(), all.end(), [](const TrackedAlert* a, const TrackedAlert* b) { return a->order < b->order; });
-  return all;
-}
-
-const TrackedAlert* AlertSet::Find(const std::shared_ptr<const AlertLabels>& identity) const {
-  const auto at = alerts_.find(identity);
-  return at == alerts_.end() ? nullptr : at->second.get();
-}
-
-std::vector<TrackedAlert*> AlertSet::Active() {
-  std::vector<TrackedAlert*> active = All();
-  std::erase_if(active, [](const TrackedAlert* a) { return a->state == AlertState::kInactive; });
-  return active;
-}
-
-size_t AlertSet::Count(AlertState state) const {
-  return static_cast<size_t>(
-      std::count_if(alerts_.begin(), alerts_.end(), [&](const auto& entry) { return entry.second->state == state; }));
+const TrackedAlert* AlertSet::Find(LabelSetId labels) const {
+  const uint32_t place = by_labels_.Find(labels);
+  return place == LabelSetPlaces::kNoPlace ? nullptr : &alerts_[place];
 }
 
 void AlertSet::TakeFrom(AlertSet& old) {
   alerts_ = std::move(old.alerts_);
-  old.alerts_.clear();
-  next_order_ = old.next_order_;
+  counts_ = old.counts_;
   updates_ = old.updates_;
+  old.Clear();
+  Reindex();
 }
 
 AlertState AlertSet::State() const {
-  AlertState highest = AlertState::kInactive;
-  for (const auto& [identity, alert] : alerts_) {
-    highest = std::max(highest, alert->state);
+  return Count(AlertState::kFiring) > 0    ? AlertState::kFiring
+         : Count(AlertState::kPending) > 0 ? AlertState::kPending
+                                           : AlertState::kInactive;
+}
+
+void AlertSet::MarkLabels(std::vector<bool>* live) const {
+  for (const TrackedAlert& alert : alerts_) {
+    MarkLabelSet(alert.labels, live);
+    MarkLabelSet(alert.element, live);
   }
-  return highest;
 }
 
 size_t AlertSet::Bytes() const {
-  constexpr size_t kLookedAt = 64;
-  constexpr size_t kNodeBytes = 64 + 3 * 32;  // of the hash table, and what shared objects and the allocator add
-  size_t bytes = 0;
-  size_t looked_at = 0;
-  for (auto it = alerts_.begin(); it != alerts_.end() && looked_at < kLookedAt; ++it, ++looked_at) {
-    const TrackedAlert& alert = *it->second;
-    bytes += sizeof(TrackedAlert) + sizeof(AlertLabels) + kNodeBytes + alert.identity->labels.HeapBytes() +
-             alert.annotations.HeapBytes() +
-             (alert.element == nullptr ? 0 : sizeof(Labels) + alert.element->HeapBytes());
-  }
-  return looked_at == 0 ? 0 : bytes * alerts_.size() / looked_at;
+  const auto of_texts = [](size_t sum, const TrackedAlert& alert) {
+    return sum + (alert.annotations == nullptr ? 0 : sizeof(Labels) + alert.annotations->HeapBytes());
+  };
+  return alerts_.size() * sizeof(TrackedAlert) + by_labels_.Bytes() +
+         std::accumulate(alerts_.begin(), alerts_.end(), size_t{0}, of_texts);
 }
 
 }  // namespace weir::rules

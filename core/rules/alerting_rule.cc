@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kAlertsName = "ALERTS";
 constexpr std::string_view kAlertsForStateName = "ALERTS_FOR_STATE";
 constexpr std::string_view kAlertStateLabel = "alertstate";
+constexpr size_t kElementsKept = 1024;  // from one evaluation to the next; more are made anew in no time
 
 bool IsTemplate(std::string_view text) { return text.find("{{") != std::string_view::npos; }
 
@@ -140,12 +141,13 @@ void AlertingRule::PlanQueries(const std::string& text) {
 void AlertingRule::TakeState(Rule& old) {
   Rule::TakeState(old);
   if (auto* alerting = dynamic_cast<AlertingRule*>(&old); alerting != nullptr) {
-    // What templates said under the old text stays until the next evaluation.
-    alerting->ActiveAlerts();
+    if (definition_.annotations != alerting->definition_.annotations) {
+      alerting->KeepAnnotations();  // what templates said under the old text stays until the next evaluation
+    }
     alerts_.TakeFrom(alerting->alerts_);
     eager_ = std::move(alerting->eager_);
-    for (TrackedAlert* alert : alerts_.All()) {
-      alert->series_generation = 0;  // numbers of the old rule's series
+    for (TrackedAlert& alert : alerts_.all()) {
+      alert.series_generation = 0;  // numbers of the old rule's series
     }
   }
 }
@@ -213,104 +215,126 @@ std::string AlertingRule::Expand(const Text& text, const Labels& element, double
   return tmpl::ExpansionErrorText(expanded.status());
 }
 
-std::shared_ptr<const AlertLabels> AlertingRule::IdentityOf(const std::shared_ptr<const Labels>& element, double value,
-                                                            int64_t slot_ms) {
-  auto identity = std::make_shared<AlertLabels>();
-  identity->labels = *element;
-  identity->labels.Remove(kMetricName);
-  for (const Text& label : labels_) {
-    identity->labels.Set(label.name, Expand(label, *element, value, slot_ms));
+void AlertingRule::MarkLabels(std::vector<bool>* live) const {
+  Rule::MarkLabels(live);
+  alerts_.MarkLabels(live);
+  eager_.MarkLabels(live);
+  for (const std::vector<LabelSetId>* slots : {&slots_, &eager_slots_}) {
+    for (const LabelSetId labels : *slots) {
+      if (labels != kNoLabelSet) {
+        MarkLabelSet(labels, live);
+      }
+    }
   }
-  identity->labels.Set(kAlertName, definition_.name);
-  identity->hash = identity->labels.Hash();
-  return identity;
+}
+
+LabelSetId AlertingRule::LabelsOf(LabelSetId element, double value, int64_t slot_ms) {
+  LabelSetTable& table = environment_->engine->labels();
+  const Labels seen = labels_fixed_ ? Labels() : table.ToLabels(element);
+  std::vector<LabelPair> own;
+  own.reserve(labels_.size() + 2);
+  for (const Text& label : labels_) {
+    own.push_back({table.Intern(label.name), table.Intern(Expand(label, seen, value, slot_ms))});
+  }
+  own.push_back({table.Intern(kAlertName), table.Intern(definition_.name)});
+  own.push_back({table.Intern(kMetricName), table.Intern(kAlertsForStateName)});
+  return table.With(element, own);
 }
 
 Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_ms) {
   elements_.clear();
   if (evaluation.type == promql::ValueType::kScalar) {
-    elements_.push_back({nullptr, std::make_shared<const Labels>(), evaluation.scalar});
+    elements_.push_back({kNoLabelSet, kEmptyLabelSet, evaluation.scalar});
   } else if (evaluation.type == promql::ValueType::kVector) {
     const engine::VectorView& view = evaluation.vector;
     if (view_generation_ != view.generation()) {
       slots_.clear();
       view_generation_ = view.generation();
     }
-    slots_.resize(view.size());
+    if (labels_fixed_) {
+      slots_.resize(view.size(), kNoLabelSet);
+    }
     for (size_t slot = 0; slot < view.size(); ++slot) {
       environment_->engine->MayYield(slot);
       if (!view.present(slot)) {
         continue;
       }
-      Slot& kept = slots_[slot];
-      if (kept.element == nullptr) {
-        kept.element = std::make_shared<const Labels>(environment_->engine->labels().ToLabels(view.labels(slot)));
-        if (labels_fixed_) {
-          kept.identity = IdentityOf(kept.element, 0, slot_ms);
-        }
+      if (labels_fixed_ && slots_[slot] == kNoLabelSet) {
+        slots_[slot] = LabelsOf(view.labels(slot), 0, slot_ms);
       }
-      elements_.push_back({kept.identity, kept.element, view.value(slot)});
+      elements_.push_back({labels_fixed_ ? slots_[slot] : kNoLabelSet, view.labels(slot), view.value(slot)});
     }
   } else {
     return InvalidError("rule result is not a vector or scalar");
   }
   // The view is read out: templates may call the engine again.
   for (AlertElement& element : elements_) {
-    if (element.identity == nullptr) {
-      element.identity = IdentityOf(element.element, element.value, slot_ms);
+    if (element.labels == kNoLabelSet) {
+      element.labels = LabelsOf(element.element, element.value, slot_ms);
     }
   }
   return {};
 }
 
-void AlertingRule::ExpandAnnotations(TrackedAlert& alert) {
-  if (alert.annotations_current || alert.element == nullptr) {
-    return;
+Labels AlertingRule::TextOf(const TrackedAlert& alert) const {
+  const LabelSetTable& table = environment_->engine->labels();
+  return table.ToLabels(alert.labels, table.Find(kMetricName));
+}
+
+Labels AlertingRule::Annotations(const TrackedAlert& alert) {
+  if (alert.annotations != nullptr) {
+    return *alert.annotations;
   }
   std::vector<Label> expanded;
   expanded.reserve(annotations_.size());
+  const Labels element = environment_->engine->labels().ToLabels(alert.element);
   for (const Text& annotation : annotations_) {
-    expanded.push_back({annotation.name, Expand(annotation, *alert.element, alert.value, alert.element_ts_ms)});
+    expanded.push_back({annotation.name, Expand(annotation, element, alert.value, alert.element_ts_ms)});
   }
-  alert.annotations = Labels(std::move(expanded));
-  alert.annotations_current = true;
+  return Labels(std::move(expanded));
 }
 
-std::vector<TrackedAlert*> AlertingRule::ActiveAlerts() {
-  std::vector<TrackedAlert*> active = alerts_.Active();
-  for (TrackedAlert* alert : active) {
-    ExpandAnnotations(*alert);
+void AlertingRule::KeepAnnotations() {
+  for (TrackedAlert& alert : alerts_.all()) {
+    if (alert.state != AlertState::kInactive && alert.annotations == nullptr) {
+      alert.annotations = std::make_unique<const Labels>(Annotations(alert));
+    }
   }
-  return active;
 }
 
-plugin::Alert AlertingRule::ToSend(TrackedAlert& alert) {
-  ExpandAnnotations(alert);
+void AlertingRule::ShowActive(const std::function<void(const ShownAlert& alert)>& show) {
+  for (const TrackedAlert& alert : alerts_.all()) {
+    if (alert.state != AlertState::kInactive) {
+      show({TextOf(alert), Annotations(alert), alert.state, alert.value, alert.active_at_ms,
+            alert.keep_firing_since_ms});
+    }
+  }
+}
+
+plugin::Alert AlertingRule::ToSend(const TrackedAlert& alert, int64_t sent_ms) {
   plugin::Alert out;
-  out.labels = alert.identity->labels;
-  if (annotations_now_) {
-    out.annotations = alert.annotations;
-  } else {  // made again for whoever asks: a hundred thousand alerts need not keep them
-    out.annotations = std::exchange(alert.annotations, {});
-    alert.annotations_current = false;
-  }
+  out.labels = TextOf(alert);
+  out.annotations = Annotations(alert);
   out.resolved = alert.resolved_at_ms != kNoTime;
   out.value = alert.value;
   out.starts_at_ms = alert.fired_at_ms;
-  out.ends_at_ms = out.resolved ? alert.resolved_at_ms : alert.valid_until_ms;
+  out.ends_at_ms =
+      out.resolved ? alert.resolved_at_ms : sent_ms + 4 * std::max(interval_ms_, environment_->resend_delay_ms);
   out.active_at_ms = alert.active_at_ms;
   out.generator_url = environment_->external_url + generator_path_;
   return out;
 }
 
-void AlertingRule::Send(const RuleTick& tick) {
-  plugin::AlertBatch batch;
-  batch.tick_ms = tick.slot_ms;
-  for (TrackedAlert* alert : alerts_.TakeDue(tick.slot_ms, interval_ms_, environment_->resend_delay_ms)) {
-    batch.alerts.push_back(ToSend(*alert));
-  }
-  if (!batch.alerts.empty()) {
-    environment_->output->OnAlerts(std::move(batch));
+template <typename Alerts>
+void AlertingRule::Send(const Alerts& alerts, int64_t sent_ms) {
+  for (size_t i = 0; i < alerts.size();) {
+    plugin::AlertBatch part;
+    part.tick_ms = sent_ms;
+    part.alerts.reserve(std::min(kPartAlertsMax, alerts.size() - i));
+    for (; i < alerts.size() && part.alerts.size() < kPartAlertsMax; ++i) {
+      part.alerts.push_back(ToSend(*alerts[i], sent_ms));
+    }
+    environment_->output->OnAlerts(std::move(part));
   }
 }
 
@@ -332,19 +356,12 @@ AlertingRule::Found AlertingRule::EvaluateBetween(int64_t ts_ms, bool emit) {
     Result<std::vector<TrackedAlert*>> fired =
         eager_.Update(elements_, alerts_, {definition_.for_ms, definition_.keep_firing_for_ms, limit_}, ts_ms);
     found.status = fired.status();
-    plugin::AlertBatch batch;
-    batch.tick_ms = ts_ms;
     if (fired.ok() && emit) {
-      for (TrackedAlert* alert : *fired) {
-        alert->valid_until_ms = ts_ms + 4 * std::max(interval_ms_, environment_->resend_delay_ms);
-        batch.alerts.push_back(ToSend(*alert));
-      }
-    }
-    found.fired = batch.alerts.size();
-    if (!batch.alerts.empty()) {
-      environment_->output->OnAlerts(std::move(batch));
+      found.fired = fired->size();
+      Send(*fired, ts_ms);
     }
   }
+  ForgetScratch();
   between_ = false;
   return found;
 }
@@ -363,31 +380,41 @@ void AlertingRule::Reconcile(const RuleTick& tick) {
   }
   count("weir_eager_withdrawn_total", "Alerts that fired between ticks and that the next tick did not find.",
         verdict.withdrawn.size());
-  plugin::AlertBatch batch;
-  batch.tick_ms = tick.slot_ms;
-  for (const std::unique_ptr<TrackedAlert>& alert : verdict.withdrawn) {
-    batch.alerts.push_back(ToSend(*alert));
-  }
   if (tick.emit) {
-    environment_->output->OnAlerts(std::move(batch));
+    Send(verdict.withdrawn, tick.slot_ms);
   }
 }
 
-void AlertingRule::WriteSeries() {
+void AlertingRule::WriteSeries(const RuleTick& tick) {
   outputs_.Begin();
-  for (TrackedAlert* alert : alerts_.Active()) {
-    if (alert->series_generation != outputs_.generation() || alert->series_state != alert->state) {
-      Labels labels = alert->identity->labels;
-      labels.Set(kMetricName, kAlertsForStateName);
-      alert->for_state_series = outputs_.Find(labels);
-      labels.Set(kMetricName, kAlertsName);
-      labels.Set(kAlertStateLabel, AlertStateText(alert->state));
-      alert->alerts_series = outputs_.Find(std::move(labels));
-      alert->series_generation = outputs_.generation();
-      alert->series_state = alert->state;
+  LabelSetTable& table = environment_->engine->labels();
+  size_t done = 0;
+  for (TrackedAlert& alert : alerts_.all()) {
+    environment_->engine->MayYield(done++);
+    if (alert.state == AlertState::kInactive) {
+      continue;
     }
-    outputs_.Add(alert->alerts_series, 1);
-    outputs_.Add(alert->for_state_series, static_cast<double>(FloorSeconds(alert->active_at_ms)));
+    if (alert.series_generation != outputs_.generation() || alert.series_state != alert.state) {
+      const LabelPair changes[] = {{table.Intern(kMetricName), table.Intern(kAlertsName)},
+                                   {table.Intern(kAlertStateLabel), table.Intern(AlertStateText(alert.state))}};
+      alert.for_state_series = outputs_.Find(alert.labels);
+      alert.alerts_series = outputs_.Find(table.With(alert.labels, changes));
+      alert.series_generation = outputs_.generation();
+      alert.series_state = alert.state;
+    }
+    const auto write = [&](OutputSeries::Index series, double v) {
+      if (outputs_.Claim(series)) {
+        outputs_.Write(series, tick.sample_ms, v, nullptr, tick.parts);
+      }
+    };
+    write(alert.alerts_series, 1);
+    write(alert.for_state_series, static_cast<double>(FloorSeconds(alert.active_at_ms)));
+  }
+}
+
+void AlertingRule::ForgetScratch() {
+  if (elements_.capacity() > kElementsKept) {
+    elements_ = {};
   }
 }
 
@@ -407,17 +434,18 @@ Rule::Outcome AlertingRule::Run(const RuleTick& tick) {
     return outcome;
   }
   if (annotations_now_) {
-    ActiveAlerts();
+    KeepAnnotations();
   }
   if (!eager_.empty()) {
     Reconcile(tick);
   }
+  ForgetScratch();
   if (tick.emit) {
-    Send(tick);
+    Send(alerts_.TakeDue(tick.slot_ms, environment_->resend_delay_ms), tick.slot_ms);
   }
-  WriteSeries();
-  samples_ = outputs_.added();
-  outcome.refused = outputs_.Commit(tick.sample_ms, tick.emitted);
+  WriteSeries(tick);
+  samples_ = outputs_.claimed();
+  outcome.refused = outputs_.Commit(tick.sample_ms, tick.parts);
   return outcome;
 }
 

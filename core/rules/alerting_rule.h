@@ -8,11 +8,22 @@
 #include "core/rules/rule.h"
 #include "core/template/template.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace weir::rules {
+
+// A pending or firing alert as it is shown to people.
+struct ShownAlert {
+  Labels labels;
+  Labels annotations;
+  AlertState state = AlertState::kPending;
+  double value = 0;
+  int64_t active_at_ms = kNoTime;
+  int64_t keep_firing_since_ms = kNoTime;
+};
 
 class AlertingRule final : public Rule {
  public:
@@ -21,11 +32,14 @@ class AlertingRule final : public Rule {
 
   Status Prepare() override;
   void TakeState(Rule& old) override;
-  size_t Bytes() const override { return Rule::Bytes() + alerts_.Bytes() + slots_.capacity() * sizeof(Slot); }
+  size_t Bytes() const override {
+    return Rule::Bytes() + alerts_.Bytes() + (slots_.capacity() + eager_slots_.capacity()) * sizeof(LabelSetId) +
+           elements_.capacity() * sizeof(AlertElement);
+  }
 
   AlertState State() const { return alerts_.State(); }
-  // Pending and firing alerts with current annotations, in order of creation.
-  std::vector<TrackedAlert*> ActiveAlerts();
+  // Calls show() for every pending and firing alert, in order of creation.
+  void ShowActive(const std::function<void(const ShownAlert& alert)>& show);
   // RETURNS: how many alerts are in `state`.
   size_t Count(AlertState state) const { return alerts_.Count(state); }
 
@@ -50,10 +64,6 @@ class AlertingRule final : public Rule {
     std::string plain;
     std::shared_ptr<const tmpl::Template> expand;  // null: plain
   };
-  struct Slot {
-    std::shared_ptr<const Labels> element;
-    std::shared_ptr<const AlertLabels> identity;  // kept only when no label is a template
-  };
   // An expression that a template asks by `query "…"`, planned so that what it reads is kept.
   struct TemplateQuery {
     std::string text;
@@ -63,34 +73,42 @@ class AlertingRule final : public Rule {
 
   Outcome Run(const RuleTick& tick) override;
   Status Gather(const engine::Evaluation& evaluation, int64_t slot_ms);
-  std::shared_ptr<const AlertLabels> IdentityOf(const std::shared_ptr<const Labels>& element, double value,
-                                                int64_t slot_ms);
+  void MarkLabels(std::vector<bool>* live) const override;
+  // RETURNS: by what the alert of a result element is known: the labels of its ALERTS_FOR_STATE series.
+  LabelSetId LabelsOf(LabelSetId element, double value, int64_t slot_ms);
   std::string Expand(const Text& text, const Labels& element, double value, int64_t ts_ms);
-  void ExpandAnnotations(TrackedAlert& alert);
+  // RETURNS: the alert's own labels.
+  Labels TextOf(const TrackedAlert& alert) const;
+  Labels Annotations(const TrackedAlert& alert);
+  // Keeps what templates say of pending and firing alerts, for when that can be asked no more.
+  void KeepAnnotations();
   Result<std::vector<tmpl::QueryResult>> Query(const std::string& text, int64_t ts_ms);
   Result<std::vector<tmpl::QueryResult>> ReadQuery(const engine::Evaluation& evaluation);
   void PlanEager();
   // What became of what was found since the last tick.
   void Reconcile(const RuleTick& tick);
-  plugin::Alert ToSend(TrackedAlert& alert);
-  void Send(const RuleTick& tick);
-  void WriteSeries();
+  // `sent_ms`: when it is sent; a firing alert is valid for four intervals or resend delays from then.
+  plugin::Alert ToSend(const TrackedAlert& alert, int64_t sent_ms);
+  template <typename Alerts>
+  void Send(const Alerts& alerts, int64_t sent_ms);
+  void WriteSeries(const RuleTick& tick);
+  void ForgetScratch();
   Status PrepareText(const Label& source, std::vector<Text>* into);
   void PlanQueries(const std::string& text);
 
   std::vector<Text> labels_;
   std::vector<Text> annotations_;
-  bool labels_fixed_ = true;      // no label is a template: identities may be kept by slot
+  bool labels_fixed_ = true;      // no label is a template: alerts' labels may be kept by slot
   bool annotations_now_ = false;  // some annotation asks `query`
   std::vector<TemplateQuery> queries_;
   AlertSet alerts_;
   EagerAlerts eager_;
   engine::PlanId eager_plan_ = engine::kNoPlan;
   std::string at_ticks_only_;
-  bool between_ = false;  // an evaluation between ticks is going on
-  std::vector<Slot> slots_;
+  bool between_ = false;           // an evaluation between ticks is going on
+  std::vector<LabelSetId> slots_;  // the alerts' labels by slot of the result; kNoLabelSet until it is first present
   uint64_t view_generation_ = 0;
-  std::vector<Slot> eager_slots_;
+  std::vector<LabelSetId> eager_slots_;
   uint64_t eager_view_generation_ = 0;
   std::vector<AlertElement> elements_;
   std::string generator_path_;

@@ -1,40 +1,35 @@
 #include "core/rules/eager_alerts.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
+
+#include <absl/container/flat_hash_set.h>
 
 namespace weir::rules {
 namespace {
 
-bool Same(const AlertLabels& a, const AlertLabels& b) { return &a == &b || (a.hash == b.hash && a.labels == b.labels); }
-
-// The elements' identities by hash, to look them up in.
+// The elements' alerts, to look them up in.
 class Index {
  public:
   explicit Index(const std::vector<AlertElement>& elements) {
-    by_hash_.reserve(elements.size());
+    labels_.reserve(elements.size());
     for (const AlertElement& element : elements) {
-      duplicate_ = duplicate_ || Has(*element.identity);
-      by_hash_.emplace(element.identity->hash, element.identity.get());
+      duplicate_ = !labels_.insert(element.labels).second || duplicate_;
     }
   }
   bool duplicate() const { return duplicate_; }
-  bool Has(const AlertLabels& identity) const {
-    const auto [begin, end] = by_hash_.equal_range(identity.hash);
-    return std::any_of(begin, end, [&](const auto& entry) { return Same(*entry.second, identity); });
-  }
+  bool Has(LabelSetId labels) const { return labels_.contains(labels); }
 
  private:
-  std::unordered_multimap<uint64_t, const AlertLabels*> by_hash_;
+  absl::flat_hash_set<LabelSetId> labels_;
   bool duplicate_ = false;
 };
 
 }  // namespace
 
-TrackedAlert* EagerAlerts::Find(const AlertLabels& identity) const {
+TrackedAlert* EagerAlerts::Find(LabelSetId labels) const {
   const auto at =
-      std::find_if(alerts_.begin(), alerts_.end(), [&](const auto& alert) { return Same(*alert->identity, identity); });
+      std::find_if(alerts_.begin(), alerts_.end(), [&](const auto& alert) { return alert->labels == labels; });
   return at == alerts_.end() ? nullptr : at->get();
 }
 
@@ -48,25 +43,25 @@ Result<std::vector<TrackedAlert*>> EagerAlerts::Update(const std::vector<AlertEl
     return LimitError("exceeded limit of " + std::to_string(timings.limit) + " with " +
                       std::to_string(elements.size()) + " alerts");
   }
-  std::erase_if(
-      alerts_, [&](const auto& alert) { return alert->state == AlertState::kPending && !index.Has(*alert->identity); });
+  std::erase_if(alerts_,
+                [&](const auto& alert) { return alert->state == AlertState::kPending && !index.Has(alert->labels); });
   std::vector<TrackedAlert*> fired;
   for (const AlertElement& element : elements) {
-    const TrackedAlert* by_tick = ticks.Find(element.identity);
+    const TrackedAlert* by_tick = ticks.Find(element.labels);
     if (by_tick != nullptr && by_tick->state == AlertState::kFiring) {
       continue;
     }
-    TrackedAlert* alert = Find(*element.identity);
+    TrackedAlert* alert = Find(element.labels);
     if (alert == nullptr) {
       alert = alerts_.emplace_back(std::make_unique<TrackedAlert>()).get();
-      alert->identity = element.identity;
+      alert->labels = element.labels;
       const bool pending = by_tick != nullptr && by_tick->state == AlertState::kPending;
       alert->active_at_ms = pending ? std::min(by_tick->active_at_ms, ts_ms) : ts_ms;
     }
     alert->value = element.value;
     alert->element = element.element;
     alert->element_ts_ms = ts_ms;
-    alert->annotations_current = false;
+    alert->annotations = nullptr;
     if (alert->state == AlertState::kPending && ts_ms - alert->active_at_ms >= timings.for_ms) {
       alert->state = AlertState::kFiring;
       alert->fired_at_ms = alert->last_sent_at_ms = ts_ms;
@@ -88,8 +83,8 @@ EagerAlerts::Verdict EagerAlerts::Reconcile(const std::vector<AlertElement>& ele
     if (alert->element_ts_ms > ts_ms) {
       continue;
     }
-    if (index.Has(*alert->identity)) {
-      const TrackedAlert* by_tick = ticks.Find(alert->identity);
+    if (index.Has(alert->labels)) {
+      const TrackedAlert* by_tick = ticks.Find(alert->labels);
       if (by_tick != nullptr && by_tick->state == AlertState::kFiring) {
         ++verdict.confirmed;
         alert.reset();
@@ -105,6 +100,13 @@ EagerAlerts::Verdict EagerAlerts::Reconcile(const std::vector<AlertElement>& ele
   }
   std::erase(alerts_, nullptr);
   return verdict;
+}
+
+void EagerAlerts::MarkLabels(std::vector<bool>* live) const {
+  for (const std::unique_ptr<TrackedAlert>& alert : alerts_) {
+    MarkLabelSet(alert->labels, live);
+    MarkLabelSet(alert->element, live);
+  }
 }
 
 int64_t EagerAlerts::NextDueMs(int64_t for_ms) const {

@@ -26,9 +26,11 @@ class EagerAlerts {
   // RETURNS: when the first pending alert has been so for `for_ms`; kNoTime when none is pending.
   int64_t NextDueMs(int64_t for_ms) const;
   bool empty() const { return alerts_.empty(); }
+  // See engine::LabelHolder.
+  void MarkLabels(std::vector<bool>* live) const;
 
  private:
-  TrackedAlert* Find(const AlertLabels& identity) const;
+  TrackedAlert* Find(LabelSetId labels) const;
 
   std::vector<std::unique_ptr<TrackedAlert>> alerts_;  // few: those of one interval
 };

@@ -98,9 +98,8 @@ void Group::Evaluate(int64_t slot_ms, bool emit) {
   const int64_t start_ns = environment_->clock->MonotonicNs();
   last_evaluation_ms_ = environment_->clock->NowMs();
   last_slot_ms_ = slot_ms;
-  std::vector<plugin::ResultSample> emitted;
-  emitted.reserve(emitted_before_);
-  const RuleTick tick{slot_ms, slot_ms - definition_.query_offset_ms, emit, emit ? &emitted : nullptr};
+  ResultParts parts = PartsOf(slot_ms);
+  const RuleTick tick{slot_ms, slot_ms - definition_.query_offset_ms, emit, Wanted(emit, &parts)};
   double rule_seconds = 0;
   uint64_t samples = 0;
   for (const std::unique_ptr<Rule>& rule : rules_) {
@@ -115,11 +114,10 @@ void Group::Evaluate(int64_t slot_ms, bool emit) {
     samples += rule->samples();
   }
   for (const std::unique_ptr<Rule>& orphan : orphans_) {
-    orphan->outputs().MarkAllStale(tick.sample_ms, tick.emitted);
+    orphan->outputs().MarkAllStale(tick.sample_ms, tick.parts);
   }
   orphans_.clear();
-  emitted_before_ = emitted.size();
-  EmitSamples(slot_ms, std::move(emitted));
+  parts.Finish();
 
   evaluation_seconds_ = static_cast<double>(std::max<int64_t>(0, environment_->clock->MonotonicNs() - start_ns)) * 1e-9;
   metrics_.iterations.Add();
@@ -130,15 +128,10 @@ void Group::Evaluate(int64_t slot_ms, bool emit) {
   metrics_.group_duration.Observe(evaluation_seconds_);
 }
 
-void Group::EmitSamples(int64_t slot_ms, std::vector<plugin::ResultSample> samples) {
-  if (samples.empty()) {
-    return;
-  }
-  auto results = std::make_shared<plugin::SampleResults>();
-  results->group = definition_.Key();
-  results->tick_ms = slot_ms;
-  results->samples = std::move(samples);
-  environment_->output->OnSamples(results);
+ResultParts Group::PartsOf(int64_t slot_ms) const { return {environment_->output, definition_.Key(), slot_ms}; }
+
+ResultParts* Group::Wanted(bool emit, ResultParts* parts) const {
+  return emit && environment_->output->TakesSamples() ? parts : nullptr;
 }
 
 void Group::CountMissed(uint64_t slots) {
@@ -175,11 +168,11 @@ void Group::TakeState(Group& old) {
 }
 
 void Group::MarkStale(int64_t t_ms, bool emit) {
-  std::vector<plugin::ResultSample> emitted;
+  ResultParts parts = PartsOf(t_ms);
   for (const std::unique_ptr<Rule>& rule : rules_) {
-    rule->outputs().MarkAllStale(t_ms - definition_.query_offset_ms, emit ? &emitted : nullptr);
+    rule->outputs().MarkAllStale(t_ms - definition_.query_offset_ms, Wanted(emit, &parts));
   }
-  EmitSamples(t_ms, std::move(emitted));
+  parts.Finish();
 }
 
 }  // namespace weir::rules

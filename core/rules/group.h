@@ -59,7 +59,9 @@ class Group {
 
   Group(GroupDefinition definition, RuleEnvironment* environment);
   Status Prepare();
-  void EmitSamples(int64_t slot_ms, std::vector<plugin::ResultSample> samples);
+  ResultParts PartsOf(int64_t slot_ms) const;
+  // RETURNS: `parts`, or null when samples are to go nowhere.
+  ResultParts* Wanted(bool emit, ResultParts* parts) const;
 
   const GroupDefinition definition_;
   RuleEnvironment* environment_;
@@ -69,7 +71,6 @@ class Group {
   double evaluation_seconds_ = 0;
   int64_t last_evaluation_ms_ = 0;
   int64_t last_slot_ms_ = 0;
-  size_t emitted_before_ = 0;
 };
 
 }  // namespace weir::rules

@@ -3,6 +3,7 @@
 #include "core/model/sample.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace weir::rules {
@@ -11,6 +12,8 @@ namespace {
 // Entries are given up when they outnumber the series in use by this factor; below the floor it is not worth a rebuild.
 constexpr size_t kCompactFactor = 4;
 constexpr size_t kCompactFloor = 1024;
+constexpr size_t kPendingKept = 1024;  // more are not kept for the next evaluation: they are made anew in no time
+constexpr size_t kSharedBytes = 32;    // counts beside a shared object, and what the allocator adds
 
 Status RefusalStatus(engine::AppendOutcome outcome) {
   switch (outcome) {
@@ -25,147 +28,183 @@ Status RefusalStatus(engine::AppendOutcome outcome) {
   return {};
 }
 
-constexpr size_t kSharedBytes = 32;     // counts beside a shared object, and what the allocator adds
-constexpr size_t kHashEntryBytes = 48;  // a node of the hash table and its share of the buckets
-
-size_t LabelBytes(const Labels& labels) { return sizeof(Labels) + kSharedBytes + labels.HeapBytes(); }
-
 }  // namespace
 
 size_t OutputSeries::Bytes() const {
-  return label_bytes_ + entries_.capacity() * sizeof(Entry) + by_hash_.size() * kHashEntryBytes +
-         (previous_.capacity() + returned_.capacity()) * sizeof(Index) + pending_.capacity() * sizeof(Pending);
+  size_t texts = texts_.capacity() * sizeof(texts_[0]);
+  for (const std::shared_ptr<const Labels>& text : texts_) {
+    texts += text == nullptr ? 0 : sizeof(Labels) + kSharedBytes + text->HeapBytes();
+  }
+  return texts + entries_.size() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
+}
+
+void OutputSeries::MarkLabels(std::vector<bool>* live) const {
+  for (const Entry& entry : entries_) {
+    MarkLabelSet(entry.labels, live);
+  }
 }
 
 void OutputSeries::Begin() {
   ++epoch_;
+  claimed_ = 0;
+  returned_ = 0;
   pending_.clear();
+  refused_ = {};
+  unknown_ = kNoLabelSet;
   if (structure_ != engine_->structure_generation()) {
     for (Entry& entry : entries_) {
       entry.series = engine::kNoSeries;
     }
     structure_ = engine_->structure_generation();
   }
-  if (entries_.size() > kCompactFloor && entries_.size() > kCompactFactor * previous_.size()) {
+  if (entries_.size() > kCompactFloor && entries_.size() > kCompactFactor * previous_) {
     Compact();
   }
 }
 
 void OutputSeries::Compact() {
-  std::vector<Entry> kept;
-  kept.reserve(previous_.size());
-  by_hash_.clear();
-  for (Index& index : previous_) {
-    const Index moved = static_cast<Index>(kept.size());
-    kept.push_back(std::move(entries_[index]));
-    by_hash_.emplace(kept.back().labels->Hash(), moved);
-    index = moved;
-  }
-  entries_ = std::move(kept);
-  label_bytes_ = 0;
-  for (const Entry& entry : entries_) {
-    label_bytes_ += LabelBytes(*entry.labels);
+  by_labels_.Clear();
+  texts_.clear();
+  std::erase_if(entries_, [this](const Entry& entry) { return entry.returned != previous_epoch_; });
+  entries_.shrink_to_fit();
+  for (Index index = 0; index < entries_.size(); ++index) {
+    by_labels_.Set(entries_[index].labels, index);
   }
   ++generation_;
 }
 
-OutputSeries::Index OutputSeries::Find(Labels labels) {
-  const uint64_t hash = labels.Hash();
-  const auto [first, last] = by_hash_.equal_range(hash);
-  for (auto it = first; it != last; ++it) {
-    if (*entries_[it->second].labels == labels) {
-      return it->second;
-    }
+OutputSeries::Index OutputSeries::Find(LabelSetId labels) {
+  if (const Index known = by_labels_.Find(labels); known != LabelSetPlaces::kNoPlace) {
+    return known;
   }
-  const Index index = static_cast<Index>(entries_.size());
-  label_bytes_ += LabelBytes(labels);
-  entries_.push_back({std::make_shared<const Labels>(std::move(labels))});
-  by_hash_.emplace(hash, index);
+  const auto index = static_cast<Index>(entries_.size());
+  entries_.push_back({labels});
+  by_labels_.Set(labels, index);
   return index;
 }
 
-bool OutputSeries::Add(Index index, double v, HistogramRef h) {
+bool OutputSeries::Claim(Index index) {
   Entry& entry = entries_[index];
-  if (entry.added == epoch_) {
+  if (entry.claimed == epoch_) {
     return false;
   }
-  entry.added = epoch_;
+  entry.claimed = epoch_;
+  ++claimed_;
+  return true;
+}
+
+bool OutputSeries::Add(Index index, double v, HistogramRef h) {
+  if (!Claim(index)) {
+    return false;
+  }
   pending_.push_back({index, v, std::move(h)});
   return true;
 }
 
 engine::SeriesId OutputSeries::SeriesOf(Entry& entry) {
   if (entry.series == engine::kNoSeries) {
-    entry.series = engine_->Intern(engine_->labels().InternSet(*entry.labels));
+    entry.series = engine_->Intern(entry.labels);
   }
   return entry.series;
 }
 
-void OutputSeries::WriteStale(Entry& entry, int64_t t_ms, std::vector<plugin::ResultSample>* emitted) {
-  const engine::SeriesId series = SeriesOf(entry);
+std::shared_ptr<const Labels> OutputSeries::TextOf(Index index) {
+  if (index < texts_.size() && texts_[index] != nullptr) {
+    return texts_[index];
+  }
+  auto text = std::make_shared<const Labels>(engine_->labels().ToLabels(entries_[index].labels));
+  if (index < kTextsMax) {
+    if (index >= texts_.size()) {
+      texts_.resize(std::min<size_t>(entries_.size(), kTextsMax));
+    }
+    texts_[index] = text;
+  }
+  return text;
+}
+
+void OutputSeries::WriteStale(Index index, int64_t t_ms, ResultParts* parts) {
+  const engine::SeriesId series = SeriesOf(entries_[index]);
   // Another rule may have written the series at this time: its value stands and the marker is refused silently.
   if (series != engine::kNoSeries && engine_->Append(series, t_ms, StaleNaN()) == engine::AppendOutcome::kOk &&
-      emitted != nullptr) {
-    emitted->push_back({entry.labels, t_ms, StaleNaN()});
+      parts != nullptr) {
+    parts->Add({TextOf(index), t_ms, StaleNaN()});
   }
 }
 
-Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emitted) {
-  Status refused;
-  returned_.clear();
+void OutputSeries::EndVanished(int64_t t_ms, ResultParts* parts) {
+  for (Index index = 0; index < entries_.size(); ++index) {
+    engine_->MayYield(index);
+    if (entries_[index].returned == previous_epoch_) {
+      WriteStale(index, t_ms, parts);
+    }
+  }
+  previous_epoch_ = epoch_;
+}
+
+void OutputSeries::Write(Index index, int64_t t_ms, double v, HistogramRef h, ResultParts* parts) {
+  Entry& entry = entries_[index];
+  const auto refuse = [this](Status status) {
+    refused_ = std::move(status);
+    unknown_ = kNoLabelSet;
+  };
+  if (h != nullptr) {
+    // Expressions may make what no storage takes, such as a negative count: no later rule shall see it.
+    if (Status status = h->Validate(); !status.ok()) {
+      return refuse(std::move(status));
+    }
+  }
+  const engine::SeriesId series = SeriesOf(entry);
+  if (series == engine::kNoSeries) {
+    unknown_ = entry.labels;
+    return;
+  }
+  const engine::AppendOutcome outcome =
+      h == nullptr ? engine_->Append(series, t_ms, v) : engine_->AppendHistogram(series, t_ms, h);
+  if (Status status = RefusalStatus(outcome); !status.ok()) {
+    return refuse(std::move(status));
+  }
+  entry.returned = epoch_;
+  ++returned_;
+  if (parts != nullptr && outcome == engine::AppendOutcome::kOk) {
+    parts->Add({TextOf(index), t_ms, v, std::move(h)});
+  }
+}
+
+Status OutputSeries::Commit(int64_t t_ms, ResultParts* parts) {
   size_t done = 0;
   for (Pending& sample : pending_) {
     engine_->MayYield(done++);
-    Entry& entry = entries_[sample.index];
-    if (sample.h != nullptr) {
-      // Expressions may make what no storage takes, such as a negative count: no later rule shall see it.
-      if (Status status = sample.h->Validate(); !status.ok()) {
-        refused = std::move(status);
-        continue;
-      }
-    }
-    const engine::SeriesId series = SeriesOf(entry);
-    if (series == engine::kNoSeries) {
-      refused = LimitError(
-          (engine_->admitting() ? "the limit of series is reached: " : "memory is near its limit, no new series: ") +
-          entry.labels->ToString());
-      continue;
-    }
-    const engine::AppendOutcome outcome = sample.h == nullptr ? engine_->Append(series, t_ms, sample.v)
-                                                              : engine_->AppendHistogram(series, t_ms, sample.h);
-    if (Status status = RefusalStatus(outcome); !status.ok()) {
-      refused = std::move(status);
-      continue;
-    }
-    entry.returned = epoch_;
-    returned_.push_back(sample.index);
-    if (emitted != nullptr && outcome == engine::AppendOutcome::kOk) {
-      emitted->push_back({entry.labels, t_ms, sample.v, std::move(sample.h)});
-    }
+    Write(sample.index, t_ms, sample.v, std::move(sample.h), parts);
   }
-  for (const Index index : previous_) {
-    engine_->MayYield(done++);
-    if (entries_[index].returned != epoch_) {
-      WriteStale(entries_[index], t_ms, emitted);
-    }
+  if (pending_.capacity() > kPendingKept) {
+    pending_ = {};
   }
-  previous_.swap(returned_);
-  return refused;
+  EndVanished(t_ms, parts);
+  previous_ = returned_;
+  if (unknown_ != kNoLabelSet) {
+    refused_ = LimitError(
+        (engine_->admitting() ? "the limit of series is reached: " : "memory is near its limit, no new series: ") +
+        engine_->labels().ToLabels(unknown_).ToString());
+  }
+  return refused_;
 }
 
-void OutputSeries::MarkAllStale(int64_t t_ms, std::vector<plugin::ResultSample>* emitted) {
+void OutputSeries::MarkAllStale(int64_t t_ms, ResultParts* parts) {
   Begin();
-  for (const Index index : previous_) {
-    WriteStale(entries_[index], t_ms, emitted);
-  }
-  previous_.clear();
+  EndVanished(t_ms, parts);
+  previous_ = 0;
 }
 
 void OutputSeries::TakePrevious(OutputSeries& old) {
-  for (const Index index : old.previous_) {
-    previous_.push_back(Find(*old.entries_[index].labels));
+  for (const Entry& known : old.entries_) {
+    if (known.returned == old.previous_epoch_) {
+      Entry& entry = entries_[Find(known.labels)];
+      previous_ += entry.returned == previous_epoch_ ? 0 : 1;
+      entry.returned = previous_epoch_;
+    }
   }
-  old.previous_.clear();
+  old.previous_epoch_ = ++old.epoch_;
+  old.previous_ = 0;
 }
 
 }  // namespace weir::rules

@@ -4,12 +4,13 @@
 
 namespace weir::rules {
 
-OutputSeries::Index RecordingRule::OutputOf(Labels result) {
-  result.Set(kMetricName, definition_.name);
+OutputSeries::Index RecordingRule::OutputOf(LabelSetId result) {
+  LabelSetTable& table = environment_->engine->labels();
+  std::vector<LabelPair> own = {{table.Intern(kMetricName), table.Intern(definition_.name)}};
   for (const Label& label : definition_.labels) {
-    result.Set(label.name, label.value);
+    own.push_back({table.Intern(label.name), table.Intern(label.value)});
   }
-  return outputs_.Find(std::move(result));
+  return outputs_.Find(table.With(result, own));
 }
 
 void RecordingRule::CoverSlots(const engine::VectorView& view) {
@@ -24,7 +25,7 @@ void RecordingRule::CoverSlots(const engine::VectorView& view) {
 Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
   outputs_.Begin();
   if (evaluation.type == promql::ValueType::kScalar) {
-    outputs_.Add(OutputOf({}), evaluation.scalar);
+    outputs_.Add(OutputOf(kEmptyLabelSet), evaluation.scalar);
   } else if (evaluation.type == promql::ValueType::kVector) {
     const engine::VectorView& view = evaluation.vector;
     CoverSlots(view);
@@ -34,7 +35,7 @@ Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
         continue;
       }
       if (slots_[slot] == OutputSeries::kNoIndex) {
-        slots_[slot] = OutputOf(environment_->engine->labels().ToLabels(view.labels(slot)));
+        slots_[slot] = OutputOf(view.labels(slot));
       }
       if (!outputs_.Add(slots_[slot], view.value(slot), view.histogram(slot))) {
         return InvalidError("vector contains metrics with the same labelset after applying rule labels");
@@ -43,8 +44,8 @@ Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
   } else {
     return InvalidError("rule result is not a vector or scalar");
   }
-  if (limit_ > 0 && outputs_.added() > limit_) {
-    return LimitError("exceeded limit of " + std::to_string(limit_) + " with " + std::to_string(outputs_.added()) +
+  if (limit_ > 0 && outputs_.claimed() > limit_) {
+    return LimitError("exceeded limit of " + std::to_string(limit_) + " with " + std::to_string(outputs_.claimed()) +
                       " series");
   }
   return {};
@@ -58,8 +59,8 @@ Rule::Outcome RecordingRule::Run(const RuleTick& tick) {
     outcome.failed = Gather(evaluation);
   }
   if (outcome.failed.ok()) {
-    samples_ = outputs_.added();
-    outcome.refused = outputs_.Commit(tick.sample_ms, tick.emitted);
+    samples_ = outputs_.claimed();
+    outcome.refused = outputs_.Commit(tick.sample_ms, tick.parts);
   } else {
     samples_ = 0;
   }

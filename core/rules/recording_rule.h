@@ -17,13 +17,13 @@ class RecordingRule final : public Rule {
   Outcome Run(const RuleTick& tick) override;
   // Gathers the evaluation's samples in outputs_. ERRORS: duplicate label sets, the limit, a result that is no vector.
   Status Gather(const engine::Evaluation& evaluation);
-  OutputSeries::Index OutputOf(Labels result);
+  OutputSeries::Index OutputOf(LabelSetId result);
   // Makes slots_ as long as the view: those known from before stay when neither side was renumbered.
   void CoverSlots(const engine::VectorView& view);
 
   std::vector<OutputSeries::Index> slots_;  // kNoIndex until the slot is first present
   uint64_t view_generation_ = 0;
-  uint64_t output_generation_ = 0;
+  uint32_t output_generation_ = 0;
 };
 
 }  // namespace weir::rules

@@ -58,9 +58,12 @@ Rule::Rule(RuleDefinition definition, const GroupDefinition& group, RuleEnvironm
       interval_ms_(group.slots.interval_ms),
       limit_(group.limit),
       environment_(environment),
-      outputs_(environment->engine) {}
+      outputs_(environment->engine) {
+  environment->engine->AddLabelHolder(this);
+}
 
 Rule::~Rule() {
+  environment_->engine->RemoveLabelHolder(this);
   if (planned_) {
     environment_->engine->RemovePlan(plan_);
   }

@@ -24,8 +24,11 @@ namespace weir::rules {
 class RuleOutput {
  public:
   virtual ~RuleOutput() = default;
+  // RETURNS: whether anybody takes samples.
+  virtual bool TakesSamples() const { return true; }
+  // Samples of one group's tick, in parts if they are many.
   virtual void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) = 0;
-  // Alerts of one rule that are due; external labels and alert relabelling are not applied yet.
+  // Alerts of one rule that are due, in parts if they are many; external labels and alert relabelling are not applied yet.
   virtual void OnAlerts(plugin::AlertBatch alerts) = 0;
 };
 
@@ -47,12 +50,12 @@ std::string_view HealthText(Health health);
 // One evaluation as its group asks for it.
 struct RuleTick {
   int64_t slot_ms = 0;
-  int64_t sample_ms = 0;  // slot − query_offset: the time of the samples written
-  bool emit = true;       // false while the past is re-read: state advances, nothing leaves
-  std::vector<plugin::ResultSample>* emitted = nullptr;  // null when not emitting
+  int64_t sample_ms = 0;         // slot − query_offset: the time of the samples written
+  bool emit = true;              // false while the past is re-read: state advances, nothing leaves
+  ResultParts* parts = nullptr;  // where samples go; null: nowhere
 };
 
-class Rule {
+class Rule : private engine::LabelHolder {
  public:
   Rule(RuleDefinition definition, const GroupDefinition& group, RuleEnvironment* environment);
   virtual ~Rule();
@@ -78,12 +81,13 @@ class Rule {
   const std::vector<std::string>& infos() const { return infos_; }
   uint64_t samples() const { return samples_; }  // of the last evaluation, before anything was refused
   OutputSeries& outputs() { return outputs_; }
-  // RETURNS: roughly the memory that its series and alerts take beside the engine's.
+  // RETURNS: roughly the memory that its series and alerts take beside the engine's, which has their labels.
   virtual size_t Bytes() const { return outputs_.Bytes(); }
   engine::PlanId plan() const { return plan_; }
   bool planned() const { return planned_; }
 
  protected:
+  void MarkLabels(std::vector<bool>* live) const override { outputs_.MarkLabels(live); }
   struct Outcome {
     Status failed;   // the evaluation failed: nothing was written
     Status refused;  // written, but samples were refused

@@ -34,15 +34,15 @@ SinkInstance::SinkInstance(SinkSpec spec, Labels external_labels, const Clock* c
 
 Status SinkInstance::Start() { return sink_->Start(*this).WithPrefix("sink " + spec_.name + ": "); }
 
-std::shared_ptr<const Labels> SinkInstance::Relabel(const std::shared_ptr<const Labels>& labels) {
-  const auto known = relabelled_.find(labels.get());
+std::shared_ptr<const Labels> SinkInstance::Relabel(const Labels& labels) {
+  const auto known = relabelled_.find(labels);
   if (known != relabelled_.end()) {
-    return known->second.labels;
+    return known->second;
   }
   if (relabelled_.size() >= kRelabelledMax) {
     relabelled_.clear();
   }
-  Labels all = *labels;
+  Labels all = labels;
   for (const LabelView& label : external_labels_) {
     if (!all.Has(label.name)) {
       all.Set(label.name, label.value);
@@ -52,7 +52,7 @@ std::shared_ptr<const Labels> SinkInstance::Relabel(const std::shared_ptr<const 
   if (std::optional<Labels> kept = spec_.sample_relabel.Process(std::move(all)); kept.has_value() && !kept->empty()) {
     result = std::make_shared<const Labels>(std::move(*kept));
   }
-  relabelled_.emplace(labels.get(), Relabelled{labels, result});
+  relabelled_.emplace(labels, result);
   return result;
 }
 
@@ -66,7 +66,7 @@ void SinkInstance::OnSamples(const std::shared_ptr<const plugin::SampleResults>&
   changed->tick_ms = results->tick_ms;
   changed->samples.reserve(results->samples.size());
   for (const plugin::ResultSample& sample : results->samples) {
-    if (std::shared_ptr<const Labels> labels = Relabel(sample.labels); labels != nullptr) {
+    if (std::shared_ptr<const Labels> labels = Relabel(*sample.labels); labels != nullptr) {
       changed->samples.push_back({std::move(labels), sample.t, sample.v, sample.h, sample.start_ms});
     }
   }
@@ -348,6 +348,10 @@ void Runtime::UpdateFigures(int64_t now_ms) {
   figures_.tick_seconds = counts.tick_seconds;
   figures_.last_tick_ms = pipeline_->last_tick_ms();
   figures_.catching_up = catching_up_;
+}
+
+bool Runtime::TakesSamples() const {
+  return std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) { return sink->TakesSamples(); });
 }
 
 void Runtime::OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) {

@@ -34,6 +34,7 @@ class SinkInstance final : public plugin::SinkHost {
   void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results);
   void OnAlerts(const std::shared_ptr<const plugin::AlertBatch>& alerts);
   void Drain(int64_t timeout_ms) { sink_->Drain(timeout_ms); }
+  bool TakesSamples() const { return sink_->TakesSamples(); }
   const std::string& name() const { return spec_.name; }
 
   const Clock& clock() const override { return *clock_; }
@@ -41,12 +42,11 @@ class SinkInstance final : public plugin::SinkHost {
   const Labels& external_labels() const override { return shown_labels_; }
 
  private:
-  // A result's label set as the sink gets it; null when relabelling dropped it. `original` keeps the key alive.
-  struct Relabelled {
-    std::shared_ptr<const Labels> original;
-    std::shared_ptr<const Labels> labels;
+  struct HashOf {
+    size_t operator()(const Labels& labels) const { return static_cast<size_t>(labels.Hash()); }
   };
-  std::shared_ptr<const Labels> Relabel(const std::shared_ptr<const Labels>& labels);
+  // RETURNS: a result's label set as the sink gets it; null when relabelling drops it.
+  std::shared_ptr<const Labels> Relabel(const Labels& labels);
 
   SinkSpec spec_;
   Labels external_labels_;
@@ -54,7 +54,7 @@ class SinkInstance final : public plugin::SinkHost {
   const Clock* clock_;
   MetricRegistry* metrics_;
   std::unique_ptr<plugin::Sink> sink_;
-  std::unordered_map<const Labels*, Relabelled> relabelled_;
+  std::unordered_map<Labels, std::shared_ptr<const Labels>, HashOf> relabelled_;
 };
 
 // A picture of the process for the status line.
@@ -122,6 +122,7 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   void BeginCatchUp(std::string_view source) override;
   void CatchUpDone(std::string_view source) override;
   // RuleOutput
+  bool TakesSamples() const override;
   void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) override;
   void OnAlerts(plugin::AlertBatch alerts) override;
 

@@ -81,10 +81,11 @@ class Peer {
     const size_t dropped = queue_.Push(std::move(items));
     dropped_.Add(dropped);
     length_.Set(static_cast<double>(queue_.size()));
-    if (dropped > 0) {
+    if (dropped > 0 && !overflow_logged_) {  // once until there is room again, not for every part of a tick
       LogWarn("alertmanager: queue is full, oldest alerts are dropped",
               {{"alertmanager", RedactedUrl(url_)}, {"dropped", std::to_string(dropped)}});
     }
+    overflow_logged_ = dropped > 0;
   }
 
   // RETURNS: whether all was sent, or tried, within `timeout_ms`.
@@ -162,6 +163,7 @@ class Peer {
   HistogramMetric& latency_;
   SendQueue<Item> queue_;
   HttpClient client_;
+  bool overflow_logged_ = false;  // the engine's thread
   std::thread thread_;
 };
 
@@ -194,6 +196,7 @@ class AlertmanagerSender final : public plugin::Sink {
     return Status();
   }
 
+  bool TakesSamples() const override { return false; }
   void OnSamples(const std::shared_ptr<const SampleResults>&) override {}
 
   void OnAlerts(const std::shared_ptr<const AlertBatch>& alerts) override {

@@ -74,6 +74,7 @@ class FileSink final : public Sink {
     return Status();
   }
 
+  bool TakesSamples() const override { return samples_; }
   void OnSamples(const std::shared_ptr<const SampleResults>& results) override {
     if (samples_ && !results->samples.empty()) {
       Add({results, nullptr});

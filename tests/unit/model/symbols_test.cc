@@ -41,6 +41,23 @@ TEST(LabelSetTable, DerivedSets) {
   EXPECT_EQ(text(table.With(abc, table.Intern("bb"), table.Intern("new"))), R"({a="1", b="2", bb="new", c="3"})");
   EXPECT_EQ(text(table.With(abc, a, table.Intern("9"))), R"({a="9", b="2", c="3"})");
   EXPECT_EQ(text(table.With(abc, a, kEmptySymbol)), R"({b="2", c="3"})");
+  const size_t sets = table.sets();
+  const LabelPair changes[] = {{a, kEmptySymbol}, {table.Intern("d"), table.Intern("4")}, {c, table.Intern("5")}};
+  EXPECT_EQ(text(table.With(abc, changes)), R"({b="2", c="5", d="4"})");
+  EXPECT_EQ(table.sets(), sets + 1) << "none in between";
+  EXPECT_EQ(table.With(abc, std::span<const LabelPair>()), abc);
+}
+
+TEST(LabelSetTable, TextLeavesOutALabel) {
+  LabelSetTable table;
+  const Labels labels{{"__name__", "x"}, {"a", std::string(300, 'v')}, {"b", std::string(70000, 'w')}};
+  const LabelSetId id = table.InternSet(labels);
+  EXPECT_EQ(table.ToLabels(id), labels);
+  Labels without = labels;
+  without.Remove("__name__");
+  EXPECT_EQ(table.ToLabels(id, table.Find("__name__")), without);
+  EXPECT_EQ(table.ToLabels(id, table.Find("b")), (Labels{{"__name__", "x"}, {"a", std::string(300, 'v')}}));
+  EXPECT_EQ(table.ToLabels(kEmptyLabelSet), Labels());
 }
 
 TEST(LabelSetTable, ComparesLikeLabels) {

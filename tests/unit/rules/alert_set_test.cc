@@ -10,12 +10,11 @@ namespace {
 
 constexpr int64_t kMinute = 60000;
 
-AlertElement Element(const std::string& instance, double value = 1) {
-  auto identity = std::make_shared<AlertLabels>();
-  identity->labels = Labels{{"alertname", "A"}, {"instance", instance}};
-  identity->hash = identity->labels.Hash();
-  return {identity, std::make_shared<const Labels>(Labels{{"instance", instance}}), value};
-}
+constexpr LabelSetId kA = 7;  // ids are ids: the set asks nothing of the labels themselves
+constexpr LabelSetId kB = 8;
+constexpr LabelSetId kC = 9;
+
+AlertElement Element(LabelSetId labels, double value = 1) { return {labels, labels + 100, value}; }
 
 // One evaluation a minute of one alert. `in_result`: '1' present, '0' absent. RETURNS: after each, '.' nothing tracked,
 // 'p' pending, 'F' firing, 'r' resolved and kept.
@@ -25,13 +24,13 @@ std::string States(const std::string& in_result, AlertTimings timings) {
   for (size_t i = 0; i < in_result.size(); ++i) {
     std::vector<AlertElement> elements;
     if (in_result[i] == '1') {
-      elements.push_back(Element("a"));
+      elements.push_back(Element(kA));
     }
     EXPECT_TRUE(set.Update(elements, timings, static_cast<int64_t>(i) * kMinute).ok());
     if (set.size() == 0) {
       states += '.';
     } else {
-      const AlertState state = set.All().front()->state;
+      const AlertState state = set.all().front().state;
       states += state == AlertState::kPending ? 'p' : state == AlertState::kFiring ? 'F' : 'r';
     }
   }
@@ -64,9 +63,9 @@ TEST(AlertSet, MovesThroughItsStates) {
 
 TEST(AlertSet, KeepsActiveAtAndRefreshesTheValue) {
   AlertSet set;
-  ASSERT_TRUE(set.Update({Element("a", 1)}, {kMinute, 0, 0}, 0).ok());
-  ASSERT_TRUE(set.Update({Element("a", 2)}, {kMinute, 0, 0}, kMinute).ok());
-  const TrackedAlert& alert = *set.Active().front();
+  ASSERT_TRUE(set.Update({Element(kA, 1)}, {kMinute, 0, 0}, 0).ok());
+  ASSERT_TRUE(set.Update({Element(kA, 2)}, {kMinute, 0, 0}, kMinute).ok());
+  const TrackedAlert& alert = set.all().front();
   EXPECT_EQ(alert.active_at_ms, 0);
   EXPECT_EQ(alert.fired_at_ms, kMinute);
   EXPECT_EQ(alert.value, 2);
@@ -74,28 +73,28 @@ TEST(AlertSet, KeepsActiveAtAndRefreshesTheValue) {
 
 TEST(AlertSet, RaisingForSendsAFiringAlertBackToPending) {
   AlertSet set;
-  ASSERT_TRUE(set.Update({Element("a")}, {0, 0, 0}, 0).ok());
+  ASSERT_TRUE(set.Update({Element(kA)}, {0, 0, 0}, 0).ok());
   ASSERT_EQ(set.State(), AlertState::kFiring);
-  ASSERT_EQ(set.TakeDue(0, kMinute, kMinute).size(), 1u);
-  ASSERT_TRUE(set.Update({Element("a")}, {5 * kMinute, 0, 0}, kMinute).ok());
+  ASSERT_EQ(set.TakeDue(0, kMinute).size(), 1u);
+  ASSERT_TRUE(set.Update({Element(kA)}, {5 * kMinute, 0, 0}, kMinute).ok());
   EXPECT_EQ(set.State(), AlertState::kPending);
-  EXPECT_EQ(set.All().front()->last_sent_at_ms, kNoTime);
-  EXPECT_EQ(set.All().front()->fired_at_ms, kNoTime);
+  EXPECT_EQ(set.all().front().last_sent_at_ms, kNoTime);
+  EXPECT_EQ(set.all().front().fired_at_ms, kNoTime);
 }
 
 TEST(AlertSet, DuplicateLabelsChangeNothing) {
   AlertSet set;
-  ASSERT_TRUE(set.Update({Element("a", 1)}, {0, 0, 0}, 0).ok());
-  const Status status = set.Update({Element("a", 7), Element("a", 8)}, {0, 0, 0}, kMinute);
+  ASSERT_TRUE(set.Update({Element(kA, 1)}, {0, 0, 0}, 0).ok());
+  const Status status = set.Update({Element(kA, 7), Element(kA, 8)}, {0, 0, 0}, kMinute);
   EXPECT_EQ(status.message(), "vector contains metrics with the same labelset after applying alert labels");
-  EXPECT_EQ(set.All().front()->value, 1);
+  EXPECT_EQ(set.all().front().value, 1);
   EXPECT_EQ(set.State(), AlertState::kFiring);
 }
 
 TEST(AlertSet, LimitForgetsEveryAlert) {
   AlertSet set;
-  ASSERT_TRUE(set.Update({Element("a"), Element("b")}, {0, 0, 2}, 0).ok());
-  const Status status = set.Update({Element("a"), Element("b"), Element("c")}, {0, 0, 2}, kMinute);
+  ASSERT_TRUE(set.Update({Element(kA), Element(kB)}, {0, 0, 2}, 0).ok());
+  const Status status = set.Update({Element(kA), Element(kB), Element(kC)}, {0, 0, 2}, kMinute);
   EXPECT_EQ(status.message(), "exceeded limit of 2 with 3 alerts");
   EXPECT_EQ(set.size(), 0u);
 }
@@ -106,8 +105,8 @@ std::vector<int64_t> SendTimes(int64_t interval_ms, int64_t until_ms) {
   AlertSet set;
   std::vector<int64_t> sent;
   for (int64_t t = 0; t <= until_ms; t += interval_ms) {
-    EXPECT_TRUE(set.Update({Element("a")}, {0, 0, 0}, t).ok());
-    if (!set.TakeDue(t, interval_ms, kMinute).empty()) {
+    EXPECT_TRUE(set.Update({Element(kA)}, {0, 0, 0}, t).ok());
+    if (!set.TakeDue(t, kMinute).empty()) {
       sent.push_back(t / 1000);
     }
   }
@@ -122,13 +121,12 @@ TEST(AlertSet, ResendsStrictlyAfterTheDelay) {
 
 TEST(AlertSet, ResolvedIsSentAtOnceThenAgainUntilForgotten) {
   AlertSet set;
-  ASSERT_TRUE(set.Update({Element("a")}, {0, 0, 0}, 0).ok());
-  ASSERT_EQ(set.TakeDue(0, kMinute, kMinute).size(), 1u);
-  EXPECT_EQ(set.All().front()->valid_until_ms, 4 * kMinute);
+  ASSERT_TRUE(set.Update({Element(kA)}, {0, 0, 0}, 0).ok());
+  ASSERT_EQ(set.TakeDue(0, kMinute).size(), 1u);
   std::vector<int64_t> sent;
   for (int64_t minute = 1; minute <= 20; ++minute) {
     ASSERT_TRUE(set.Update({}, {0, 0, 0}, minute * kMinute).ok());
-    for (const TrackedAlert* alert : set.TakeDue(minute * kMinute, kMinute, kMinute)) {
+    for (const TrackedAlert* alert : set.TakeDue(minute * kMinute, kMinute)) {
       EXPECT_EQ(alert->resolved_at_ms, kMinute);
       sent.push_back(minute);
     }
@@ -136,10 +134,29 @@ TEST(AlertSet, ResolvedIsSentAtOnceThenAgainUntilForgotten) {
   EXPECT_EQ(sent, (std::vector<int64_t>{1, 3, 5, 7, 9, 11, 13, 15}));
 }
 
+// A firing alert that stays, one that resolves and comes back: in the end it is another alert, behind the one that stayed, and the
+// old one is gone.
+TEST(AlertSet, KeepsTheOrderOfCreation) {
+  AlertSet set;
+  ASSERT_TRUE(set.Update({Element(kA), Element(kB)}, {0, 0, 0}, 0).ok());
+  ASSERT_TRUE(set.Update({Element(kB)}, {0, 0, 0}, kMinute).ok());
+  EXPECT_EQ(set.Find(kA)->state, AlertState::kInactive);
+  ASSERT_TRUE(set.Update({Element(kA), Element(kB)}, {kMinute, 0, 0}, 2 * kMinute).ok());
+  ASSERT_EQ(set.size(), 2u);
+  EXPECT_EQ(set.all()[0].labels, kB);
+  EXPECT_EQ(set.all()[1].labels, kA);
+  EXPECT_EQ(set.Find(kA), &set.all()[1]);
+  EXPECT_EQ(set.Find(kA)->active_at_ms, 2 * kMinute);
+  EXPECT_EQ(set.Count(AlertState::kFiring), 1u);
+  EXPECT_EQ(set.Count(AlertState::kPending), 1u);
+  EXPECT_EQ(set.Count(AlertState::kInactive), 0u);
+  EXPECT_EQ(set.Find(kC), nullptr);
+}
+
 TEST(AlertSet, PendingIsNeverSent) {
   AlertSet set;
-  ASSERT_TRUE(set.Update({Element("a")}, {5 * kMinute, 0, 0}, 0).ok());
-  EXPECT_TRUE(set.TakeDue(0, kMinute, kMinute).empty());
+  ASSERT_TRUE(set.Update({Element(kA)}, {5 * kMinute, 0, 0}, 0).ok());
+  EXPECT_TRUE(set.TakeDue(0, kMinute).empty());
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ class World : public RuleOutput {
     written_.clear();
     times_.clear();
     alerts_.clear();
+    parts_.clear();
     group_->Evaluate(slot_ms, emit);
     std::sort(written_.begin(), written_.end());
     return written_;
@@ -100,9 +101,14 @@ class World : public RuleOutput {
     group_->MarkStale(t_ms, true);
   }
   const std::vector<std::string>& written() const { return written_; }
+  const std::vector<size_t>& parts() const { return parts_; }
+  engine::Engine& engine() { return engine_; }
+  bool takes_samples = true;
 
  private:
+  bool TakesSamples() const override { return takes_samples; }
   void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) override {
+    parts_.push_back(results->samples.size());
     for (const plugin::ResultSample& sample : results->samples) {
       written_.push_back(sample.labels->ToString() + " " +
                          (sample.h != nullptr    ? sample.h->ToString()
@@ -122,6 +128,7 @@ class World : public RuleOutput {
   std::unique_ptr<Group> group_;
   std::vector<std::string> written_;
   std::vector<int64_t> times_;
+  std::vector<size_t> parts_;
   std::vector<plugin::Alert> alerts_;
 };
 
@@ -410,6 +417,74 @@ TEST(Group, ManySeriesComingAndGoingKeepTheirOwnLabels) {
     }
     ASSERT_EQ(world.Tick(tick * kMinute), lines) << "tick " << tick;
   }
+}
+
+// Label sets that only a rule knows, of resolved alerts and of series that have ended, must outlive the engine's collections.
+TEST(Group, LabelsOfResolvedAlertsSurviveChurn) {
+  World world;
+  world.Use(GroupOf({Alert("Hot", "temp > 80", 0, {{"severity", "page"}}, {{"text", "{{ $labels.gpu }} is hot"}})}));
+  world.Add("temp{gpu=\"7\"}", kMinute, 90);
+  world.Tick(kMinute);
+  ASSERT_EQ(world.alerts().size(), 1u);
+  const Labels labels = world.alerts()[0].labels;
+  size_t sent = 0;
+  for (int64_t tick = 2; tick <= 14; ++tick) {
+    for (int i = 0; i < 1500; ++i) {
+      world.Add("other{pod=\"" + std::to_string(tick * 10000 + i) + "\"}", tick * kMinute, 1);
+    }
+    world.Tick(tick * kMinute);
+    for (const plugin::Alert& alert : world.alerts()) {
+      EXPECT_EQ(alert.labels, labels);
+      EXPECT_EQ(alert.annotations.Get("text"), "7 is hot");
+      sent += alert.resolved ? 1 : 0;
+    }
+    world.engine().Release(tick * kMinute);
+    world.engine().Expire(tick * kMinute);
+  }
+  EXPECT_GE(sent, 4u);
+}
+
+// Labels made by templates are new at every evaluation; where it fails, they never become series.
+TEST(Group, LabelsOfFailedEvaluationsAreGivenBack) {
+  World world;
+  world.Use(GroupOf({Alert("Twice", "x", 0, {{"same", "{{ $value }}"}, {"i", ""}}, {})}));
+  for (int64_t tick = 1; tick <= 3000; ++tick) {
+    for (int i = 0; i < 20; ++i) {
+      world.Add("x{i=\"" + std::to_string(i) + "\"}", tick * kMinute, static_cast<double>(tick * 100 + i / 2));
+    }
+    EXPECT_TRUE(world.Tick(tick * kMinute).empty());
+    world.engine().Release(tick * kMinute);
+    world.engine().Expire(tick * kMinute);
+    ASSERT_LT(world.engine().labels().sets(), 12000u);
+  }
+}
+
+TEST(Group, ManyResultsComeInParts) {
+  World world;
+  world.Use(GroupOf({Record("r", "x + 0"), Alert("A", "r >= 0")}));
+  Lines expected;
+  constexpr size_t kSeries = 5000;
+  for (size_t i = 0; i < kSeries; ++i) {
+    const std::string label = "i=\"" + std::to_string(i) + "\"";
+    world.Add("x{" + label + "}", kMinute, 1);
+    expected.push_back("r{" + label + "} 1");
+    expected.push_back("ALERTS{alertname=\"A\", alertstate=\"firing\", " + label + "} 1");
+    expected.push_back("ALERTS_FOR_STATE{alertname=\"A\", " + label + "} 60");
+  }
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(world.Tick(kMinute), expected);
+  EXPECT_EQ(world.alerts().size(), kSeries);
+  EXPECT_EQ(world.parts().size(), (3 * kSeries + kPartSamplesMax - 1) / kPartSamplesMax);
+  EXPECT_LE(*std::max_element(world.parts().begin(), world.parts().end()), kPartSamplesMax);
+}
+
+TEST(Group, SamplesThatNobodyTakesAreNotMadeButWritten) {
+  World world;
+  world.takes_samples = false;
+  world.Use(GroupOf({Record("r", "x + 0"), Alert("A", "r > 0")}));
+  world.Add("x", kMinute, 1);
+  EXPECT_TRUE(world.Tick(kMinute).empty());
+  EXPECT_EQ(world.alerts().size(), 1u);  // it has seen r
 }
 
 }  // namespace
