@@ -254,7 +254,8 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
       times.points.push_back(t - grid.query_offset_ms);
     }
   }
-  Planner planner(impl_->ctx, grid.between ? impl_->between : impl_->graph, nullptr, grid.bounds, grid.between);
+  Planner planner(impl_->ctx, grid.between ? impl_->between : impl_->graph, nullptr, grid.bounds, grid.between,
+                  grid.max_error);
   auto root = planner.PlanRoot(expr, times);
   if (!root.ok()) {
     impl_->Sweep();

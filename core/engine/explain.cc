@@ -51,6 +51,11 @@ uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsCha
 
 bool SumsOnTape(const Demand& demand) { return demand.tape && demand.tape->kind() == window::TapeKind::kSums; }
 
+// RETURNS: what a thinned series costs beside its records.
+uint64_t BoundedMemory(const Demand& demand) {
+  return demand.bounded ? window::BoundedRows::kSlotBytes + sizeof(void*) : 0;
+}
+
 // RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window or its running sum.
 uint64_t TapeMemory(const Demand& demand) {
   return !demand.tape ? 0
@@ -60,7 +65,8 @@ uint64_t TapeMemory(const Demand& demand) {
 
 // RETURNS: what a series costs before it keeps anything.
 uint64_t FixedBytes(const Demand& demand) {
-  return sizeof(Series) + TapeMemory(demand) + (CountsChanges(demand) ? sizeof(window::RareState) : 0);
+  return sizeof(Series) + TapeMemory(demand) + BoundedMemory(demand) +
+         (CountsChanges(demand) ? sizeof(window::RareState) : 0);
 }
 
 std::string Count(uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
@@ -327,7 +333,8 @@ class WindowWriter {
                       (demand_.thinning == Thinning::kEdges ? ", kept also around resets and changes of layout" : ""));
     WriteBytes();
     WriteTape();
-    Line("exact", Exactness());
+    WriteBounded();
+    Line(demand_.bounded ? "within" : "exact", Exactness());
     WriteNotIncremental();
     Line("a sample", Sample());
     Line("a tick", Tick());
@@ -396,6 +403,9 @@ class WindowWriter {
                   Count(print_.panes, "pane") + (print_.ends > 0 ? " + " + std::to_string(print_.ends) : "") + ")" +
                   (one.empty() ? "" : " + 1)");
     }
+    if (demand_.bounded) {
+      formula += " + 16 × " + std::to_string(print_.bounded_records) + " thinned";
+    }
     if (demand_.resets) {
       formula +=
           " + " + std::to_string(sizeof(window::Reset)) + " × resets" +
@@ -407,7 +417,27 @@ class WindowWriter {
                  std::to_string(print_.bytes) + " bytes" + (demand_.resets ? " without resets" : ""));
   }
 
+  void WriteBounded() {
+    if (!demand_.bounded) {
+      if (!demand_.exact_because.empty()) {
+        Line("not bounded", std::string(demand_.exact_because));
+      }
+      return;
+    }
+    const window::BoundedRows& rows = *demand_.bounded;
+    const std::string reach = FormatDurationMs(demand_.offset_ms + demand_.range_ms);
+    Line("thinned", "of the first samples of every " + FormatDurationMs(rows.interval_ms()) + ", " + reach +
+                        " back, those whose loss could show; the newest part is whole, as above");
+    Line("", "at most " + Count(print_.bounded_records, "record") + " of 16 bytes more a series, some " +
+                 std::to_string(print_.bounded_steady) + " where it grows steadily" +
+                 (demand_.resets ? ", and 16 × resets that lie between different records" : "") +
+                 "; shared by windows whose starts are the same instants and whose offset is the same");
+  }
+
   void WriteTape() {
+    if (demand_.bounded) {
+      return;
+    }
     if (!demand_.tape) {
       if (!demand_.not_on_tape.empty()) {
         Line("in RAM", "not in files: " + std::string(demand_.not_on_tape));
@@ -431,6 +461,11 @@ class WindowWriter {
   uint64_t Rows(int64_t interval) const { return CeilDiv(demand_.offset_ms + demand_.range_ms, interval); }
 
   std::string Exactness() const {
+    if (demand_.bounded) {
+      return FormatFloat(demand_.bounded->key().max_error, 'g') + " relative" +
+             (demand_.resets ? ", of counters: samples below zero and NaN have no bound" : "") +
+             "; bit for bit where nothing was dropped around the start of the window";
+    }
     if (SumsOnTape(demand_)) {
       return "within 1e-12 relative (a running sum of 106 bits, made anew where its own error would matter)";
     }
@@ -486,6 +521,10 @@ class WindowWriter {
       return std::string(demand_.resets ? "O(resets in the window)" : "O(1)") +
              " a series: one cell of the next row, read in the order of the file, and the newest record";
     }
+    if (demand_.bounded) {
+      return std::string(demand_.resets ? "O(log records + resets)" : "O(log records)") +
+             " a series: the record at the start of the window, found by halving, and the newest one";
+    }
     if (demand_.thinning == Thinning::kEdges) {
       return demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
              : demand_.resets ? "O(resets in the window) a series: the records at its two ends and the resets between"
@@ -527,6 +566,16 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
     constexpr uint64_t kShareOfSpare = 113;  // in hundred: room for new series and checksums
     out.tape_bytes = out.tape_rows * sizeof(window::TapeCell) * kShareOfSpare / 100;
   }
+  if (demand.bounded) {
+    const window::BoundedRows& rows = *demand.bounded;
+    out.span_ms = std::max(demand.offset_ms, int64_t{0}) + window.tape_margin_ms + rows.interval_ms() +
+                  std::max(tick_ms, demand.times.interval_ms);
+    const int64_t reach = demand.offset_ms + demand.range_ms;
+    out.bounded_records = window::BoundedRows::RecordsMax(rows.key().kind, rows.key().max_error, reach,
+                                                          rows.interval_ms(), scrape_interval_ms);
+    out.bounded_steady = window::BoundedRows::RecordsOfSteady(rows.key().kind, rows.key().max_error, reach,
+                                                              rows.interval_ms(), scrape_interval_ms);
+  }
   out.samples = CeilDiv(out.span_ms, window.step_ms > 0 ? window.step_ms : scrape_interval_ms);
   constexpr uint64_t kPanesOfFixedTime = 3;
   out.panes = demand.times.interval_ms == 0
@@ -539,7 +588,7 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
              : demand.thinning == Thinning::kDense && dense ? Footprint::Form::kPanes
                                                             : Footprint::Form::kSamples;
   out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + (KeepsOneBefore(demand) ? 1 : 0);
-  out.bytes = FixedBytes(demand) + PlacesOf(out.records) * BytesPerRecord(demand);
+  out.bytes = FixedBytes(demand) + PlacesOf(out.records) * BytesPerRecord(demand) + out.bounded_records * kRecordBytes;
   if (out.form == Footprint::Form::kPanes) {
     out.bytes +=
         sizeof(window::RareState) + sizeof(window::Panes) + out.panes * window::Panes::BytesPerPane(demand.aggregates);

@@ -6,10 +6,12 @@ namespace weir::engine {
 namespace {
 
 using promql::FunctionId;
+using window::BoundedKind;
 using window::RangeFunction;
 using window::TapeKind;
 using window::Thinning;
 
+constexpr std::string_view kCancels = "values of both signs may cancel, and no relative bound holds for what is left";
 constexpr auto kFloatsOnly = RangeFunction::kFloatsOnly;
 
 constexpr RangeRow kRangeRows[] = {
@@ -18,6 +20,7 @@ constexpr RangeRow kRangeRows[] = {
      .rich = RangeFunction::kRate,
      .resets = true,
      .tape = TapeKind::kResets,
+     .bounded = BoundedKind::kIncrease,
      .anchored = window::AnchoredRate,
      .smoothed = window::SmoothedRate},
     {.id = FunctionId::kIncrease,
@@ -25,12 +28,14 @@ constexpr RangeRow kRangeRows[] = {
      .rich = RangeFunction::kIncrease,
      .resets = true,
      .tape = TapeKind::kResets,
+     .bounded = BoundedKind::kIncrease,
      .anchored = window::AnchoredIncrease,
      .smoothed = window::SmoothedIncrease},
     {.id = FunctionId::kDelta,
      .kernel = window::Delta,
      .rich = RangeFunction::kDelta,
      .tape = TapeKind::kFirst,
+     .unbounded = kCancels,
      .anchored = window::AnchoredDelta,
      .smoothed = window::SmoothedDelta},
     {.id = FunctionId::kIrate, .kernel = window::Irate, .rich = RangeFunction::kIrate, .last_kept = 2},
@@ -49,7 +54,8 @@ constexpr RangeRow kRangeRows[] = {
     {.id = FunctionId::kCountOverTime,
      .kernel = window::CountOverTime,
      .rich = RangeFunction::kCount,
-     .tape = TapeKind::kFirst},
+     .tape = TapeKind::kFirst,
+     .bounded = BoundedKind::kCount},
     {.id = FunctionId::kPresentOverTime,
      .kernel = window::PresentOverTime,
      .rich = RangeFunction::kCount,
@@ -81,13 +87,15 @@ constexpr RangeRow kRangeRows[] = {
      .rich = RangeFunction::kSum,
      .thinning = Thinning::kDense,
      .aggregates = window::kSums,
-     .tape = TapeKind::kSums},
+     .tape = TapeKind::kSums,
+     .unbounded = kCancels},
     {.id = FunctionId::kAvgOverTime,
      .kernel = window::AvgOverTime,
      .rich = RangeFunction::kAvg,
      .thinning = Thinning::kDense,
      .aggregates = window::kSums,
-     .tape = TapeKind::kSums},
+     .tape = TapeKind::kSums,
+     .unbounded = kCancels},
     {.id = FunctionId::kMinOverTime,
      .kernel = window::MinOverTime,
      .rich = kFloatsOnly,

@@ -431,7 +431,7 @@ void SeriesWindow::Evict(const Profile& profile) {
       ++next;
     }
     if (next == ring_.size() || ring_.Time(next) > profile.low_instant_ms) {
-      if (profile.anchored || !profile.tapes.empty()) {  // a tape has the first samples, the ring has the last
+      if (profile.anchored || !profile.row_stores.empty()) {  // they have the first samples, the ring has the last
         break;
       }
     }
@@ -462,7 +462,9 @@ void SeriesWindow::Evict(const Profile& profile) {
     rare_->side.changes.erase(rare_->side.changes.begin(), rare_->side.changes.begin() + evicted);
   }
   auto& resets = rare_->side.resets;
-  auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > profile.low_whole_ms; });
+  // One that the sample on its way brings has not been told to anybody.
+  const int64_t low_resets_ms = std::min(last_t_ms_, rich() != nullptr ? profile.low_whole_ms : profile.low_resets_ms);
+  auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > low_resets_ms; });
   resets.erase(resets.begin(), live);
 }
 

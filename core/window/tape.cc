@@ -53,11 +53,7 @@ uint64_t Tape::Block::Sum() const { return Checksum(&row, filled * sizeof(TapeCe
 
 Tape::Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
            std::shared_ptr<TapeCounters> counters)
-    : directory_(std::move(directory)),
-      interval_ms_(interval_ms),
-      phase_ms_(phase_ms),
-      kind_(kind),
-      counters_(std::move(counters)) {}
+    : RowStore(interval_ms, phase_ms), directory_(std::move(directory)), kind_(kind), counters_(std::move(counters)) {}
 
 int64_t Tape::IndexOf(int64_t t_ms) const { return FloorDiv(t_ms - 1 - phase_ms_, interval_ms_); }
 
@@ -371,9 +367,9 @@ void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
   Apply(&patches);
 }
 
-void Tape::Late(uint32_t series, int64_t t_ms, double v, uint32_t ordinal) {
+void Tape::Late(uint32_t series, const SeriesWindow& window) {
   std::vector<Patch> patches;
-  AddLate(series, t_ms, v, ordinal, &patches);
+  AddLate(series, window.last_t_ms(), window.last_v(), window.ring().At(window.ring().size() - 1).ordinal(), &patches);
   Apply(&patches);
 }
 
@@ -516,6 +512,16 @@ Status Tape::ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>*
     }
   }
   return {};
+}
+
+void Tape::GiveBack(uint32_t series, std::vector<Restored>* out) {
+  std::vector<std::pair<int64_t, TapeCell>> read;
+  if (Status status = ReadAll(series, &read); !status.ok()) {
+    LoseAll(status);
+  }
+  for (const auto& [t_ms, cell] : read) {
+    out->push_back({t_ms, cell.v, cell.ordinal});
+  }
 }
 
 uint64_t Tape::DiskBytes() const {

@@ -23,6 +23,7 @@
 
 #include "core/base/state_directory.h"
 #include "core/base/status.h"
+#include "core/window/row_store.h"
 #include "core/window/series_window.h"
 
 namespace weir::window {
@@ -42,7 +43,7 @@ struct TapeCounters {
   uint64_t write_errors = 0;
 };
 
-class Tape {
+class Tape final : public RowStore {
  public:
   static constexpr uint32_t kNone = 0xffffffff;
   // Windows this long or longer are not read from tapes: times of their samples are kept in 32 bits.
@@ -55,37 +56,27 @@ class Tape {
 
   static constexpr uint32_t kSlotBytes = 16;  // of RAM for a series on the tape
 
-  // Rows start at every k·interval + phase.
   Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
        std::shared_ptr<TapeCounters> counters);
 
-  int64_t interval_ms() const { return interval_ms_; }
-  int64_t phase_ms() const { return phase_ms_; }
   TapeKind kind() const { return kind_; }
-  // RETURNS: whether a row starts at this time.
-  bool OnGrid(int64_t t_ms) const { return (t_ms - phase_ms_) % interval_ms_ == 0; }
-  // How far back windows reach. When it grows, rows from before (floor − the old reach) stay unread.
-  void SetReach(int64_t reach_ms, int64_t floor_ms);
-  int64_t reach_ms() const { return reach_ms_; }
+  // When it grows, rows from before (floor − the old reach) stay unread.
+  void SetReach(int64_t reach_ms, int64_t floor_ms) override;
 
-  // --- series ---
-  void Add(uint32_t series);
-  void Remove(uint32_t series);
-  bool Has(uint32_t series) const { return SlotOf(series) != kNone; }
-  std::vector<uint32_t> Members() const;
+  void Add(uint32_t series) override;
+  void Remove(uint32_t series) override;
+  bool Has(uint32_t series) const override { return SlotOf(series) != kNone; }
+  std::vector<uint32_t> Members() const override;
 
-  // --- writing ---
-  using Lookup = std::function<const SeriesWindow*(uint32_t series)>;
-  // Writes the rows that end at or before through_ms. Series with histograms are left out.
-  void Flush(int64_t through_ms, const Lookup& lookup);
-  // Puts what the rings of series just added hold into rows that are already written.
-  void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup);
-  // A sample at or before written_until_ms().
-  void Late(uint32_t series, int64_t t_ms, double v, uint32_t ordinal);
-  // RETURNS: the end of the newest row written; INT64_MIN before the first.
-  int64_t written_until_ms() const;
-  // Rows are only read by windows that start after floor − reach: files of older ones go.
-  void Retain(int64_t floor_ms);
+  void Flush(int64_t through_ms, const Lookup& lookup) override;
+  void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) override;
+  void Late(uint32_t series, const SeriesWindow& window) override;
+  Holds holds() const override { return kind_ == TapeKind::kSums ? Holds::kSums : Holds::kFirst; }
+  int64_t written_until_ms() const override;
+  // Files of rows that are out of every window go.
+  void Retain(int64_t floor_ms) override;
+  // Of kSums one sample a row, at its end.
+  void GiveBack(uint32_t series, std::vector<Restored>* out) override;
   // Appends the samples of a series to `out`, oldest first; of kSums one a row, at its end. ERRORS: as reading.
   Status ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>* out);
 
@@ -93,8 +84,8 @@ class Tape {
   void LoseAll(const Status& why);
 
   // RETURNS: what the files take on disk.
-  uint64_t DiskBytes() const;
-  size_t HeapBytes() const;
+  uint64_t DiskBytes() const override;
+  size_t HeapBytes() const override;
   size_t segments() const { return segments_.size(); }
   // RETURNS: how many rows one file holds.
   uint32_t RowsPerSegment() const { return RowsPerSegment(reach_ms_, interval_ms_); }
@@ -164,11 +155,8 @@ class Tape {
   TapeCell Extra(uint32_t row, uint32_t slot) const;
 
   std::shared_ptr<StateDirectory> directory_;
-  const int64_t interval_ms_;
-  const int64_t phase_ms_;
   const TapeKind kind_;
   std::shared_ptr<TapeCounters> counters_;
-  int64_t reach_ms_ = 0;
   int64_t base_ = 0;  // what row 0 is, counted from the epoch
   bool based_ = false;
   uint32_t next_ = 0;      // row to be written

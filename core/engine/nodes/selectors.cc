@@ -336,7 +336,9 @@ class RangeNode final : public Node {
       TakeNames(ctx, from, until);
     }
     Taped taped;
-    if (spec_.tape != window::TapeKind::kNone) {
+    if (spec_.bounded.kind != window::BoundedKind::kNone) {
+      taped.bounded = Store::FindBounded(*spec_.set, start, spec_.range_ms, spec_.bounded);
+    } else if (spec_.tape != window::TapeKind::kNone) {
       Status status = SeekTape(start, end, &taped.reader, &taped.sums);
       if (!status.ok()) {
         SetError(std::move(status));
@@ -405,6 +407,7 @@ class RangeNode final : public Node {
   struct Taped {
     const window::TapeReader* reader = nullptr;
     const window::TapeSums* sums = nullptr;
+    std::shared_ptr<const window::BoundedRows> bounded;
   };
   // `left`: takes the slots with histograms; null: they are computed, too.
   void ComputeSlots(Context& ctx, window::Window& w, Slots slots, Reach reach, const Taped& taped,
@@ -428,6 +431,9 @@ class RangeNode final : public Node {
         w.on_tape = taped.reader->Edge(i, &w.edge.t_ms, &w.edge.v, &w.edge.ordinal) &&
                     w.edge.t_ms < series.window.ring().Time(w.first);
       }
+      if (taped.bounded != nullptr) {
+        TakeEdge(*taped.bounded, i, series.window, &w);
+      }
       if (series.profile != last_profile) {
         last_profile = series.profile;
         const window::Profile& profile = ctx.store.profile(last_profile);
@@ -439,12 +445,26 @@ class RangeNode final : public Node {
         if (left != nullptr) {
           left->push_back(static_cast<uint32_t>(i));
         } else {
+          w.on_tape = w.on_tape && taped.bounded == nullptr;  // they have given back what they had
           ComputeRich(ctx, w, i);
         }
         continue;
       }
       present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
     }
+  }
+  // The left end of the window, unless the ring has it.
+  void TakeEdge(const window::BoundedRows& rows, size_t slot, const window::SeriesWindow& series,
+                window::Window* w) const {
+    window::BoundedRows::Edge edge;
+    if (!rows.FindEdge(spec_.set->members[slot], w->start_ms, &edge)) {
+      return;
+    }
+    const window::Ring& ring = series.ring();
+    w->on_tape = edge.merged ? ring.Time(0) > w->start_ms : edge.t_ms < ring.Time(w->first);
+    w->edge = {
+        edge.t_ms,           edge.v, edge.ordinal, edge.resets, edge.resets_until_ms, edge.merged, edge.mass_between,
+        edge.samples_between};
   }
   // Of the samples of a window it is the first that says whether the name goes.
   void TakeNames(Context& ctx, int64_t from, int64_t until) {
