@@ -58,9 +58,9 @@ uint64_t BoundedMemory(const Demand& demand) {
 
 // RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window or its running sum.
 uint64_t TapeMemory(const Demand& demand) {
-  return !demand.tape ? 0
-                      : window::Tape::kSlotBytes +
-                            (SumsOnTape(demand) ? window::TapeSums::kSeriesBytes : sizeof(window::TapeCell));
+  return !demand.tape         ? 0
+         : SumsOnTape(demand) ? window::Tape::kSumsSlotBytes + window::TapeSums::kSeriesBytes
+                              : window::Tape::kSlotBytes + sizeof(window::TapeCell);
 }
 
 // RETURNS: what a series costs before it keeps anything.

@@ -9,7 +9,7 @@
 // that a damaged file gives an error and never a wrong value. Samples that come when their row is already written are put
 // into it. One thread.
 //
-// Cost: 16 bytes of RAM a series on the tape and 16 a series and reader; on disk 16 bytes a series and row.
+// Cost: 16 bytes of RAM a series on the tape and 16 a series and reader, of sums 8 and 24; on disk 16 bytes a series and row.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -54,7 +55,8 @@ class Tape final : public RowStore {
   static constexpr uint32_t kSpareShare = 8;  // a row has room for one new series more in so many
   static constexpr uint32_t kSegments = 16;   // that a window's rows are spread over
 
-  static constexpr uint32_t kSlotBytes = 16;  // of RAM for a series on the tape
+  static constexpr uint32_t kSlotBytes = 16;     // of RAM for a series on the tape
+  static constexpr uint32_t kSumsSlotBytes = 8;  // the same of kSums
 
   Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
        std::shared_ptr<TapeCounters> counters);
@@ -113,18 +115,30 @@ class Tape final : public RowStore {
     uint64_t RowBytes() const;
     uint32_t BlockBytes(uint32_t place) const;
   };
-  struct Slot {
-    uint32_t series = kNone;
-    uint32_t first_row = kNone;  // with a sample
+  // Of a slot, which rows have samples of its series.
+  struct Extent {
+    uint32_t first_row = kNone;
     uint32_t last_row = kNone;
   };
-  static_assert(sizeof(Slot) + sizeof(uint32_t) == kSlotBytes);
+  static_assert(sizeof(Extent) + 2 * sizeof(uint32_t) == kSlotBytes && 2 * sizeof(uint32_t) == kSumsSlotBytes);
+  struct Resting {
+    uint32_t slot;
+    uint32_t last_row;
+  };
+  // Of kSums, of series that are new.
+  struct Born {
+    uint32_t first_row;
+    uint32_t added_row;
+  };
   struct Lost {
     uint32_t last_row;
     std::string why;
   };
   using Segments = std::map<uint32_t, Segment>;  // by first row; they do not overlap
 
+  void SetFirst(uint32_t slot, uint32_t row);
+  // RETURNS: a row of kSums before which the slot has no samples.
+  uint32_t FirstRowOf(uint32_t slot) const;
   uint32_t SlotOf(uint32_t series) const { return series < slot_of_.size() ? slot_of_[series] : kNone; }
   int64_t IndexOf(int64_t t_ms) const;  // of the row that a time falls into, counted from the epoch
   int64_t StartOf(uint32_t row) const { return phase_ms_ + (base_ + row) * interval_ms_; }
@@ -159,11 +173,14 @@ class Tape final : public RowStore {
   std::shared_ptr<TapeCounters> counters_;
   int64_t base_ = 0;  // what row 0 is, counted from the epoch
   bool based_ = false;
-  uint32_t next_ = 0;      // row to be written
-  uint32_t readable_ = 0;  // rows before it are unread
-  std::vector<Slot> slots_;
+  uint32_t next_ = 0;                        // row to be written
+  uint32_t readable_ = 0;                    // rows before it are unread
+  uint32_t first_row_ = kNone;               // with a sample
+  std::vector<uint32_t> slots_;              // the series of each
+  std::vector<Extent> extents_;              // by slot; of kSums none: its rows are read one after the other
+  std::unordered_map<uint32_t, Born> born_;  // by slot
   std::vector<uint32_t> free_;
-  std::vector<uint32_t> resting_;  // given up, but windows still reach the rows of their last owners
+  std::vector<Resting> resting_;  // given up, but windows still reach the rows of their last owners
   std::vector<uint32_t> slot_of_;
   Segments segments_;
   // kSums: late samples, for readers that have their row in a sum already.

@@ -132,10 +132,6 @@ Status TapeSums::AddRow(uint32_t row, int sign, uint32_t only) {
     if (slot == Tape::kNone) {
       continue;
     }
-    const Tape::Slot& s = tape_->slots_[slot];
-    if (s.last_row == Tape::kNone || row < s.first_row || row > s.last_row) {
-      continue;
-    }
     if (place != slot / Tape::kBlockCells) {
       place = slot / Tape::kBlockCells;
       Status status = tape_->CheckRow(row);
@@ -197,10 +193,10 @@ Status TapeSums::Take(std::span<const uint32_t> members) {
     std::erase_if(errors_, gone);
   }
   for (const uint32_t m : fresh) {
-    if (slots_[m] == Tape::kNone || tape_->slots_[slots_[m]].first_row == Tape::kNone) {
+    if (!begun_ || slots_[m] == Tape::kNone) {
       continue;
     }
-    for (uint32_t row = std::max(from_, tape_->slots_[slots_[m]].first_row); begun_ && row < to_; ++row) {
+    for (uint32_t row = std::max(from_, tape_->FirstRowOf(slots_[m])); row < to_; ++row) {
       WEIR_RETURN_IF_ERROR(AddRow(row, 1, m));
     }
   }
@@ -282,12 +278,8 @@ Status TapeSums::Advance(int64_t start_ms, int64_t end_ms, std::span<const uint3
       Restart();
     }
     if (!begun_) {
-      uint32_t first = to;
-      for (const uint32_t slot : slots_) {
-        first = slot == Tape::kNone ? first : std::min(first, tape.slots_[slot].first_row);
-      }
       begun_ = true;
-      from_ = to_ = std::max(from, first);
+      from_ = to_ = std::max(from, std::min(to, tape.first_row_));
     }
     for (; from_ < from; ++from_) {
       WEIR_RETURN_IF_ERROR(AddRow(from_, -1, kAll));
