@@ -1,7 +1,8 @@
 // What long windows cost in RAM and on tape (window/tape.h): the same series and windows of 1 h, 6 h, 3 d and 30 d, one after the
 // other, each alone in a process of its own, first with rings, then within 1/128 (window/bounded_rows.h), then with tape. Time is compressed: a sample every 15 minutes and
 // a tick every 30. Prints for each window what a series takes of RAM (what the engine counts beside labels, and by RSS,
-// labels and all), of disk, and what a tick costs of CPU time and at most of wall time once the window is full. A tick here is
+// labels and all), of disk, and what a tick costs of CPU time and at most of wall time once the window is full, and the longest time for which
+// it lets no sample in. A tick here is
 // evaluation and the writing of rows.
 //
 //   tape_bench [--series N] [--dir PATH] [--ring-series N]     N: 100000, rings 10000 (a ring of 30 d takes 46 kB a series)
@@ -78,6 +79,22 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
   double cpu = 0;
   double longest = 0;
   size_t present = 0;
+  double yielded = 0;
+  double yielded_wall = 0;
+  double longest_gap = 0;
+  std::vector<double> gaps;  // between yields, of ticks with a full window
+  bool measured = false;
+  engine.SetYield([&] {
+    // CPU time: what other processes take is not the tick's. Wall time has the waits for files, too.
+    const double now = bench::ClockMs(CLOCK_THREAD_CPUTIME_ID);
+    const double wall = bench::ClockMs(CLOCK_MONOTONIC);
+    if (measured) {
+      gaps.push_back(now - yielded);
+      longest_gap = std::max(longest_gap, wall - yielded_wall);
+    }
+    yielded = now;
+    yielded_wall = wall;
+  });
   for (int k = 1; k <= ticks; ++k) {
     const int64_t t = kStartMs + k * kTickMs;
     for (int64_t at = t - kScrapeMs; at <= t; at += kScrapeMs) {
@@ -87,6 +104,10 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
     }
     const double cpu_before = bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) / 1e3;
     const double wall_before = bench::ClockMs(CLOCK_MONOTONIC) / 1e3;
+    measured = k > ticks - kMeasured;
+    yielded = bench::ClockMs(CLOCK_THREAD_CPUTIME_ID);
+    yielded_wall = wall_before * 1e3;
+    engine.BeginYielding();
     const engine::Evaluation result = engine.Evaluate(*plan, t);
     if (!result.status.ok()) {
       std::fprintf(stderr, "%s\n", std::string(result.status.message()).c_str());
@@ -97,6 +118,7 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
       present += result.vector.present(slot) ? 1 : 0;
     }
     engine.Release(t);
+    engine.EndYielding();
     if (k > ticks - kMeasured) {
       cpu += bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) / 1e3 - cpu_before;
       longest = std::max(longest, bench::ClockMs(CLOCK_MONOTONIC) / 1e3 - wall_before);
@@ -108,10 +130,13 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
   }
   const engine::SeriesStats stats = engine.Stats();
   const auto each = [&](double bytes) { return bytes / series; };
-  std::printf("| `%s` | %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f |\n", row.expr, kForms[static_cast<int>(form)],
-              series, each(static_cast<double>(stats.window_bytes + stats.tape_bytes + stats.node_bytes)),
+  std::sort(gaps.begin(), gaps.end());
+  std::printf("| `%s` | %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f | %.2f | %.2f | %.2f |\n", row.expr,
+              kForms[static_cast<int>(form)], series,
+              each(static_cast<double>(stats.window_bytes + stats.tape_bytes + stats.node_bytes)),
               each(bench::ResidentBytes()), each(static_cast<double>(stats.tape_disk_bytes)),
-              cpu / kMeasured / series * 1e9, longest * 1e3);
+              cpu / kMeasured / series * 1e9, longest * 1e3, gaps[gaps.size() - 1 - gaps.size() / 1000], gaps.back(),
+              longest_gap);
   return 0;
 }
 
@@ -133,8 +158,8 @@ int main(int argc, char** argv) {
   }
   std::printf(
       "| window | kept in | series | RAM B/series | RSS B/series | disk B/series | tick ns/series | longest tick ms "
-      "|\n");
-  std::printf("|---|---|---|---|---|---|---|---|\n");
+      "| between yields p99.9 CPU ms | longest CPU ms | longest wall ms |\n");
+  std::printf("|---|---|---|---|---|---|---|---|---|---|---|\n");
   int failed = 0;
   for (const weir::Form form : {weir::Form::kRing, weir::Form::kBounded, weir::Form::kTape}) {
     for (const weir::Row& row : weir::kRows) {

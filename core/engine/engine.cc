@@ -427,7 +427,7 @@ void Engine::Release(int64_t t_ms) {
   impl_->Settle();
   const int64_t due = impl_->NextDue(t_ms);
   impl_->floor_ms = std::min(t_ms - impl_->QueryOffsetMax(), due - 1);
-  impl_->store.SetFloor(impl_->floor_ms);
+  impl_->store.SetFloor(impl_->floor_ms, impl_->ctx.yield);
 }
 
 Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {

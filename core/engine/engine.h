@@ -254,7 +254,7 @@ class Engine {
   void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
 
   // --- sharing the thread ---
-  // Long work (evaluations, AdvanceTo, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
+  // Long work (evaluations, AdvanceTo, Release, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
   // millisecond. Inside it, and nowhere else in such work, series may be interned and samples appended: they change nothing that
   // is being evaluated as long as every sample is later than ReadsUntil() of the evaluation's time, and are there for what comes
   // after EndYielding. Nothing else of the engine may be called there.

@@ -413,13 +413,14 @@ void Store::PlaceOnTapes() {
   }
 }
 
-void Store::WriteTapes() {
+void Store::WriteTapes(const std::function<void()>& yield) {
   if (row_stores_.empty() || floor_ms_ == std::numeric_limits<int64_t>::min()) {
     return;
   }
   for (const auto& weak : row_stores_) {
     if (const auto tape = weak.lock()) {
-      tape->Flush(floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; });
+      tape->Flush(
+          floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; }, yield);
       tape->Retain(floor_ms_);
     }
   }
@@ -656,7 +657,7 @@ void Store::Rebuild() {
     }
   }
   PlaceOnTapes();
-  WriteTapes();  // before rings give up what a tape has instead
+  WriteTapes([] {});  // before rings give up what a tape has instead
 }
 
 AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
@@ -721,12 +722,12 @@ AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t 
   return AppendOutcome::kOk;
 }
 
-void Store::SetFloor(int64_t floor_ms) {
+void Store::SetFloor(int64_t floor_ms, const std::function<void()>& yield) {
   if (floor_ms == floor_ms_) {
     return;
   }
   floor_ms_ = floor_ms;
-  WriteTapes();
+  WriteTapes(yield);
   for (auto& entry : profiles_) {
     for (const auto& copy : entry->copies) {
       copy->SetFloor(floor_ms);

@@ -175,7 +175,7 @@ class Store {
   Triggers& triggers() { return triggers_; }
   const Triggers& triggers() const { return triggers_; }
   // Nothing at or before floor_ms is evaluated any more.
-  void SetFloor(int64_t floor_ms);
+  void SetFloor(int64_t floor_ms, const std::function<void()>& yield);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
   size_t Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield);
   // RETURNS: the longest offset + range of any demand.
@@ -207,7 +207,7 @@ class Store {
   void PlaceOnTapes();
   // The series gets its first histogram or start time: its samples come back from the tapes.
   void LeaveTapes(SeriesId id);
-  void WriteTapes();
+  void WriteTapes(const std::function<void()>& yield);
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
     triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);

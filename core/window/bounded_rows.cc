@@ -7,8 +7,9 @@
 namespace weir::window {
 namespace {
 
-constexpr uint32_t kThinStep = 8;   // places in reserve, at least
-constexpr uint32_t kThinShare = 8;  // one place in reserve for so many records
+constexpr uint32_t kSeriesPerYield = 32;  // one may have to thin some thousand records
+constexpr uint32_t kThinStep = 8;         // places in reserve, at least
+constexpr uint32_t kThinShare = 8;        // one place in reserve for so many records
 constexpr double kBitsOfMass =
     54;  // a window's increase is less than 2^54 of the smallest step that a double can show in it
 
@@ -98,17 +99,20 @@ std::vector<uint32_t> BoundedRows::Members() const {
 }
 
 // No row that a window's end may lie in: what resets lost is only known as a sum up to the newest row.
-void BoundedRows::Flush(int64_t through_ms, const Lookup& lookup) {
+void BoundedRows::Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) {
   const int64_t through =
       FloorDiv(through_ms - std::max<int64_t>(key_.offset_ms, 0) - phase_ms_, interval_ms_) * interval_ms_ + phase_ms_;
   if (through <= written_until_ms_) {
     return;
   }
   written_until_ms_ = through;
-  for (const auto& kept : kept_) {
-    const SeriesWindow* window = kept ? lookup(kept->series) : nullptr;
+  for (uint32_t series = 0; series < kept_.size(); ++series) {
+    if (series % kSeriesPerYield == 0) {
+      yield();
+    }
+    const SeriesWindow* window = kept_[series] ? lookup(series) : nullptr;
     if (window != nullptr) {
-      Take(kept.get(), *window, through);
+      Take(kept_[series].get(), *window, through);
     }
   }
 }

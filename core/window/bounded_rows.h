@@ -68,7 +68,7 @@ class BoundedRows final : public RowStore {
   void Remove(uint32_t series) override;
   bool Has(uint32_t series) const override { return Find(series) != nullptr; }
   std::vector<uint32_t> Members() const override;
-  void Flush(int64_t through_ms, const Lookup& lookup) override;
+  void Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) override;
   void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) override;
   void Late(uint32_t series, const SeriesWindow& window) override;
   Holds holds() const override { return Holds::kThinned; }

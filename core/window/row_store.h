@@ -17,6 +17,9 @@ class RowStore {
  public:
   using Lookup = std::function<const SeriesWindow*(uint32_t series)>;
   using Restored = SeriesWindow::Restored;
+  // Called many times a millisecond in what may take long, at moments when others may append samples that are later than all
+  // that is being read, and add series.
+  using Yield = std::function<void()>;
 
   // Rows start at every k·interval + phase.
   RowStore(int64_t interval_ms, int64_t phase_ms) : interval_ms_(interval_ms), phase_ms_(phase_ms) {}
@@ -40,7 +43,7 @@ class RowStore {
 
   // --- writing ---
   // Takes the rows that end at or before through_ms. Series with histograms are left out.
-  virtual void Flush(int64_t through_ms, const Lookup& lookup) = 0;
+  virtual void Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) = 0;
   // Takes what the rings of series just added hold of rows that are already taken.
   virtual void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) = 0;
   // The newest sample of `window` came at or before written_until_ms().

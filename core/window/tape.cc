@@ -15,7 +15,7 @@ constexpr uint32_t kSlotsStep = 16;
 constexpr uint32_t kRowsMin = 16;         // of a segment
 constexpr uint32_t kHeadroom = 1U << 24;  // rows before the first one written: late samples of new series
 constexpr size_t kExtraMax = 1U << 16;
-constexpr uint32_t kReadChunk = 4096;  // members
+constexpr uint32_t kReadChunk = 2040;  // members, some 0.1 ms
 
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
@@ -113,7 +113,7 @@ std::vector<uint32_t> Tape::Members() const {
 
 int64_t Tape::written_until_ms() const { return based_ ? StartOf(next_) : std::numeric_limits<int64_t>::min(); }
 
-void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
+void Tape::Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) {
   const int64_t last = FloorDiv(through_ms - phase_ms_, interval_ms_) - 1;
   if (!based_) {
     int64_t oldest = std::numeric_limits<int64_t>::max();
@@ -133,7 +133,7 @@ void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
   while (base_ + next_ <= last) {
     bool any = false;
     int64_t next_ms = std::numeric_limits<int64_t>::max();
-    if (Status status = WriteRow(next_, lookup, &any, &next_ms); !status.ok()) {
+    if (Status status = WriteRow(next_, lookup, yield, &any, &next_ms); !status.ok()) {
       ++counters_->write_errors;
       Lose(next_, status);
       any = true;
@@ -148,7 +148,7 @@ void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
 
 // When a block cannot be written the row is lost, but what it would have held is noted all the same: whoever looks for it is
 // told.
-Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* next_ms) {
+Status Tape::WriteRow(uint32_t row, const Lookup& lookup, const Yield& yield, bool* any, int64_t* next_ms) {
   const int64_t start = StartOf(row);
   std::vector<Patch> links;
   Status status;
@@ -169,6 +169,7 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* ne
     return StoreBlock(*segment, first_row, &block);
   };
   for (uint32_t from = 0; from < slots_.size(); from += kBlockCells) {
+    yield();
     const uint32_t until = std::min(static_cast<uint32_t>(slots_.size()), from + kBlockCells);
     block = Block{};
     block.row = row;
@@ -579,7 +580,7 @@ void TapeReader::Rebase(int64_t start_ms) {
   base_ms_ = start_ms;
 }
 
-Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members) {
+Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members, const RowStore::Yield& yield) {
   Tape& tape = *tape_;
   if (start_ms < start_ms_) {
     Clear();  // an evaluation before the last one: what lies before the samples held is not known
@@ -621,6 +622,7 @@ Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members) {
     }
     while (status.ok() && !wanted.empty()) {
       status = Read(&wanted);
+      yield();
     }
     if (!status.ok()) {
       ++tape.counters_->read_errors;

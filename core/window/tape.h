@@ -70,7 +70,7 @@ class Tape final : public RowStore {
   bool Has(uint32_t series) const override { return SlotOf(series) != kNone; }
   std::vector<uint32_t> Members() const override;
 
-  void Flush(int64_t through_ms, const Lookup& lookup) override;
+  void Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) override;
   void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) override;
   void Late(uint32_t series, const SeriesWindow& window) override;
   Holds holds() const override { return kind_ == TapeKind::kSums ? Holds::kSums : Holds::kFirst; }
@@ -145,7 +145,7 @@ class Tape final : public RowStore {
   Segments::iterator Find(uint32_t row);
   Result<Segment*> Make(uint32_t row);
   // RETURNS: the start of the earliest row after this one that will have a sample, if this one has none; else INT64_MAX.
-  Status WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* next_ms);
+  Status WriteRow(uint32_t row, const Lookup& lookup, const Yield& yield, bool* any, int64_t* next_ms);
   Status StoreBlock(Segment& segment, uint32_t first_row, Block* block);
   Status LoadBlock(uint32_t row, uint32_t place, Block* block);
   // Puts cells, sorted by row and slot, into rows that are already written.
@@ -209,7 +209,7 @@ class TapeReader {
   void Clear();
   // Finds for each member the first sample on the tape after start_ms. REQUIRES: the tape has a row that starts there.
   // ERRORS: what had to be read could not be; nothing may be concluded about the window then.
-  Status Seek(int64_t start_ms, std::span<const uint32_t> members);
+  Status Seek(int64_t start_ms, std::span<const uint32_t> members, const RowStore::Yield& yield);
   // RETURNS: whether there is such a sample.
   bool Edge(size_t member, int64_t* t_ms, double* v, uint32_t* ordinal) const {
     const TapeCell& edge = edges_[member];

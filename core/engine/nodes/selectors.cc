@@ -339,7 +339,7 @@ class RangeNode final : public Node {
     if (spec_.bounded.kind != window::BoundedKind::kNone) {
       taped.bounded = Store::FindBounded(*spec_.set, start, spec_.range_ms, spec_.bounded);
     } else if (spec_.tape != window::TapeKind::kNone) {
-      Status status = SeekTape(start, end, &taped.reader, &taped.sums);
+      Status status = SeekTape(ctx, start, end, &taped);
       if (!status.ok()) {
         SetError(std::move(status));
         return;
@@ -495,7 +495,7 @@ class RangeNode final : public Node {
     return it == readers->end() ? readers->emplace_back(tape) : *it;
   }
   // Brings the reader of the tape that has a row from `start` on to this window, if there is such a tape.
-  Status SeekTape(int64_t start, int64_t end, const window::TapeReader** reader, const window::TapeSums** sums) {
+  Status SeekTape(Context& ctx, int64_t start, int64_t end, Taped* taped) {
     const auto tape = Store::FindTape(*spec_.set, start, spec_.range_ms + spec_.offset_ms, spec_.tape);
     if (!tape) {
       readers_.clear();
@@ -504,12 +504,12 @@ class RangeNode final : public Node {
     }
     if (spec_.tape == window::TapeKind::kSums) {
       window::TapeSums& found = ReaderOf(tape, &sums_);
-      *sums = &found;
-      return found.Advance(start, end, spec_.set->members);
+      taped->sums = &found;
+      return found.Advance(start, end, spec_.set->members, ctx.yield);
     }
     window::TapeReader& found = ReaderOf(tape, &readers_);
-    *reader = &found;
-    return found.Seek(start, spec_.set->members);
+    taped->reader = &found;
+    return found.Seek(start, spec_.set->members, ctx.yield);
   }
   void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
     window::RichResult result;
