@@ -464,7 +464,8 @@ class WindowWriter {
     if (demand_.bounded) {
       return FormatFloat(demand_.bounded->key().max_error, 'g') + " relative" +
              (demand_.resets ? ", of counters: samples below zero and NaN have no bound" : "") +
-             "; bit for bit where nothing was dropped around the start of the window";
+             "; exact where nothing was dropped around the start of the window" +
+             (demand_.resets ? ", with resets but for the last bits" : "");
     }
     if (SumsOnTape(demand_)) {
       return "within 1e-12 relative (a running sum of 106 bits, made anew where its own error would matter)";
