@@ -40,10 +40,13 @@ uint64_t PlacesOf(uint64_t records) { return records + std::max(records / 3, uin
 
 // RETURNS: instants at which a window starts or ends, for each evaluation.
 uint64_t CutsPerEvaluation(const Demand& demand) {
-  return demand.range_ms == 0 || demand.range_ms % demand.times.interval_ms == 0 ? 1 : 2;
+  return demand.range_ms == 0 || demand.newest > 0 || demand.range_ms % demand.times.interval_ms == 0 ? 1 : 2;
 }
 
-bool KeepsOneBefore(const Demand& demand) { return demand.range_ms == 0 || demand.anchored; }
+// RETURNS: how many samples stay however old they are.
+uint64_t KeptBefore(const Demand& demand) {
+  return demand.newest > 0 ? demand.newest : demand.range_ms == 0 || demand.anchored ? 1 : 0;
+}
 
 bool CountsChanges(const Demand& demand) { return demand.thinning == Thinning::kEdges && demand.changes; }
 
@@ -360,6 +363,9 @@ class WindowWriter {
     return (window_.step_ms > 0 ? "a step every " : "scraped every ") + FormatDurationMs(fine_);
   }
 
+  std::string Newest(const char* what) const {
+    return demand_.newest == 1 ? std::string(what) : Count(demand_.newest, what);
+  }
   std::string Keeps() const {
     const std::string of_span = " of the last " + Span() + " (window, offset and one interval)";
     switch (demand_.thinning) {
@@ -377,13 +383,16 @@ class WindowWriter {
     std::string text = "edges of panes: the first sample between instants at which a window starts or ends, and the " +
                        last + (demand_.anchored ? "" : " while a window may end there");
     text += demand_.resets ? ", and every counter reset" : demand_.changes ? ", and a count of changes" : "";
-    return text + "; " + Span() + " back";
+    return text + "; " + Span() + " back" +
+           (demand_.newest > 0 ? ", and before that the newest " + Newest("sample") + ", since " +
+                                     Call(window_.reader) + " looks at no other"
+                               : "");
   }
 
   void WriteBytes() {
     const std::string fixed = std::to_string(FixedBytes(demand_));
     const std::string record = std::to_string(BytesPerRecord(demand_));
-    const std::string one = KeepsOneBefore(demand_) ? " + 1" : "";
+    const std::string one = KeptBefore(demand_) > 0 ? " + " + std::to_string(KeptBefore(demand_)) : "";
     const std::string per_pane =
         std::to_string(kRecordBytes * RecordsPerPane(demand_) + window::Panes::BytesPerPane(demand_.aggregates));
     const std::string raw = SamplesFormula() + one;
@@ -401,7 +410,7 @@ class WindowWriter {
         formula = fixed + " + " + record + " × " + (one.empty() ? "" : "(") + "min(" + SamplesFormula() + ", " +
                   (demand_.anchored ? std::to_string(RecordsPerPane(demand_)) + " × " : "") +
                   Count(print_.panes, "pane") + (print_.ends > 0 ? " + " + std::to_string(print_.ends) : "") + ")" +
-                  (one.empty() ? "" : " + 1)");
+                  (one.empty() ? "" : one + ")");
     }
     if (demand_.bounded) {
       formula += " + 16 × " + std::to_string(print_.bounded_records) + " thinned";
@@ -478,9 +487,9 @@ class WindowWriter {
   }
 
   void WriteNotIncremental() {
-    const std::string at_most = "at most " + SamplesFormula() + (KeepsOneBefore(demand_) ? " + 1" : "") + " = " +
-                                std::to_string(print_.samples + (KeepsOneBefore(demand_) ? 1 : 0)) +
-                                " samples a series (" + Spacing() + ")";
+    const std::string at_most =
+        "at most " + SamplesFormula() + (KeptBefore(demand_) > 0 ? " + " + std::to_string(KeptBefore(demand_)) : "") +
+        " = " + std::to_string(print_.samples + KeptBefore(demand_)) + " samples a series (" + Spacing() + ")";
     const std::string limit = window_.step_ms > 0 ? "the limit is (window + interval) / step"
                                                   : "the limit is (window + interval) / scrape interval";
     if (window_.step_ms > 0) {
@@ -527,7 +536,8 @@ class WindowWriter {
              " a series: the record at the start of the window, found by halving, and the newest one";
     }
     if (demand_.thinning == Thinning::kEdges) {
-      return demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
+      return demand_.newest > 0      ? "O(1) a series: the newest " + Newest("record") + ", no fold"
+             : demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
              : demand_.resets ? "O(resets in the window) a series: the records at its two ends and the resets between"
                               : "O(1) a series: the records at the two ends of the window";
     }
@@ -577,6 +587,9 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
     out.bounded_steady = window::BoundedRows::RecordsOfSteady(rows.key().kind, rows.key().max_error, reach,
                                                               rows.interval_ms(), scrape_interval_ms);
   }
+  if (demand.newest > 0) {
+    out.span_ms = std::max(demand.offset_ms, int64_t{0}) + std::max(tick_ms, demand.times.interval_ms);
+  }
   out.samples = CeilDiv(out.span_ms, window.step_ms > 0 ? window.step_ms : scrape_interval_ms);
   constexpr uint64_t kPanesOfFixedTime = 3;
   out.panes = demand.times.interval_ms == 0
@@ -588,7 +601,7 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
   out.form = demand.thinning == Thinning::kEdges            ? Footprint::Form::kEdges
              : demand.thinning == Thinning::kDense && dense ? Footprint::Form::kPanes
                                                             : Footprint::Form::kSamples;
-  out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + (KeepsOneBefore(demand) ? 1 : 0);
+  out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + KeptBefore(demand);
   out.bytes = FixedBytes(demand) + PlacesOf(out.records) * BytesPerRecord(demand) + out.bounded_records * kRecordBytes;
   if (out.form == Footprint::Form::kPanes) {
     out.bytes +=

@@ -207,7 +207,15 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
 }
 
 void Planner::ChooseRows(const RangeRow& row, RangeSpec* spec, Demand* demand) {
-  if (max_error_ > 0 && demand->offset_ms + demand->range_ms > ctx_.options.bounded_after_ms && ctx_.options.thin) {
+  const Options& options = ctx_.options;
+  if (row.newest && !demand->anchored && !between_ && held_ms_ == 0 && options.thin &&
+      demand->offset_ms + demand->range_ms > std::min(options.bounded_after_ms, options.tape_after_ms) &&
+      (demand->times.interval_ms > 0 || options.tape_points)) {
+    demand->newest = row.last_kept;
+    spec->tape = window::TapeKind::kNone;
+    return;
+  }
+  if (max_error_ > 0 && demand->offset_ms + demand->range_ms > options.bounded_after_ms && options.thin) {
     demand->exact_because = WhyExact(row, *spec, *demand);
     if (demand->exact_because.empty()) {
       spec->bounded = {demand->times.interval_ms, demand->times.phase_ms - demand->offset_ms - demand->range_ms,
@@ -293,7 +301,7 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
 }
 
 // For a one-off evaluation: are the window's edges cuts of what is kept?
-Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape) {
+Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape, bool newest) {
   const int64_t end = *once_t_ms_ - demand.offset_ms;
   const int64_t start = end - demand.range_ms;
   const int64_t reach = demand.offset_ms + demand.range_ms;
@@ -301,7 +309,8 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::T
   for (SeriesId id : set.members) {
     const window::Profile& profile = ctx_.store.profile_of(id);
     const bool in_ring = profile.range_ms >= reach && start >= profile.low_range_ms;
-    if (!profile.read || !(in_ring || (on_tape && end >= profile.low_range_ms))) {
+    const bool has_newest = newest && profile.newest_kept >= demand.last_kept && end >= profile.low_instant_ms;
+    if (!profile.read || !(in_ring || has_newest || (on_tape && end >= profile.low_range_ms))) {
       return UnsupportedError("no loaded rule keeps a window of " + FormatDurationMs(reach) + " for these series");
     }
     if (!ctx_.store.at(id).window.thinned()) {
@@ -316,7 +325,7 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::T
     if (profile.thinning > demand.thinning || (demand.aggregates & ~profile.aggregates) != 0 ||
         demand.last_kept > profile.last_kept || (demand.resets && !profile.count_resets) ||
         (demand.changes && !profile.count_changes) || end < profile.low_right_ms || !is_cut(end) ||
-        (!on_tape && !is_cut(start))) {
+        (!on_tape && !has_newest && !is_cut(start))) {
       return UnsupportedError("no loaded rule keeps what this function needs of these series at this time");
     }
   }
@@ -550,7 +559,7 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
   demand.anchored = spec.anchored || spec.smoothed;
   demand.lookback_ms = demand.anchored ? ctx_.options.lookback_ms : 0;
   if (once_t_ms_ != nullptr) {
-    Status kept = WindowKept(*spec.set, demand, spec.tape);
+    Status kept = WindowKept(*spec.set, demand, spec.tape, row.newest && !demand.anchored);
     if (!kept.ok()) {
       return Fail(matrix, kept.code(), std::string(kept.message()));
     }

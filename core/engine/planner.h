@@ -89,8 +89,8 @@ class Planner {
   void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
                int64_t step_ms = 0);
   bool InstantKept(const SeriesSet& set, int64_t t_ms) const;
-  // `tape`: that the function could read the window from.
-  Status WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape);
+  // `tape`: that the function could read the window from. `newest`: it looks at its newest samples alone.
+  Status WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape, bool newest);
   // Gives the window's rows to what keeps them instead of the ring, or says in the demand why they stay although it is long.
   void ChooseRows(const RangeRow& row, RangeSpec* spec, Demand* demand);
   void ChooseTape(const RangeSpec& spec, Demand* demand);

@@ -23,6 +23,7 @@ struct RangeRow {
   bool changes = false;
   uint32_t last_kept = 1;
   bool keeps_name = false;
+  bool newest = false;                                       // it looks at its last_kept newest samples alone
   window::TapeKind tape = window::TapeKind::kNone;           // that has all it looks at
   window::BoundedKind bounded = window::BoundedKind::kNone;  // what its error hangs on, where it has a bound
   std::string_view unbounded = "no bound is known for what the function looks at";

@@ -250,7 +250,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
         }
       };
       cut(demand->offset_ms);
-      if (demand->range_ms > 0) {
+      if (demand->range_ms > 0 && demand->newest == 0) {
         cut(demand->offset_ms + demand->range_ms);
       }
       fresh.thinning = std::min(fresh.thinning, demand->thinning);
@@ -275,6 +275,10 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
         if (demand->tape) {
           taped_ms = std::max(taped_ms, demand->tape->reach_ms());
         }
+      } else if (demand->newest > 0) {
+        fresh.range_ms = std::max(fresh.range_ms, demand->offset_ms);
+        fresh.instant_ms = std::max(fresh.instant_ms, demand->offset_ms);
+        fresh.newest_kept = std::max(fresh.newest_kept, demand->newest);
       } else if (demand->range_ms > 0) {
         fresh.range_ms = std::max(fresh.range_ms, reach);
       }

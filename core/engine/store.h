@@ -46,6 +46,8 @@ struct Demand {
   bool resets = false;
   bool changes = false;
   uint32_t last_kept = 1;
+  // Above 0: of a long window only the newest samples are looked at, so many; the ring need not have the others.
+  uint32_t newest = 0;
   bool watched = false;                // by trigger values
   int64_t held_ms = 0;                 // evaluations are up to this far behind the tick (a subquery that is replayed)
   std::shared_ptr<window::Tape> tape;  // where the left end of the window is found; null: in the ring

@@ -58,6 +58,7 @@ struct Profile {
   Thinning thinning = Thinning::kEdges;
   uint8_t aggregates = 0;      // kDense: families of pane aggregates (panes.h)
   uint32_t last_kept = 1;      // thinned: how many newest samples of a pane stay (irate needs 2)
+  uint32_t newest_kept = 0;    // how many newest samples stay however old they are
   bool count_resets = false;   // a side list of resets is needed
   bool count_changes = false;  // thinned: a prefix count of changes is needed
   bool anchored = false;       // some window reads the newest sample before its start
