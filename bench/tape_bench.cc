@@ -1,7 +1,8 @@
 // What long windows cost in RAM and on tape (window/tape.h): the same series and windows of 1 h, 6 h, 3 d and 30 d, one after the
-// other, each alone in a process of its own, first with rings, then with tape. Time is compressed: a sample every 15 minutes and
+// other, each alone in a process of its own, first with rings, then within 1/128 (window/bounded_rows.h), then with tape. Time is compressed: a sample every 15 minutes and
 // a tick every 30. Prints for each window what a series takes of RAM (what the engine counts beside labels, and by RSS,
-// labels and all), of disk, and what a tick costs of CPU time and at most of wall time once the window is full. A tick here is
+// labels and all), of disk, and what a tick costs of CPU time and at most of wall time once the window is full, and the longest time for which
+// it lets no sample in. A tick here is
 // evaluation and the writing of rows.
 //
 //   tape_bench [--series N] [--dir PATH] [--ring-series N]     N: 100000, rings 10000 (a ring of 30 d takes 46 kB a series)
@@ -43,11 +44,14 @@ constexpr Row kRows[] = {
     {"sum_over_time(c_total[3d])", 3 * kDayMs}, {"sum_over_time(c_total[30d])", 30 * kDayMs},
 };
 
+enum class Form : unsigned char { kRing, kBounded, kTape };
+constexpr const char* kForms[] = {"ring", "thinned", "tape"};
+
 // Runs in a process of its own and prints a line of the table.
-int Measure(const Row& row, int series, const std::string& directory) {
+int Measure(const Row& row, int series, Form form, const std::string& directory) {
   engine::Options options;
   options.tape_margin_ms = kTickMs;
-  if (!directory.empty()) {
+  if (form == Form::kTape) {
     auto state = StateDirectory::Open(directory);
     if (!state.ok()) {
       std::fprintf(stderr, "%s\n", std::string(state.status().message()).c_str());
@@ -60,6 +64,8 @@ int Measure(const Row& row, int series, const std::string& directory) {
   promql::ParseOutcome parsed = promql::ParseExpr(row.expr, promql::ParserOptions::All());
   engine::Grid grid;
   grid.interval_ms = kTickMs;
+  constexpr double kMaxError = 1.0 / 128;
+  grid.max_error = form == Form::kBounded ? kMaxError : 0;
   const auto plan = engine.AddPlan(*parsed.expr, grid);
   if (!plan.ok()) {
     return 1;
@@ -73,6 +79,22 @@ int Measure(const Row& row, int series, const std::string& directory) {
   double cpu = 0;
   double longest = 0;
   size_t present = 0;
+  double yielded = 0;
+  double yielded_wall = 0;
+  double longest_gap = 0;
+  std::vector<double> gaps;  // between yields, of ticks with a full window
+  bool measured = false;
+  engine.SetYield([&] {
+    // CPU time: what other processes take is not the tick's. Wall time has the waits for files, too.
+    const double now = bench::ClockMs(CLOCK_THREAD_CPUTIME_ID);
+    const double wall = bench::ClockMs(CLOCK_MONOTONIC);
+    if (measured) {
+      gaps.push_back(now - yielded);
+      longest_gap = std::max(longest_gap, wall - yielded_wall);
+    }
+    yielded = now;
+    yielded_wall = wall;
+  });
   for (int k = 1; k <= ticks; ++k) {
     const int64_t t = kStartMs + k * kTickMs;
     for (int64_t at = t - kScrapeMs; at <= t; at += kScrapeMs) {
@@ -82,6 +104,10 @@ int Measure(const Row& row, int series, const std::string& directory) {
     }
     const double cpu_before = bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) / 1e3;
     const double wall_before = bench::ClockMs(CLOCK_MONOTONIC) / 1e3;
+    measured = k > ticks - kMeasured;
+    yielded = bench::ClockMs(CLOCK_THREAD_CPUTIME_ID);
+    yielded_wall = wall_before * 1e3;
+    engine.BeginYielding();
     const engine::Evaluation result = engine.Evaluate(*plan, t);
     if (!result.status.ok()) {
       std::fprintf(stderr, "%s\n", std::string(result.status.message()).c_str());
@@ -92,6 +118,7 @@ int Measure(const Row& row, int series, const std::string& directory) {
       present += result.vector.present(slot) ? 1 : 0;
     }
     engine.Release(t);
+    engine.EndYielding();
     if (k > ticks - kMeasured) {
       cpu += bench::ClockMs(CLOCK_PROCESS_CPUTIME_ID) / 1e3 - cpu_before;
       longest = std::max(longest, bench::ClockMs(CLOCK_MONOTONIC) / 1e3 - wall_before);
@@ -103,10 +130,13 @@ int Measure(const Row& row, int series, const std::string& directory) {
   }
   const engine::SeriesStats stats = engine.Stats();
   const auto each = [&](double bytes) { return bytes / series; };
-  std::printf("| `%s` | %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f |\n", row.expr, directory.empty() ? "ring" : "tape",
-              series, each(static_cast<double>(stats.window_bytes + stats.tape_bytes + stats.node_bytes)),
+  std::sort(gaps.begin(), gaps.end());
+  std::printf("| `%s` | %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f | %.2f | %.2f | %.2f |\n", row.expr,
+              kForms[static_cast<int>(form)], series,
+              each(static_cast<double>(stats.window_bytes + stats.tape_bytes + stats.node_bytes)),
               each(bench::ResidentBytes()), each(static_cast<double>(stats.tape_disk_bytes)),
-              cpu / kMeasured / series * 1e9, longest * 1e3);
+              cpu / kMeasured / series * 1e9, longest * 1e3, gaps[gaps.size() - 1 - gaps.size() / 1000], gaps.back(),
+              longest_gap);
   return 0;
 }
 
@@ -128,15 +158,18 @@ int main(int argc, char** argv) {
   }
   std::printf(
       "| window | kept in | series | RAM B/series | RSS B/series | disk B/series | tick ns/series | longest tick ms "
-      "|\n");
-  std::printf("|---|---|---|---|---|---|---|---|\n");
+      "| between yields p99.9 CPU ms | longest CPU ms | longest wall ms |\n");
+  std::printf("|---|---|---|---|---|---|---|---|---|---|---|\n");
   int failed = 0;
-  for (const bool tape : {false, true}) {
+  for (const weir::Form form : {weir::Form::kRing, weir::Form::kBounded, weir::Form::kTape}) {
     for (const weir::Row& row : weir::kRows) {
+      if (form == weir::Form::kBounded && std::strstr(row.expr, "increase") == nullptr) {
+        continue;  // exact there, too
+      }
       std::fflush(stdout);
       const pid_t child = ::fork();
       if (child == 0) {
-        const int code = weir::Measure(row, tape ? series : ring_series, tape ? directory : "");
+        const int code = weir::Measure(row, form == weir::Form::kTape ? series : ring_series, form, directory);
         std::fflush(stdout);
         ::_exit(code);
       }

@@ -1,5 +1,6 @@
 #include "core/api/api.h"
 #include "core/api/json_writer.h"
+#include "core/engine/explain.h"
 #include "core/model/duration.h"
 #include "core/promql/parser.h"
 #include "core/rules/alerting_rule.h"
@@ -78,7 +79,27 @@ void WriteHealth(JsonWriter& json, const rules::Rule& rule) {
   json.Field("lastEvaluation", LastEvaluation(rule.last_evaluation_ms()));
 }
 
-void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, bool alerts) {
+// The windows whose results are not exact.
+void WriteBounded(JsonWriter& json, const rules::Rule& rule, const engine::Engine& engine) {
+  if (rule.definition().max_error <= 0) {
+    return;
+  }
+  json.Field("precision", "bounded").Key("boundedWindows").BeginArray();
+  const engine::PlanId plan = rule.plan();
+  if (rule.planned()) {
+    const std::vector<engine::PlanFacts> facts = engine.Facts({&plan, 1});
+    for (const engine::WindowFacts& window : facts.front().windows) {
+      if (window.demand.bounded) {
+        json.BeginObject().Field("window", window.text).Field("function", window.reader);
+        json.Key("maxRelativeError").Number(window.demand.bounded->key().max_error).EndObject();
+      }
+    }
+  }
+  json.EndArray();
+}
+
+void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, const engine::Engine& engine,
+               bool alerts) {
   const rules::RuleDefinition& definition = rule.definition();
   json.BeginObject();
   if (definition.alerting) {
@@ -104,6 +125,7 @@ void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, b
       WriteLabels(json, "labels", definition.labels);
     }
   }
+  WriteBounded(json, rule, engine);
   WriteHealth(json, rule);
   json.Field("type", definition.alerting ? "alerting" : "recording");
   json.EndObject();
@@ -185,7 +207,7 @@ std::string RulesJson(runtime::Pipeline& pipeline, const Parameters& parameters,
     json.BeginObject().Field("name", definition.name).Field("file", definition.file).Key("rules").BeginArray();
     for (const std::unique_ptr<rules::Rule>& rule : group->rules()) {
       if (admitted(rule)) {
-        WriteRule(json, *rule, *group, filter->alerts);
+        WriteRule(json, *rule, *group, pipeline.engine(), filter->alerts);
       }
     }
     json.EndArray();

@@ -373,14 +373,20 @@ class ConfigReader {
       made.alert = values.options.String("alert");
       made.mode = values.options.String("mode");
       made.precision = values.options.String("precision");
+      made.max_error = values.options.Float("max_error");
       made.no_data = values.options.String("no_data");
+      constexpr double kErrorLeast = 0.0001;
+      constexpr double kErrorMost = 0.25;
+      if (!(made.max_error >= kErrorLeast && made.max_error <= kErrorMost)) {
+        reader_.Error(reader_.At(values, "max_error", *node), "want a max_error from 0.0001 to 0.25");
+      } else if (values.options.IsSet("max_error") && made.precision != "bounded") {
+        reader_.Error(reader_.At(values, "max_error", *node), "max_error is for \"precision: bounded\"");
+      }
       if (made.group.empty() == made.alert.empty()) {
         reader_.Error(*node, "an override is for a \"group\" or for an \"alert\": give exactly one of them");
       }
-      for (const std::string_view key : {"precision", "no_data"}) {
-        if (values.options.IsSet(key)) {
-          reader_.NotApplied("overrides." + std::string(key), node->offset);
-        }
+      if (values.options.IsSet("no_data")) {
+        reader_.NotApplied("overrides.no_data", node->offset);
       }
       config_.overrides.push_back(std::move(made));
     }

@@ -94,7 +94,8 @@ struct Override {
   std::string group;  // exactly one of group and alert is set
   std::string alert;
   std::string mode;       // "", "interval" or "eager"
-  std::string precision;  // "" or "exact"
+  std::string precision;  // "", "exact" or "bounded"
+  double max_error = 0;   // of "bounded"
   std::string no_data;    // "" or a policy
   std::string where;
 };

@@ -333,8 +333,17 @@ constexpr OptionRow kOverrideRows[] = {
      .choices = "interval|eager"},
     {.name = "precision",
      .type = kEnum,
-     .help = "Exact results, or bounded error in less memory. Checked; has no effect yet.",
+     .help = "Exact results, or a bounded error in less memory for windows of rate(), increase() and count_over_time() "
+             "that "
+             "reach back more than an hour, with and without `state.dir`; other windows stay exact. `weir explain` and "
+             "`/api/v1/rules` tell which windows are bounded. An override for an alert wins over one for its group.",
      .choices = "exact|bounded"},
+    {.name = "max_error",
+     .type = kFloat,
+     .fallback = "0.0078125",
+     .help = "With `precision: bounded`: how far such a window may be off at most, as a share of what is exact; from "
+             "0.0001 to "
+             "0.25. A ratio of two such windows may be off by about twice that."},
     {.name = "no_data",
      .type = kEnum,
      .help = "What absent series mean. Checked; has no effect yet.",

@@ -259,7 +259,8 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
       times.points.push_back(t - grid.query_offset_ms);
     }
   }
-  Planner planner(impl_->ctx, grid.between ? impl_->between : impl_->graph, nullptr, grid.bounds, grid.between);
+  Planner planner(impl_->ctx, grid.between ? impl_->between : impl_->graph, nullptr, grid.bounds, grid.between,
+                  grid.max_error);
   auto root = planner.PlanRoot(expr, times);
   if (!root.ok()) {
     impl_->Sweep();
@@ -434,7 +435,7 @@ void Engine::Release(int64_t t_ms) {
   impl_->Settle();
   const int64_t due = impl_->NextDue(t_ms);
   impl_->floor_ms = std::min(t_ms - impl_->QueryOffsetMax(), due - 1);
-  impl_->store.SetFloor(impl_->floor_ms);
+  impl_->store.SetFloor(impl_->floor_ms, impl_->ctx.yield);
 }
 
 Evaluation Engine::EvaluateOnce(const promql::Expr& expr, int64_t t_ms) {

@@ -48,6 +48,9 @@ struct Grid {
   std::optional<QueryBounds> bounds;  // none: a rule, each of whose evaluations is a query of its own
   // EvaluateBetween and Arm will be asked of it: it gets nodes of its own, and every sample of its windows is kept.
   bool between = false;
+  // Above 0: results of long windows may be off by this share of what is exact (window/bounded_rows.h), where a bound is known;
+  // their rows then stay in RAM, thinned.
+  double max_error = 0;
 };
 
 inline constexpr int64_t kNoTape = std::numeric_limits<int64_t>::max();
@@ -63,6 +66,7 @@ struct Options {
   uint32_t series_max = 2000000;
   // Windows that reach back further than this keep their rows in files (window/tape.h), if their function allows it.
   int64_t tape_after_ms = kNoTape;
+  int64_t bounded_after_ms = 3600000;  // those of a plan with max_error that reach back further are thinned
   int64_t tape_margin_ms =
       600000;                // of the newest samples, that the rings keep: a later sample costs a write of its own
   bool tape_points = false;  // also windows that end at listed times; only for tests
@@ -264,7 +268,7 @@ class Engine {
   void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
 
   // --- sharing the thread ---
-  // Long work (evaluations, AdvanceTo, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
+  // Long work (evaluations, AdvanceTo, Release, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
   // millisecond. Inside it, and nowhere else in such work, series may be interned and samples appended: they change nothing that
   // is being evaluated as long as every sample is later than ReadsUntil() of the evaluation's time, and are there for what comes
   // after EndYielding. Nothing else of the engine may be called there.

@@ -40,10 +40,13 @@ uint64_t PlacesOf(uint64_t records) { return records + std::max(records / 3, uin
 
 // RETURNS: instants at which a window starts or ends, for each evaluation.
 uint64_t CutsPerEvaluation(const Demand& demand) {
-  return demand.range_ms == 0 || demand.range_ms % demand.times.interval_ms == 0 ? 1 : 2;
+  return demand.range_ms == 0 || demand.newest > 0 || demand.range_ms % demand.times.interval_ms == 0 ? 1 : 2;
 }
 
-bool KeepsOneBefore(const Demand& demand) { return demand.range_ms == 0 || demand.anchored; }
+// RETURNS: how many samples stay however old they are.
+uint64_t KeptBefore(const Demand& demand) {
+  return demand.newest > 0 ? demand.newest : demand.range_ms == 0 || demand.anchored ? 1 : 0;
+}
 
 bool CountsChanges(const Demand& demand) { return demand.thinning == Thinning::kEdges && demand.changes; }
 
@@ -51,16 +54,22 @@ uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsCha
 
 bool SumsOnTape(const Demand& demand) { return demand.tape && demand.tape->kind() == window::TapeKind::kSums; }
 
+// RETURNS: what a thinned series costs beside its records.
+uint64_t BoundedMemory(const Demand& demand) {
+  return demand.bounded ? window::BoundedRows::kSlotBytes + sizeof(void*) : 0;
+}
+
 // RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window or its running sum.
 uint64_t TapeMemory(const Demand& demand) {
-  return !demand.tape ? 0
-                      : window::Tape::kSlotBytes +
-                            (SumsOnTape(demand) ? window::TapeSums::kSeriesBytes : sizeof(window::TapeCell));
+  return !demand.tape         ? 0
+         : SumsOnTape(demand) ? window::Tape::kSumsSlotBytes + window::TapeSums::kSeriesBytes
+                              : window::Tape::kSlotBytes + sizeof(window::TapeCell);
 }
 
 // RETURNS: what a series costs before it keeps anything.
 uint64_t FixedBytes(const Demand& demand) {
-  return sizeof(Series) + TapeMemory(demand) + (CountsChanges(demand) ? sizeof(window::RareState) : 0);
+  return sizeof(Series) + TapeMemory(demand) + BoundedMemory(demand) +
+         (CountsChanges(demand) ? sizeof(window::RareState) : 0);
 }
 
 std::string Count(uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
@@ -327,7 +336,8 @@ class WindowWriter {
                       (demand_.thinning == Thinning::kEdges ? ", kept also around resets and changes of layout" : ""));
     WriteBytes();
     WriteTape();
-    Line("exact", Exactness());
+    WriteBounded();
+    Line(demand_.bounded ? "within" : "exact", Exactness());
     WriteNotIncremental();
     Line("a sample", Sample());
     Line("a tick", Tick());
@@ -353,6 +363,9 @@ class WindowWriter {
     return (window_.step_ms > 0 ? "a step every " : "scraped every ") + FormatDurationMs(fine_);
   }
 
+  std::string Newest(const char* what) const {
+    return demand_.newest == 1 ? std::string(what) : Count(demand_.newest, what);
+  }
   std::string Keeps() const {
     const std::string of_span = " of the last " + Span() + " (window, offset and one interval)";
     switch (demand_.thinning) {
@@ -370,13 +383,16 @@ class WindowWriter {
     std::string text = "edges of panes: the first sample between instants at which a window starts or ends, and the " +
                        last + (demand_.anchored ? "" : " while a window may end there");
     text += demand_.resets ? ", and every counter reset" : demand_.changes ? ", and a count of changes" : "";
-    return text + "; " + Span() + " back";
+    return text + "; " + Span() + " back" +
+           (demand_.newest > 0 ? ", and before that the newest " + Newest("sample") + ", since " +
+                                     Call(window_.reader) + " looks at no other"
+                               : "");
   }
 
   void WriteBytes() {
     const std::string fixed = std::to_string(FixedBytes(demand_));
     const std::string record = std::to_string(BytesPerRecord(demand_));
-    const std::string one = KeepsOneBefore(demand_) ? " + 1" : "";
+    const std::string one = KeptBefore(demand_) > 0 ? " + " + std::to_string(KeptBefore(demand_)) : "";
     const std::string per_pane =
         std::to_string(kRecordBytes * RecordsPerPane(demand_) + window::Panes::BytesPerPane(demand_.aggregates));
     const std::string raw = SamplesFormula() + one;
@@ -394,7 +410,10 @@ class WindowWriter {
         formula = fixed + " + " + record + " × " + (one.empty() ? "" : "(") + "min(" + SamplesFormula() + ", " +
                   (demand_.anchored ? std::to_string(RecordsPerPane(demand_)) + " × " : "") +
                   Count(print_.panes, "pane") + (print_.ends > 0 ? " + " + std::to_string(print_.ends) : "") + ")" +
-                  (one.empty() ? "" : " + 1)");
+                  (one.empty() ? "" : one + ")");
+    }
+    if (demand_.bounded) {
+      formula += " + 16 × " + std::to_string(print_.bounded_records) + " thinned";
     }
     if (demand_.resets) {
       formula +=
@@ -407,7 +426,27 @@ class WindowWriter {
                  std::to_string(print_.bytes) + " bytes" + (demand_.resets ? " without resets" : ""));
   }
 
+  void WriteBounded() {
+    if (!demand_.bounded) {
+      if (!demand_.exact_because.empty()) {
+        Line("not bounded", std::string(demand_.exact_because));
+      }
+      return;
+    }
+    const window::BoundedRows& rows = *demand_.bounded;
+    const std::string reach = FormatDurationMs(demand_.offset_ms + demand_.range_ms);
+    Line("thinned", "of the first samples of every " + FormatDurationMs(rows.interval_ms()) + ", " + reach +
+                        " back, those whose loss could show; the newest part is whole, as above");
+    Line("", "at most " + Count(print_.bounded_records, "record") + " of 16 bytes more a series, some " +
+                 std::to_string(print_.bounded_steady) + " where it grows steadily" +
+                 (demand_.resets ? ", and 16 × resets that lie between different records" : "") +
+                 "; shared by windows whose starts are the same instants and whose offset is the same");
+  }
+
   void WriteTape() {
+    if (demand_.bounded) {
+      return;
+    }
     if (!demand_.tape) {
       if (!demand_.not_on_tape.empty()) {
         Line("in RAM", "not in files: " + std::string(demand_.not_on_tape));
@@ -431,6 +470,12 @@ class WindowWriter {
   uint64_t Rows(int64_t interval) const { return CeilDiv(demand_.offset_ms + demand_.range_ms, interval); }
 
   std::string Exactness() const {
+    if (demand_.bounded) {
+      return FormatFloat(demand_.bounded->key().max_error, 'g') + " relative" +
+             (demand_.resets ? ", of counters: samples below zero and NaN have no bound" : "") +
+             "; exact where nothing was dropped around the start of the window" +
+             (demand_.resets ? ", with resets but for the last bits" : "");
+    }
     if (SumsOnTape(demand_)) {
       return "within 1e-12 relative (a running sum of 106 bits, made anew where its own error would matter)";
     }
@@ -442,9 +487,9 @@ class WindowWriter {
   }
 
   void WriteNotIncremental() {
-    const std::string at_most = "at most " + SamplesFormula() + (KeepsOneBefore(demand_) ? " + 1" : "") + " = " +
-                                std::to_string(print_.samples + (KeepsOneBefore(demand_) ? 1 : 0)) +
-                                " samples a series (" + Spacing() + ")";
+    const std::string at_most =
+        "at most " + SamplesFormula() + (KeptBefore(demand_) > 0 ? " + " + std::to_string(KeptBefore(demand_)) : "") +
+        " = " + std::to_string(print_.samples + KeptBefore(demand_)) + " samples a series (" + Spacing() + ")";
     const std::string limit = window_.step_ms > 0 ? "the limit is (window + interval) / step"
                                                   : "the limit is (window + interval) / scrape interval";
     if (window_.step_ms > 0) {
@@ -486,8 +531,13 @@ class WindowWriter {
       return std::string(demand_.resets ? "O(resets in the window)" : "O(1)") +
              " a series: one cell of the next row, read in the order of the file, and the newest record";
     }
+    if (demand_.bounded) {
+      return std::string(demand_.resets ? "O(log records + resets)" : "O(log records)") +
+             " a series: the record at the start of the window, found by halving, and the newest one";
+    }
     if (demand_.thinning == Thinning::kEdges) {
-      return demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
+      return demand_.newest > 0      ? "O(1) a series: the newest " + Newest("record") + ", no fold"
+             : demand_.range_ms == 0 ? "O(1) a series: the newest record, no fold"
              : demand_.resets ? "O(resets in the window) a series: the records at its two ends and the resets between"
                               : "O(1) a series: the records at the two ends of the window";
     }
@@ -527,6 +577,19 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
     constexpr uint64_t kShareOfSpare = 113;  // in hundred: room for new series and checksums
     out.tape_bytes = out.tape_rows * sizeof(window::TapeCell) * kShareOfSpare / 100;
   }
+  if (demand.bounded) {
+    const window::BoundedRows& rows = *demand.bounded;
+    out.span_ms = std::max(demand.offset_ms, int64_t{0}) + window.tape_margin_ms + rows.interval_ms() +
+                  std::max(tick_ms, demand.times.interval_ms);
+    const int64_t reach = demand.offset_ms + demand.range_ms;
+    out.bounded_records = window::BoundedRows::RecordsMax(rows.key().kind, rows.key().max_error, reach,
+                                                          rows.interval_ms(), scrape_interval_ms);
+    out.bounded_steady = window::BoundedRows::RecordsOfSteady(rows.key().kind, rows.key().max_error, reach,
+                                                              rows.interval_ms(), scrape_interval_ms);
+  }
+  if (demand.newest > 0) {
+    out.span_ms = std::max(demand.offset_ms, int64_t{0}) + std::max(tick_ms, demand.times.interval_ms);
+  }
   out.samples = CeilDiv(out.span_ms, window.step_ms > 0 ? window.step_ms : scrape_interval_ms);
   constexpr uint64_t kPanesOfFixedTime = 3;
   out.panes = demand.times.interval_ms == 0
@@ -538,8 +601,8 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
   out.form = demand.thinning == Thinning::kEdges            ? Footprint::Form::kEdges
              : demand.thinning == Thinning::kDense && dense ? Footprint::Form::kPanes
                                                             : Footprint::Form::kSamples;
-  out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + (KeepsOneBefore(demand) ? 1 : 0);
-  out.bytes = FixedBytes(demand) + PlacesOf(out.records) * BytesPerRecord(demand);
+  out.records = (out.form == Footprint::Form::kSamples ? out.samples : edges) + KeptBefore(demand);
+  out.bytes = FixedBytes(demand) + PlacesOf(out.records) * BytesPerRecord(demand) + out.bounded_records * kRecordBytes;
   if (out.form == Footprint::Form::kPanes) {
     out.bytes +=
         sizeof(window::RareState) + sizeof(window::Panes) + out.panes * window::Panes::BytesPerPane(demand.aggregates);

@@ -50,14 +50,16 @@ struct Footprint {
     kPanes,    // aggregates of panes, and their edges
   };
   Form form = Form::kEdges;
-  int64_t span_ms = 0;      // what is kept reaches back this far, just before a tick
-  uint64_t samples = 0;     // in the span
-  uint64_t panes = 0;       // in the span
-  uint64_t ends = 0;        // kEdges, kPanes: records beside those of panes
-  uint64_t records = 0;     // that are needed
-  uint64_t bytes = 0;       // of floats, with what a series costs at all, and places in reserve
-  uint64_t tape_rows = 0;   // on disk, when the window is on tape
-  uint64_t tape_bytes = 0;  // on disk
+  int64_t span_ms = 0;           // what is kept reaches back this far, just before a tick
+  uint64_t samples = 0;          // in the span
+  uint64_t panes = 0;            // in the span
+  uint64_t ends = 0;             // kEdges, kPanes: records beside those of panes
+  uint64_t records = 0;          // that are needed
+  uint64_t bytes = 0;            // of floats, with what a series costs at all, and places in reserve
+  uint64_t tape_rows = 0;        // on disk, when the window is on tape
+  uint64_t tape_bytes = 0;       // on disk
+  uint64_t bounded_records = 0;  // thinned, at most, beside `records`
+  uint64_t bounded_steady = 0;   // of a series that grows steadily
 };
 Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape_interval_ms);
 

@@ -41,6 +41,9 @@ Result<NodePtr> Planner::PlanRoot(const Expr& expr, const Times& times) {
     key_suffix_ += " in " + std::to_string(bounds_->start_ms) + ".." + std::to_string(bounds_->end_ms) + " by " +
                    std::to_string(bounds_->step_ms);
   }
+  if (max_error_ > 0) {
+    key_suffix_ += " within " + std::to_string(max_error_);
+  }
   query_times_ = times;
   NodePtr root = Plan(expr, times);
   if (root && status_.ok() && root->type() == ValueType::kVector && ctx_.options.delayed_name_removal) {
@@ -203,6 +206,55 @@ void Planner::Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std:
   demands_.push_back({shared, set, std::move(text), reader, step_ms});
 }
 
+void Planner::ChooseRows(const RangeRow& row, RangeSpec* spec, Demand* demand) {
+  const Options& options = ctx_.options;
+  if (row.newest && !demand->anchored && !between_ && held_ms_ == 0 && options.thin &&
+      demand->offset_ms + demand->range_ms > std::min(options.bounded_after_ms, options.tape_after_ms) &&
+      (demand->times.interval_ms > 0 || options.tape_points)) {
+    demand->newest = row.last_kept;
+    spec->tape = window::TapeKind::kNone;
+    return;
+  }
+  if (max_error_ > 0 && demand->offset_ms + demand->range_ms > options.bounded_after_ms && options.thin) {
+    demand->exact_because = WhyExact(row, *spec, *demand);
+    if (demand->exact_because.empty()) {
+      spec->bounded = {demand->times.interval_ms, demand->times.phase_ms - demand->offset_ms - demand->range_ms,
+                       demand->offset_ms, row.bounded, max_error_};
+      demand->bounded = ctx_.store.BoundedOf(spec->bounded);
+      return;
+    }
+  }
+  ChooseTape(*spec, demand);
+}
+
+std::string_view Planner::WhyExact(const RangeRow& row, const RangeSpec& spec, const Demand& demand) const {
+  if (spec.anchored || spec.smoothed) {
+    return "anchored and smoothed look before the window, and the first samples of rows are what is kept";
+  }
+  if (row.bounded == window::BoundedKind::kNone) {
+    return row.unbounded;
+  }
+  if (between_) {
+    return "an eager alert keeps every sample of its windows";
+  }
+  if (demand.times.interval_ms == 0) {
+    return "it is evaluated once, at a fixed time";
+  }
+  if (demand.offset_ms + demand.range_ms > window::Tape::kReachMaxMs) {
+    return "thinned windows reach 45 days back at most";
+  }
+  if (demand.offset_ms > ctx_.options.bounded_after_ms) {
+    return "its offset reaches past what is kept whole, and the right end of a window is found there";
+  }
+  if (held_ms_ > 0) {
+    return "the subquery around it is replayed at every tick";
+  }
+  if (ctx_.options.use_start_timestamps) {
+    return "use-start-timestamps is on, and start timestamps are read of every sample";
+  }
+  return {};
+}
+
 void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
   const Options& options = ctx_.options;
   const int64_t reach = demand->offset_ms + demand->range_ms;
@@ -222,7 +274,9 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     constexpr int64_t kRowsOfOnePoint = 8;
     interval = interval == 0 ? demand->range_ms / kRowsOfOnePoint : interval;
   }
-  if (spec.anchored || spec.smoothed) {
+  if (between_) {
+    demand->not_on_tape = "an eager alert looks at its windows between ticks, and keeps every sample of them";
+  } else if (spec.anchored || spec.smoothed) {
     demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
   } else if (spec.tape == window::TapeKind::kNone) {
     demand->not_on_tape = "the function looks at more of the window than its two ends";
@@ -247,7 +301,7 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
 }
 
 // For a one-off evaluation: are the window's edges cuts of what is kept?
-Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape) {
+Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape, bool newest) {
   const int64_t end = *once_t_ms_ - demand.offset_ms;
   const int64_t start = end - demand.range_ms;
   const int64_t reach = demand.offset_ms + demand.range_ms;
@@ -255,7 +309,8 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::T
   for (SeriesId id : set.members) {
     const window::Profile& profile = ctx_.store.profile_of(id);
     const bool in_ring = profile.range_ms >= reach && start >= profile.low_range_ms;
-    if (!profile.read || !(in_ring || (on_tape && end >= profile.low_range_ms))) {
+    const bool has_newest = newest && profile.newest_kept >= demand.last_kept && end >= profile.low_instant_ms;
+    if (!profile.read || !(in_ring || has_newest || (on_tape && end >= profile.low_range_ms))) {
       return UnsupportedError("no loaded rule keeps a window of " + FormatDurationMs(reach) + " for these series");
     }
     if (!ctx_.store.at(id).window.thinned()) {
@@ -270,7 +325,7 @@ Status Planner::WindowKept(const SeriesSet& set, const Demand& demand, window::T
     if (profile.thinning > demand.thinning || (demand.aggregates & ~profile.aggregates) != 0 ||
         demand.last_kept > profile.last_kept || (demand.resets && !profile.count_resets) ||
         (demand.changes && !profile.count_changes) || end < profile.low_right_ms || !is_cut(end) ||
-        (!on_tape && !is_cut(start))) {
+        (!on_tape && !has_newest && !is_cut(start))) {
       return UnsupportedError("no loaded rule keeps what this function needs of these series at this time");
     }
   }
@@ -485,11 +540,12 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
               " - not with " + spec.function);
     }
   }
-  return PlanRangeOverSelector(matrix, call, std::move(spec), std::move(demand), std::move(params), times);
+  return PlanRangeOverSelector(matrix, call, std::move(spec), std::move(demand), *row, std::move(params), times);
 }
 
 NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
-                                       Demand demand, std::vector<NodePtr> params, const Times& times) {
+                                       Demand demand, const RangeRow& row, std::vector<NodePtr> params,
+                                       const Times& times) {
   const promql::TimeModifiers time = Resolved(matrix.selector->time);
   if (!TimesOf(matrix, time, times, &demand.times)) {
     return nullptr;
@@ -503,12 +559,12 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
   demand.anchored = spec.anchored || spec.smoothed;
   demand.lookback_ms = demand.anchored ? ctx_.options.lookback_ms : 0;
   if (once_t_ms_ != nullptr) {
-    Status kept = WindowKept(*spec.set, demand, spec.tape);
+    Status kept = WindowKept(*spec.set, demand, spec.tape, row.newest && !demand.anchored);
     if (!kept.ok()) {
       return Fail(matrix, kept.code(), std::string(kept.message()));
     }
   } else {
-    ChooseTape(spec, &demand);
+    ChooseRows(row, &spec, &demand);
   }
   Declare(spec.set, demand, promql::Print(matrix), call.function->name);
   return PlanWindow(call, std::move(spec), std::move(params), time);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/engine/nodes/nodes.h"
+#include "core/engine/range_functions.h"
 #include "core/engine/subquery.h"
 
 namespace weir::engine {
@@ -47,9 +48,10 @@ struct Site {
 class Planner {
  public:
   // `once_t_ms`: set for a one-off evaluation at that time. `bounds`: of the range query, if it is one.
-  // `between`: evaluated between ticks, too, by nodes of `graph` that no other plans share.
-  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms, std::optional<QueryBounds> bounds, bool between = false)
-      : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms), bounds_(bounds), between_(between) {}
+  // `between`: evaluated between ticks, too, by nodes of `graph` that no other plans share. `max_error`: as Grid's.
+  Planner(Context& ctx, Graph& graph, const int64_t* once_t_ms, std::optional<QueryBounds> bounds, bool between = false,
+          double max_error = 0)
+      : ctx_(ctx), graph_(graph), once_t_ms_(once_t_ms), bounds_(bounds), between_(between), max_error_(max_error) {}
 
   // RETURNS: the root; ERRORS as Engine::AddPlan.
   Result<NodePtr> PlanRoot(const promql::Expr& expr, const Times& times);
@@ -63,7 +65,7 @@ class Planner {
   NodePtr PlanCall(const promql::Call& call, const Times& times);
   NodePtr PlanRange(const promql::Call& call, size_t range_arg, const Times& times);
   NodePtr PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
-                                Demand demand, std::vector<NodePtr> params, const Times& times);
+                                Demand demand, const RangeRow& row, std::vector<NodePtr> params, const Times& times);
   NodePtr PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
                                 std::vector<NodePtr> params, const Times& times);
   // The function over its window, frozen at the time of an `@`.
@@ -87,10 +89,12 @@ class Planner {
   void Declare(const std::shared_ptr<SeriesSet>& set, Demand demand, std::string text, std::string_view reader,
                int64_t step_ms = 0);
   bool InstantKept(const SeriesSet& set, int64_t t_ms) const;
-  // `tape`: that the function could read the window from.
-  Status WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape);
-  // Puts the window on a tape, or says in the demand why it stays in RAM although it is long.
+  // `tape`: that the function could read the window from. `newest`: it looks at its newest samples alone.
+  Status WindowKept(const SeriesSet& set, const Demand& demand, window::TapeKind tape, bool newest);
+  // Gives the window's rows to what keeps them instead of the ring, or says in the demand why they stay although it is long.
+  void ChooseRows(const RangeRow& row, RangeSpec* spec, Demand* demand);
   void ChooseTape(const RangeSpec& spec, Demand* demand);
+  std::string_view WhyExact(const RangeRow& row, const RangeSpec& spec, const Demand& demand) const;
   SortIn SortedIn(const promql::Call& call) const;
   void AddSite(const NodePtr& node, const promql::Expr& expr);
   NodePtr Fail(const promql::Expr& expr, Code code, const std::string& message);
@@ -101,6 +105,7 @@ class Planner {
   const int64_t* once_t_ms_;
   std::optional<QueryBounds> bounds_;
   bool between_;
+  double max_error_;
   Status status_;
   std::string key_suffix_;  // part of every key: labels of absent() (AppendAbsentLabels) and the query's bounds
   int in_subquery_ = 0;

@@ -6,6 +6,7 @@
 
 namespace weir::engine {
 
+using window::BoundedRows;
 using window::Profile;
 using window::TapeKind;
 using window::Thinning;
@@ -229,6 +230,7 @@ uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
 
 void Store::RecomputeProfile(ProfileEntry& entry) {
   Profile fresh;
+  int64_t taped_ms = 0;
   for (uint32_t id : entry.sets) {
     auto set = sets_[id].lock();
     if (!set) {
@@ -249,7 +251,7 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
         }
       };
       cut(demand->offset_ms);
-      if (demand->range_ms > 0) {
+      if (demand->range_ms > 0 && demand->newest == 0) {
         cut(demand->offset_ms + demand->range_ms);
       }
       fresh.thinning = std::min(fresh.thinning, demand->thinning);
@@ -261,16 +263,23 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
       fresh.count_changes = fresh.count_changes || demand->changes;
       const int64_t reach = demand->offset_ms + demand->range_ms + demand->held_ms;
       fresh.right_ms = std::max(fresh.right_ms, demand->anchored ? reach : reach - demand->range_ms);
-      if (demand->tape) {
-        // The ring keeps the right ends of windows and what is not yet on the tape.
-        fresh.range_ms = std::max(
-            fresh.range_ms, std::max(demand->offset_ms, int64_t{0}) + tape_margin_ms_ + demand->tape->interval_ms());
+      if (const std::shared_ptr<window::RowStore> rows = demand->rows()) {
+        // The ring keeps the right ends of windows and what is not yet taken over.
+        fresh.range_ms =
+            std::max(fresh.range_ms, std::max(demand->offset_ms, int64_t{0}) + tape_margin_ms_ + rows->interval_ms());
         fresh.instant_ms = std::max(fresh.instant_ms, demand->offset_ms);
-        if (std::find(fresh.tapes.begin(), fresh.tapes.end(), demand->tape) == fresh.tapes.end()) {
-          fresh.tapes.push_back(demand->tape);
+        if (std::find(fresh.row_stores.begin(), fresh.row_stores.end(), rows) == fresh.row_stores.end()) {
+          fresh.row_stores.push_back(rows);
         }
-        fresh.taped_until_ms = std::max(fresh.taped_until_ms, demand->tape->written_until_ms());
-        fresh.cuts.AddPeriodic(demand->tape->interval_ms(), demand->tape->phase_ms());
+        fresh.taped_until_ms = std::max(fresh.taped_until_ms, rows->written_until_ms());
+        fresh.cuts.AddPeriodic(rows->interval_ms(), rows->phase_ms());
+        if (demand->tape) {
+          taped_ms = std::max(taped_ms, demand->tape->reach_ms());
+        }
+      } else if (demand->newest > 0) {
+        fresh.range_ms = std::max(fresh.range_ms, demand->offset_ms);
+        fresh.instant_ms = std::max(fresh.instant_ms, demand->offset_ms);
+        fresh.newest_kept = std::max(fresh.newest_kept, demand->newest);
       } else if (demand->range_ms > 0) {
         fresh.range_ms = std::max(fresh.range_ms, reach);
       }
@@ -281,8 +290,9 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
     }
   }
   fresh.whole_range_ms = fresh.range_ms;
-  for (const auto& tape : fresh.tapes) {
-    fresh.whole_range_ms = std::max(fresh.whole_range_ms, tape->reach_ms());
+  fresh.resets_range_ms = std::max(fresh.range_ms, taped_ms);
+  for (const auto& rows : fresh.row_stores) {
+    fresh.whole_range_ms = std::max(fresh.whole_range_ms, rows->reach_ms());
   }
   fresh.cuts.Finish();
   fresh.SetFloor(floor_ms_);
@@ -312,7 +322,37 @@ std::shared_ptr<window::Tape> Store::TapeOf(int64_t interval_ms, int64_t phase_m
   }
   auto tape = std::make_shared<window::Tape>(state_, interval_ms, phase_ms, kind, tape_counters_);
   tapes_.push_back(tape);
+  row_stores_.push_back(tape);
   return tape;
+}
+
+std::shared_ptr<BoundedRows> Store::BoundedOf(BoundedRows::Key key) {
+  key.phase_ms %= key.interval_ms;
+  key.phase_ms += key.phase_ms < 0 ? key.interval_ms : 0;
+  for (const auto& weak : bounded_) {
+    if (auto rows = weak.lock(); rows && rows->key() == key) {
+      return rows;
+    }
+  }
+  auto rows = std::make_shared<BoundedRows>(key);
+  bounded_.push_back(rows);
+  row_stores_.push_back(rows);
+  return rows;
+}
+
+std::shared_ptr<BoundedRows> Store::FindBounded(const SeriesSet& set, int64_t start_ms, int64_t range_ms,
+                                                const BoundedRows::Key& key) {
+  for (const auto& weak : set.demands) {
+    const auto demand = weak.lock();
+    if (!demand || !demand->bounded || !demand->bounded->OnGrid(start_ms) || demand->range_ms < range_ms) {
+      continue;
+    }
+    const BoundedRows::Key& own = demand->bounded->key();
+    if (own.offset_ms == key.offset_ms && own.kind == key.kind && own.max_error == key.max_error) {
+      return demand->bounded;
+    }
+  }
+  return nullptr;
 }
 
 std::shared_ptr<window::Tape> Store::FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms, TapeKind kind) {
@@ -327,33 +367,37 @@ std::shared_ptr<window::Tape> Store::FindTape(const SeriesSet& set, int64_t star
 }
 
 void Store::SetTapeReach() {
-  std::map<window::Tape*, int64_t> reach;
+  std::map<window::RowStore*, int64_t> reach;
   for (const auto& weak : sets_) {
     if (auto set = weak.lock()) {
       for (const auto& d : set->demands) {
-        if (auto demand = d.lock(); demand && demand->tape) {
-          int64_t& longest = reach[demand->tape.get()];
-          longest = std::max(longest, demand->offset_ms + demand->range_ms);
+        const auto demand = d.lock();
+        if (!demand || !demand->rows()) {
+          continue;
         }
+        int64_t& longest = reach[demand->rows().get()];
+        longest = std::max(longest, demand->offset_ms + demand->range_ms);
       }
     }
   }
-  for (const auto& [tape, longest] : reach) {
-    tape->SetReach(longest, floor_ms_);
+  for (const auto& [rows, longest] : reach) {
+    rows->SetReach(longest, floor_ms_);
   }
 }
 
 void Store::PlaceOnTapes() {
   std::erase_if(tapes_, [](const auto& weak) { return weak.expired(); });
-  if (tapes_.empty()) {
+  std::erase_if(bounded_, [](const auto& weak) { return weak.expired(); });
+  std::erase_if(row_stores_, [](const auto& weak) { return weak.expired(); });
+  if (row_stores_.empty()) {
     return;
   }
-  const auto on_tape = [&](SeriesId id, const std::shared_ptr<window::Tape>& tape) {
+  const auto on_tape = [&](SeriesId id, const std::shared_ptr<window::RowStore>& tape) {
     const Series& series = at(id);
-    const auto& tapes = profiles_[series.profile]->copies[0]->tapes;
+    const auto& tapes = profiles_[series.profile]->copies[0]->row_stores;
     return series.labels != kNoLabelSet && std::find(tapes.begin(), tapes.end(), tape) != tapes.end();
   };
-  for (const auto& weak : tapes_) {
+  for (const auto& weak : row_stores_) {
     const auto tape = weak.lock();
     for (const SeriesId id : tape->Members()) {
       if (!on_tape(id, tape)) {
@@ -361,7 +405,7 @@ void Store::PlaceOnTapes() {
       }
     }
   }
-  for (const auto& weak : tapes_) {
+  for (const auto& weak : row_stores_) {
     const auto tape = weak.lock();
     std::vector<uint32_t> added;
     for (SeriesId id = 0; id < next_; ++id) {
@@ -374,19 +418,20 @@ void Store::PlaceOnTapes() {
   }
 }
 
-void Store::WriteTapes() {
-  if (tapes_.empty() || floor_ms_ == std::numeric_limits<int64_t>::min()) {
+void Store::WriteTapes(const std::function<void()>& yield) {
+  if (row_stores_.empty() || floor_ms_ == std::numeric_limits<int64_t>::min()) {
     return;
   }
-  for (const auto& weak : tapes_) {
+  for (const auto& weak : row_stores_) {
     if (const auto tape = weak.lock()) {
-      tape->Flush(floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; });
+      tape->Flush(
+          floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; }, yield);
       tape->Retain(floor_ms_);
     }
   }
   for (auto& entry : profiles_) {
     for (const auto& copy : entry->copies) {
-      for (const auto& tape : copy->tapes) {
+      for (const auto& tape : copy->row_stores) {
         copy->taped_until_ms = std::max(copy->taped_until_ms, tape->written_until_ms());
       }
     }
@@ -396,22 +441,25 @@ void Store::WriteTapes() {
 void Store::LeaveTapes(SeriesId id) {
   const std::lock_guard lock(tape_mutex_);
   const Profile& profile = *profiles_[at(id).profile]->copies[0];
-  std::map<int64_t, window::TapeCell> cells;
-  const bool only_sums = std::all_of(profile.tapes.begin(), profile.tapes.end(),
-                                     [](const auto& tape) { return tape->kind() == TapeKind::kSums; });
-  for (const auto& tape : profile.tapes) {
-    if (tape->kind() == TapeKind::kSums && !only_sums) {
-      continue;
+  using Holds = window::RowStore::Holds;
+  std::map<int64_t, window::RowStore::Restored> samples;
+  for (const Holds holds : {Holds::kFirst, Holds::kThinned, Holds::kSums}) {  // what is exact comes first
+    if (holds == Holds::kSums && !samples.empty()) {
+      break;
     }
-    std::vector<std::pair<int64_t, window::TapeCell>> read;
-    if (Status status = tape->ReadAll(id, &read); !status.ok()) {
-      tape->LoseAll(status);
+    for (const auto& rows : profile.row_stores) {
+      std::vector<window::RowStore::Restored> read;
+      if (rows->holds() == holds) {
+        rows->GiveBack(id, &read);
+      }
+      for (const auto& sample : read) {
+        samples.emplace(sample.t_ms, sample);
+      }
     }
-    cells.insert(read.begin(), read.end());
   }
   std::vector<window::SeriesWindow::Restored> older;
-  for (const auto& [t_ms, cell] : cells) {
-    older.push_back({t_ms, cell.v, cell.ordinal});
+  for (const auto& [t_ms, sample] : samples) {
+    older.push_back(sample);
   }
   at(id).window.Restore(profile, older);
 }
@@ -528,7 +576,7 @@ SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
   } else {
     Attach(id);
   }
-  for (const auto& tape : profiles_[at(id).profile]->copies[0]->tapes) {
+  for (const auto& tape : profiles_[at(id).profile]->copies[0]->row_stores) {
     tape->Add(id);
   }
   return id;
@@ -614,7 +662,7 @@ void Store::Rebuild() {
     }
   }
   PlaceOnTapes();
-  WriteTapes();  // before rings give up what a tape has instead
+  WriteTapes([] {});  // before rings give up what a tape has instead
 }
 
 AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, double v, int64_t start_ms) {
@@ -629,7 +677,7 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
   }
   Shard& shard = shards_[shard_id];
   window::Profile& profile = *shard.profiles[at(id).profile];
-  if (start_ms != 0 && window.rich() == nullptr && !profile.tapes.empty()) {
+  if (start_ms != 0 && window.rich() == nullptr && !profile.row_stores.empty()) {
     LeaveTapes(id);
   }
   const double previous = window.last_v();
@@ -640,8 +688,10 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
   }
   if (t_ms <= profile.taped_until_ms && window.rich() == nullptr && !IsStaleNaN(v)) {
     const std::lock_guard lock(tape_mutex_);
-    for (const auto& tape : profile.tapes) {
-      tape->Late(id, t_ms, v, window.ring().At(window.ring().size() - 1).ordinal());
+    for (const auto& rows : profile.row_stores) {
+      if (t_ms <= rows->written_until_ms()) {
+        rows->Late(id, window);
+      }
     }
   }
   if (profile.watched && !triggers_.Holds(id, t_ms, previous, v)) {
@@ -663,7 +713,7 @@ AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t 
   }
   Shard& shard = shards_[shard_id];
   window::Profile& profile = *shard.profiles[at(id).profile];
-  if (window.rich() == nullptr && !profile.tapes.empty()) {
+  if (window.rich() == nullptr && !profile.row_stores.empty()) {
     LeaveTapes(id);
   }
   window.AppendHistogram(profile, t_ms, std::move(h), start_ms, as_read);
@@ -677,12 +727,12 @@ AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t 
   return AppendOutcome::kOk;
 }
 
-void Store::SetFloor(int64_t floor_ms) {
+void Store::SetFloor(int64_t floor_ms, const std::function<void()>& yield) {
   if (floor_ms == floor_ms_) {
     return;
   }
   floor_ms_ = floor_ms;
-  WriteTapes();
+  WriteTapes(yield);
   for (auto& entry : profiles_) {
     for (const auto& copy : entry->copies) {
       copy->SetFloor(floor_ms);
@@ -726,7 +776,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
     if (series.labels < by_labels_.size() && by_labels_[series.labels] == id) {
       by_labels_[series.labels] = kNoSeries;
     }
-    for (const auto& tape : profiles_[series.profile]->copies[0]->tapes) {
+    for (const auto& tape : profiles_[series.profile]->copies[0]->row_stores) {
       tape->Remove(id);
     }
     series = Series{};
@@ -817,6 +867,11 @@ SeriesStats Store::Stats(const std::function<void()>& yield) const {
   }
   stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
   stats.window_bytes += triggers_.Bytes();
+  for (const auto& weak : bounded_) {
+    if (const auto rows = weak.lock()) {
+      stats.window_bytes += rows->HeapBytes();
+    }
+  }
   for (const auto& weak : tapes_) {
     if (const auto tape = weak.lock()) {
       stats.tape_bytes += tape->HeapBytes();

@@ -20,6 +20,7 @@
 #include "core/engine/trigger.h"
 #include "core/model/matcher.h"
 #include "core/model/symbols.h"
+#include "core/window/bounded_rows.h"
 #include "core/window/series_window.h"
 #include "core/window/tape.h"
 
@@ -45,10 +46,18 @@ struct Demand {
   bool resets = false;
   bool changes = false;
   uint32_t last_kept = 1;
+  // Above 0: of a long window only the newest samples are looked at, so many; the ring need not have the others.
+  uint32_t newest = 0;
   bool watched = false;                // by trigger values
   int64_t held_ms = 0;                 // evaluations are up to this far behind the tick (a subquery that is replayed)
   std::shared_ptr<window::Tape> tape;  // where the left end of the window is found; null: in the ring
   std::string_view not_on_tape;        // why a window that is long enough is not
+  std::shared_ptr<window::BoundedRows> bounded;  // as `tape`, within a bound; never both
+  std::string_view exact_because;                // why a window for which a bound is asked is exact all the same
+
+  std::shared_ptr<window::RowStore> rows() const {
+    return tape ? std::shared_ptr<window::RowStore>(tape) : std::shared_ptr<window::RowStore>(bounded);
+  }
 };
 
 class SeriesSet {
@@ -107,6 +116,10 @@ class Store {
   // start_ms, for windows that reach back this far; null if there is none.
   static std::shared_ptr<window::Tape> FindTape(const SeriesSet& set, int64_t start_ms, int64_t reach_ms,
                                                 window::TapeKind kind);
+  std::shared_ptr<window::BoundedRows> BoundedOf(window::BoundedRows::Key key);
+  // RETURNS: as FindTape, of the windows with the key's offset, kind and error.
+  static std::shared_ptr<window::BoundedRows> FindBounded(const SeriesSet& set, int64_t start_ms, int64_t range_ms,
+                                                          const window::BoundedRows::Key& key);
   // The demand lives as long as the caller keeps it.
   void AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand);
   // Demands or sets were dropped.
@@ -164,7 +177,7 @@ class Store {
   Triggers& triggers() { return triggers_; }
   const Triggers& triggers() const { return triggers_; }
   // Nothing at or before floor_ms is evaluated any more.
-  void SetFloor(int64_t floor_ms);
+  void SetFloor(int64_t floor_ms, const std::function<void()>& yield);
   // Frees series silent for longer than their profile looks back (at least `keep_ms`). RETURNS: how many.
   size_t Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield);
   // RETURNS: the longest offset + range of any demand.
@@ -196,7 +209,7 @@ class Store {
   void PlaceOnTapes();
   // The series gets its first histogram or start time: its samples come back from the tapes.
   void LeaveTapes(SeriesId id);
-  void WriteTapes();
+  void WriteTapes(const std::function<void()>& yield);
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
     triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
@@ -250,7 +263,9 @@ class Store {
   std::shared_ptr<StateDirectory> state_;
   int64_t tape_margin_ms_;
   std::shared_ptr<window::TapeCounters> tape_counters_ = std::make_shared<window::TapeCounters>();
+  std::vector<std::weak_ptr<window::RowStore>> row_stores_;  // all of them
   std::vector<std::weak_ptr<window::Tape>> tapes_;
+  std::vector<std::weak_ptr<window::BoundedRows>> bounded_;
   std::mutex tape_mutex_;  // several shards may have late samples or histograms for one tape
   bool changed_ = false;
   uint64_t generation_ = 1;

@@ -23,14 +23,15 @@ struct RuleDefinition {
   std::vector<Label> annotations;  // alerts only, by name
   int64_t for_ms = 0;
   int64_t keep_firing_for_ms = 0;
-  bool eager = false;  // alerts only: evaluated between ticks, too, when a sample makes it possible that it fires
-  std::string where;   // file:line:col of the expression, for messages
+  bool eager = false;    // alerts only: evaluated between ticks, too, when a sample makes it possible that it fires
+  double max_error = 0;  // above 0: long windows may be off by this share (engine::Grid::max_error)
+  std::string where;     // file:line:col of the expression, for messages
 
   // Position does not count: a rule that moved in its file is the same rule.
   friend bool operator==(const RuleDefinition& a, const RuleDefinition& b) {
     return a.alerting == b.alerting && a.name == b.name && a.query == b.query && a.labels == b.labels &&
            a.annotations == b.annotations && a.for_ms == b.for_ms && a.keep_firing_for_ms == b.keep_firing_for_ms &&
-           a.eager == b.eager;
+           a.eager == b.eager && a.max_error == b.max_error;
   }
 };
 

@@ -54,7 +54,10 @@ std::string PlanErrorText(const RuleDefinition& definition, const Status& status
 Rule::Rule(RuleDefinition definition, const GroupDefinition& group, RuleEnvironment* environment)
     : definition_(std::move(definition)),
       group_key_(group.Key()),
-      grid_{group.slots.interval_ms, group.slots.phase_ms(), {}, group.query_offset_ms},
+      grid_{.interval_ms = group.slots.interval_ms,
+            .phase_ms = group.slots.phase_ms(),
+            .query_offset_ms = group.query_offset_ms,
+            .max_error = definition_.max_error},
       interval_ms_(group.slots.interval_ms),
       limit_(group.limit),
       environment_(environment),

@@ -38,6 +38,9 @@ std::vector<std::string> ApplyOverrides(const std::vector<config::Override>& ove
           if (meant && rule.alerting && !next.mode.empty()) {
             rule.eager = next.mode == "eager";
           }
+          if (meant && !next.precision.empty()) {
+            rule.max_error = next.precision == "bounded" ? next.max_error : 0;
+          }
         }
       }
       if (!found) {

@@ -3,6 +3,7 @@
 // so that results are equal bit for bit. Pure functions over the ring; no allocation except where sorting needs a scratch.
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "core/model/kahan.h"
@@ -26,11 +27,17 @@ struct Window {
   bool changes_list = false;  // changes come from the prefix counts, else from the records
   double param[2] = {0, 0};
   std::vector<double>* scratch = nullptr;  // of the caller, reused
-  // The window's first sample, when the ring no longer has it (tape.h); `first` is then the oldest one in the ring.
+  // The window's first sample, when the ring no longer has it (row_store.h); `first` is then the oldest one in the ring.
   struct Edge {
     int64_t t_ms = 0;
     double v = 0;
     uint32_t ordinal = 0;
+    // Of bounded_rows.h: what resets lost until then, and what was dropped before the sample that may be the window's.
+    double resets = 0;
+    int64_t resets_until_ms = std::numeric_limits<int64_t>::min();
+    bool merged = false;
+    double mass_between = 0;
+    uint32_t samples_between = 0;
   };
   bool on_tape = false;
   Edge edge;

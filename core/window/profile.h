@@ -11,7 +11,7 @@
 
 namespace weir::window {
 
-class Tape;
+class RowStore;
 
 // What a cell of a tape holds, by what the function over the window looks at.
 enum class TapeKind : unsigned char {
@@ -58,6 +58,7 @@ struct Profile {
   Thinning thinning = Thinning::kEdges;
   uint8_t aggregates = 0;      // kDense: families of pane aggregates (panes.h)
   uint32_t last_kept = 1;      // thinned: how many newest samples of a pane stay (irate needs 2)
+  uint32_t newest_kept = 0;    // how many newest samples stay however old they are
   bool count_resets = false;   // a side list of resets is needed
   bool count_changes = false;  // thinned: a prefix count of changes is needed
   bool anchored = false;       // some window reads the newest sample before its start
@@ -67,10 +68,11 @@ struct Profile {
   int64_t instant_ms = 0;  // the longest offset of an instant: the newest record at (floor − instant) is still needed
   int64_t right_ms =
       0;  // the longest offset of a window's end: before (floor − right) only starts of windows are looked up
-  // Tapes that the series are on (tape.h). Windows on tape leave `range_ms` to the others; a series with histograms keeps what
-  // all of them need, and resets are kept for as long as any of them looks back.
-  std::vector<std::shared_ptr<Tape>> tapes;
+  // What takes over older rows of the series (row_store.h). Windows there leave `range_ms` to the others; a series with
+  // histograms keeps what all of them need, and resets are kept for as long as any on tape looks back.
+  std::vector<std::shared_ptr<RowStore>> row_stores;
   int64_t whole_range_ms = 0;
+  int64_t resets_range_ms = 0;
   int64_t forget_ms = 0;  // a series silent for this long is invisible to every plan
   uint64_t version = 0;   // grows with every append to a series of this profile
 
@@ -80,12 +82,14 @@ struct Profile {
     low_instant_ms = Minus(floor_ms, instant_ms);
     low_right_ms = Minus(floor_ms, right_ms);
     low_whole_ms = Minus(floor_ms, whole_range_ms);
+    low_resets_ms = Minus(floor_ms, resets_range_ms);
   }
   int64_t low_range_ms = std::numeric_limits<int64_t>::min();
   int64_t low_instant_ms = std::numeric_limits<int64_t>::min();
   int64_t low_right_ms = std::numeric_limits<int64_t>::min();
   int64_t low_whole_ms = std::numeric_limits<int64_t>::min();
-  int64_t taped_until_ms = std::numeric_limits<int64_t>::min();  // samples up to here must be told to the tapes
+  int64_t low_resets_ms = std::numeric_limits<int64_t>::min();
+  int64_t taped_until_ms = std::numeric_limits<int64_t>::min();  // samples up to here must be told to row_stores
 
   // RETURNS: the start (exclusive) of the pane of t_ms.
   int64_t PaneStart(int64_t t_ms) {

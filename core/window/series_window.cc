@@ -424,16 +424,16 @@ void SeriesWindow::Thin(Profile& profile, bool forced) {
 void SeriesWindow::Evict(const Profile& profile) {
   uint32_t evicted = 0;
   const int64_t low_range_ms = rich() != nullptr ? profile.low_whole_ms : profile.low_range_ms;
+  // The newest sample before a window is its anchor, whatever stale marker comes after it; row stores have the first samples, the
+  // ring has the last.
+  const uint32_t stay = std::max(profile.newest_kept, profile.anchored || !profile.row_stores.empty() ? 1U : 0U);
   while (ring_.size() > 1 && ring_.Time(0) <= low_range_ms && ring_.Time(1) <= profile.low_instant_ms) {
-    // The newest sample before a window is its anchor, whatever stale marker comes after it.
-    uint32_t next = 1;
-    while (next < ring_.size() && ring_.At(next).kind() == RecordKind::kStale) {
-      ++next;
+    uint32_t after = 0;  // samples that stay if the oldest record goes
+    for (uint32_t i = 1; after < stay && i < ring_.size() && ring_.Time(i) <= profile.low_instant_ms; ++i) {
+      after += ring_.At(i).kind() == RecordKind::kStale ? 0 : 1;
     }
-    if (next == ring_.size() || ring_.Time(next) > profile.low_instant_ms) {
-      if (profile.anchored || !profile.tapes.empty()) {  // a tape has the first samples, the ring has the last
-        break;
-      }
+    if (after < stay) {
+      break;
     }
     FreePlace(ring_.At(0));
     ring_.PopOldest();
@@ -462,7 +462,9 @@ void SeriesWindow::Evict(const Profile& profile) {
     rare_->side.changes.erase(rare_->side.changes.begin(), rare_->side.changes.begin() + evicted);
   }
   auto& resets = rare_->side.resets;
-  auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > profile.low_whole_ms; });
+  // One that the sample on its way brings has not been told to anybody.
+  const int64_t low_resets_ms = std::min(last_t_ms_, rich() != nullptr ? profile.low_whole_ms : profile.low_resets_ms);
+  auto live = std::find_if(resets.begin(), resets.end(), [&](const Reset& r) { return r.t_ms > low_resets_ms; });
   resets.erase(resets.begin(), live);
 }
 

@@ -15,7 +15,7 @@ constexpr uint32_t kSlotsStep = 16;
 constexpr uint32_t kRowsMin = 16;         // of a segment
 constexpr uint32_t kHeadroom = 1U << 24;  // rows before the first one written: late samples of new series
 constexpr size_t kExtraMax = 1U << 16;
-constexpr uint32_t kReadChunk = 4096;  // members
+constexpr uint32_t kReadChunk = 2040;  // members, some 0.1 ms
 
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
@@ -53,11 +53,7 @@ uint64_t Tape::Block::Sum() const { return Checksum(&row, filled * sizeof(TapeCe
 
 Tape::Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
            std::shared_ptr<TapeCounters> counters)
-    : directory_(std::move(directory)),
-      interval_ms_(interval_ms),
-      phase_ms_(phase_ms),
-      kind_(kind),
-      counters_(std::move(counters)) {}
+    : RowStore(interval_ms, phase_ms), directory_(std::move(directory)), kind_(kind), counters_(std::move(counters)) {}
 
 int64_t Tape::IndexOf(int64_t t_ms) const { return FloorDiv(t_ms - 1 - phase_ms_, interval_ms_); }
 
@@ -80,12 +76,20 @@ void Tape::SetReach(int64_t reach_ms, int64_t floor_ms) {
 void Tape::Add(uint32_t series) {
   uint32_t slot = static_cast<uint32_t>(slots_.size());
   if (free_.empty()) {
-    slots_.emplace_back();
+    slots_.push_back(kNone);
+    if (kind_ != TapeKind::kSums) {
+      extents_.emplace_back();
+    }
   } else {
     slot = free_.back();
     free_.pop_back();
   }
-  slots_[slot] = Slot{series, kNone, kNone};
+  slots_[slot] = series;
+  if (kind_ != TapeKind::kSums) {
+    extents_[slot] = Extent{};
+  } else if (based_) {
+    born_[slot] = {next_, next_};
+  }
   if (series >= slot_of_.size()) {
     slot_of_.resize(series + size_t{1}, kNone);
   }
@@ -94,29 +98,27 @@ void Tape::Add(uint32_t series) {
 
 void Tape::Remove(uint32_t series) {
   const uint32_t slot = SlotOf(series);
-  slots_[slot].series = kNone;
-  resting_.push_back(slot);
+  slots_[slot] = kNone;
+  resting_.push_back({slot, kind_ == TapeKind::kSums ? next_ : extents_[slot].last_row});
+  born_.erase(slot);
   slot_of_[series] = kNone;
 }
 
 std::vector<uint32_t> Tape::Members() const {
   std::vector<uint32_t> members;
-  for (const Slot& slot : slots_) {
-    if (slot.series != kNone) {
-      members.push_back(slot.series);
-    }
-  }
+  std::copy_if(slots_.begin(), slots_.end(), std::back_inserter(members),
+               [](uint32_t series) { return series != kNone; });
   return members;
 }
 
 int64_t Tape::written_until_ms() const { return based_ ? StartOf(next_) : std::numeric_limits<int64_t>::min(); }
 
-void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
+void Tape::Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) {
   const int64_t last = FloorDiv(through_ms - phase_ms_, interval_ms_) - 1;
   if (!based_) {
     int64_t oldest = std::numeric_limits<int64_t>::max();
-    for (const Slot& slot : slots_) {
-      const SeriesWindow* window = slot.series == kNone ? nullptr : lookup(slot.series);
+    for (const uint32_t series : slots_) {
+      const SeriesWindow* window = series == kNone ? nullptr : lookup(series);
       if (window != nullptr && !window->ring().empty()) {
         oldest = std::min(oldest, window->ring().Time(0));
       }
@@ -131,7 +133,7 @@ void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
   while (base_ + next_ <= last) {
     bool any = false;
     int64_t next_ms = std::numeric_limits<int64_t>::max();
-    if (Status status = WriteRow(next_, lookup, &any, &next_ms); !status.ok()) {
+    if (Status status = WriteRow(next_, lookup, yield, &any, &next_ms); !status.ok()) {
       ++counters_->write_errors;
       Lose(next_, status);
       any = true;
@@ -146,7 +148,7 @@ void Tape::Flush(int64_t through_ms, const Lookup& lookup) {
 
 // When a block cannot be written the row is lost, but what it would have held is noted all the same: whoever looks for it is
 // told.
-Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* next_ms) {
+Status Tape::WriteRow(uint32_t row, const Lookup& lookup, const Yield& yield, bool* any, int64_t* next_ms) {
   const int64_t start = StartOf(row);
   std::vector<Patch> links;
   Status status;
@@ -167,13 +169,14 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* ne
     return StoreBlock(*segment, first_row, &block);
   };
   for (uint32_t from = 0; from < slots_.size(); from += kBlockCells) {
+    yield();
     const uint32_t until = std::min(static_cast<uint32_t>(slots_.size()), from + kBlockCells);
     block = Block{};
     block.row = row;
     block.place = static_cast<uint16_t>(from / kBlockCells);
     bool filled = false;
     for (uint32_t s = from; s < until; ++s) {
-      const SeriesWindow* window = slots_[s].series == kNone ? nullptr : lookup(slots_[s].series);
+      const SeriesWindow* window = slots_[s] == kNone ? nullptr : lookup(slots_[s]);
       if (window == nullptr || window->rich() != nullptr) {
         continue;
       }
@@ -182,8 +185,10 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* ne
       }
       filled = true;
       Link(s, row, &links);
-      slots_[s].first_row = std::min(slots_[s].first_row, row);
-      slots_[s].last_row = row;
+      SetFirst(s, row);
+      if (kind_ != TapeKind::kSums) {
+        extents_[s].last_row = row;
+      }
     }
     if (!filled) {
       continue;
@@ -223,10 +228,27 @@ bool Tape::CellOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cell, 
 }
 
 void Tape::Link(uint32_t slot, uint32_t row, std::vector<Patch>* patches) const {
-  const uint32_t last = slots_[slot].last_row;
-  if (kind_ != TapeKind::kSums && last != kNone && last + 1 < row) {
+  if (kind_ == TapeKind::kSums) {
+    return;
+  }
+  const uint32_t last = extents_[slot].last_row;
+  if (last != kNone && last + 1 < row) {
     patches->push_back({last + 1, slot, TapeCell{0, 0, row}});
   }
+}
+
+void Tape::SetFirst(uint32_t slot, uint32_t row) {
+  first_row_ = std::min(first_row_, row);
+  if (kind_ != TapeKind::kSums) {
+    extents_[slot].first_row = std::min(extents_[slot].first_row, row);
+  } else if (const auto born = born_.find(slot); born != born_.end()) {
+    born->second.first_row = std::min(born->second.first_row, row);
+  }
+}
+
+uint32_t Tape::FirstRowOf(uint32_t slot) const {
+  const auto born = born_.find(slot);
+  return born == born_.end() ? first_row_ : born->second.first_row;
 }
 
 Tape::Segments::iterator Tape::Find(uint32_t row) {
@@ -352,8 +374,7 @@ void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
         int64_t next_ms = 0;
         if (CellOf(window, StartOf(row), &patch.cell, &next_ms)) {
           patches.push_back(patch);
-          slots_[slot].first_row = std::min(slots_[slot].first_row, row);
-          slots_[slot].last_row = row;
+          SetFirst(slot, row);
         }
       }
       continue;
@@ -371,9 +392,9 @@ void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
   Apply(&patches);
 }
 
-void Tape::Late(uint32_t series, int64_t t_ms, double v, uint32_t ordinal) {
+void Tape::Late(uint32_t series, const SeriesWindow& window) {
   std::vector<Patch> patches;
-  AddLate(series, t_ms, v, ordinal, &patches);
+  AddLate(series, window.last_t_ms(), window.last_v(), window.ring().At(window.ring().size() - 1).ordinal(), &patches);
   Apply(&patches);
 }
 
@@ -384,22 +405,21 @@ void Tape::AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, st
     return;
   }
   const auto row = static_cast<uint32_t>(index);
-  Slot& s = slots_[slot];
   if (kind_ == TapeKind::kSums) {
-    s.first_row = std::min(s.first_row, row);
-    s.last_row = s.last_row == kNone ? row : std::max(s.last_row, row);
+    SetFirst(slot, row);
     if (Status status = AddToSum(row, slot, v); !status.ok()) {
       ++counters_->write_errors;
       Lose(row, status);
     }
     return;
   }
+  Extent& s = extents_[slot];
   if (s.last_row != kNone && s.last_row >= row) {
     return;  // not the first one of its row
   }
   Link(slot, row, patches);
   patches->push_back({row, slot, TapeCell{v, static_cast<uint32_t>(t_ms - StartOf(row)), ordinal}});
-  s.first_row = std::min(s.first_row, row);
+  SetFirst(slot, row);
   s.last_row = row;
 }
 
@@ -472,17 +492,16 @@ void Tape::Retain(int64_t floor_ms) {
     lost_.erase(lost_.begin());
   }
   for (size_t i = 0; i < resting_.size();) {
-    Slot& slot = slots_[resting_[i]];
-    if (slot.last_row != kNone && slot.last_row >= readable_) {
+    if (resting_[i].last_row != kNone && resting_[i].last_row >= readable_) {
       ++i;
       continue;
     }
-    slot = Slot{};
-    free_.push_back(resting_[i]);
+    free_.push_back(resting_[i].slot);
     resting_[i] = resting_.back();
     resting_.pop_back();
   }
   extra_.erase(extra_.begin(), extra_.lower_bound({readable_, 0}));
+  std::erase_if(born_, [this](const auto& born) { return born.second.added_row + kSpareRows < next_; });
 }
 
 TapeCell Tape::Extra(uint32_t row, uint32_t slot) const {
@@ -492,11 +511,15 @@ TapeCell Tape::Extra(uint32_t row, uint32_t slot) const {
 
 Status Tape::ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>* out) {
   const uint32_t slot = SlotOf(series);
-  if (slot == kNone || slots_[slot].last_row == kNone) {
+  if (slot == kNone || first_row_ == kNone) {
+    return {};
+  }
+  const Extent rows = kind_ == TapeKind::kSums ? Extent{FirstRowOf(slot), next_ - 1} : extents_[slot];
+  if (rows.last_row == kNone) {
     return {};
   }
   Block block;
-  for (uint32_t row = std::max(slots_[slot].first_row, readable_); row <= slots_[slot].last_row; ++row) {
+  for (uint32_t row = std::max(rows.first_row, readable_); row <= rows.last_row; ++row) {
     WEIR_RETURN_IF_ERROR(CheckRow(row));
     WEIR_RETURN_IF_ERROR(LoadBlock(row, slot / kBlockCells, &block));
     TapeCell cell = block.cells[slot % kBlockCells];
@@ -518,6 +541,16 @@ Status Tape::ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>*
   return {};
 }
 
+void Tape::GiveBack(uint32_t series, std::vector<Restored>* out) {
+  std::vector<std::pair<int64_t, TapeCell>> read;
+  if (Status status = ReadAll(series, &read); !status.ok()) {
+    LoseAll(status);
+  }
+  for (const auto& [t_ms, cell] : read) {
+    out->push_back({t_ms, cell.v, cell.ordinal});
+  }
+}
+
 uint64_t Tape::DiskBytes() const {
   uint64_t bytes = 0;
   for (const auto& [row, segment] : segments_) {
@@ -528,8 +561,10 @@ uint64_t Tape::DiskBytes() const {
 
 size_t Tape::HeapBytes() const {
   constexpr size_t kTreeNode = 48;
-  return slots_.capacity() * sizeof(Slot) + (free_.capacity() + slot_of_.capacity()) * sizeof(uint32_t) +
-         extra_.size() * (kTreeNode + sizeof(TapeCell)) + segments_.size() * (kTreeNode + sizeof(Segment));
+  return extents_.capacity() * sizeof(Extent) + resting_.capacity() * sizeof(Resting) +
+         (slots_.capacity() + free_.capacity() + slot_of_.capacity()) * sizeof(uint32_t) +
+         born_.size() * (kTreeNode + sizeof(Born)) + extra_.size() * (kTreeNode + sizeof(TapeCell)) +
+         segments_.size() * (kTreeNode + sizeof(Segment));
 }
 
 void TapeReader::Clear() {
@@ -545,7 +580,7 @@ void TapeReader::Rebase(int64_t start_ms) {
   base_ms_ = start_ms;
 }
 
-Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members) {
+Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members, const RowStore::Yield& yield) {
   Tape& tape = *tape_;
   if (start_ms < start_ms_) {
     Clear();  // an evaluation before the last one: what lies before the samples held is not known
@@ -579,7 +614,7 @@ Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members) {
       if (slot == Tape::kNone) {
         continue;
       }
-      const Tape::Slot& s = tape.slots_[slot];
+      const Tape::Extent& s = tape.extents_[slot];
       if (s.last_row == Tape::kNone || s.last_row < from) {
         continue;
       }
@@ -587,6 +622,7 @@ Status TapeReader::Seek(int64_t start_ms, std::span<const uint32_t> members) {
     }
     while (status.ok() && !wanted.empty()) {
       status = Read(&wanted);
+      yield();
     }
     if (!status.ok()) {
       ++tape.counters_->read_errors;
@@ -634,7 +670,7 @@ Status TapeReader::Read(std::vector<Wanted>* wanted) {
       continue;
     }
     const uint32_t next = cell.ordinal > row ? cell.ordinal : row + 1;
-    if (next <= tape.slots_[w.slot].last_row) {
+    if (next <= tape.extents_[w.slot].last_row) {
       (*wanted)[left++] = {next, w.slot, w.member};
     }
   }

@@ -9,7 +9,7 @@
 // that a damaged file gives an error and never a wrong value. Samples that come when their row is already written are put
 // into it. One thread.
 //
-// Cost: 16 bytes of RAM a series on the tape and 16 a series and reader; on disk 16 bytes a series and row.
+// Cost: 16 bytes of RAM a series on the tape and 16 a series and reader, of sums 8 and 24; on disk 16 bytes a series and row.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,11 +18,13 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/base/state_directory.h"
 #include "core/base/status.h"
+#include "core/window/row_store.h"
 #include "core/window/series_window.h"
 
 namespace weir::window {
@@ -42,7 +44,7 @@ struct TapeCounters {
   uint64_t write_errors = 0;
 };
 
-class Tape {
+class Tape final : public RowStore {
  public:
   static constexpr uint32_t kNone = 0xffffffff;
   // Windows this long or longer are not read from tapes: times of their samples are kept in 32 bits.
@@ -53,39 +55,30 @@ class Tape {
   static constexpr uint32_t kSpareShare = 8;  // a row has room for one new series more in so many
   static constexpr uint32_t kSegments = 16;   // that a window's rows are spread over
 
-  static constexpr uint32_t kSlotBytes = 16;  // of RAM for a series on the tape
+  static constexpr uint32_t kSlotBytes = 16;     // of RAM for a series on the tape
+  static constexpr uint32_t kSumsSlotBytes = 8;  // the same of kSums
 
-  // Rows start at every k·interval + phase.
   Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
        std::shared_ptr<TapeCounters> counters);
 
-  int64_t interval_ms() const { return interval_ms_; }
-  int64_t phase_ms() const { return phase_ms_; }
   TapeKind kind() const { return kind_; }
-  // RETURNS: whether a row starts at this time.
-  bool OnGrid(int64_t t_ms) const { return (t_ms - phase_ms_) % interval_ms_ == 0; }
-  // How far back windows reach. When it grows, rows from before (floor − the old reach) stay unread.
-  void SetReach(int64_t reach_ms, int64_t floor_ms);
-  int64_t reach_ms() const { return reach_ms_; }
+  // When it grows, rows from before (floor − the old reach) stay unread.
+  void SetReach(int64_t reach_ms, int64_t floor_ms) override;
 
-  // --- series ---
-  void Add(uint32_t series);
-  void Remove(uint32_t series);
-  bool Has(uint32_t series) const { return SlotOf(series) != kNone; }
-  std::vector<uint32_t> Members() const;
+  void Add(uint32_t series) override;
+  void Remove(uint32_t series) override;
+  bool Has(uint32_t series) const override { return SlotOf(series) != kNone; }
+  std::vector<uint32_t> Members() const override;
 
-  // --- writing ---
-  using Lookup = std::function<const SeriesWindow*(uint32_t series)>;
-  // Writes the rows that end at or before through_ms. Series with histograms are left out.
-  void Flush(int64_t through_ms, const Lookup& lookup);
-  // Puts what the rings of series just added hold into rows that are already written.
-  void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup);
-  // A sample at or before written_until_ms().
-  void Late(uint32_t series, int64_t t_ms, double v, uint32_t ordinal);
-  // RETURNS: the end of the newest row written; INT64_MIN before the first.
-  int64_t written_until_ms() const;
-  // Rows are only read by windows that start after floor − reach: files of older ones go.
-  void Retain(int64_t floor_ms);
+  void Flush(int64_t through_ms, const Lookup& lookup, const Yield& yield) override;
+  void Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) override;
+  void Late(uint32_t series, const SeriesWindow& window) override;
+  Holds holds() const override { return kind_ == TapeKind::kSums ? Holds::kSums : Holds::kFirst; }
+  int64_t written_until_ms() const override;
+  // Files of rows that are out of every window go.
+  void Retain(int64_t floor_ms) override;
+  // Of kSums one sample a row, at its end.
+  void GiveBack(uint32_t series, std::vector<Restored>* out) override;
   // Appends the samples of a series to `out`, oldest first; of kSums one a row, at its end. ERRORS: as reading.
   Status ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>* out);
 
@@ -93,8 +86,8 @@ class Tape {
   void LoseAll(const Status& why);
 
   // RETURNS: what the files take on disk.
-  uint64_t DiskBytes() const;
-  size_t HeapBytes() const;
+  uint64_t DiskBytes() const override;
+  size_t HeapBytes() const override;
   size_t segments() const { return segments_.size(); }
   // RETURNS: how many rows one file holds.
   uint32_t RowsPerSegment() const { return RowsPerSegment(reach_ms_, interval_ms_); }
@@ -122,25 +115,37 @@ class Tape {
     uint64_t RowBytes() const;
     uint32_t BlockBytes(uint32_t place) const;
   };
-  struct Slot {
-    uint32_t series = kNone;
-    uint32_t first_row = kNone;  // with a sample
+  // Of a slot, which rows have samples of its series.
+  struct Extent {
+    uint32_t first_row = kNone;
     uint32_t last_row = kNone;
   };
-  static_assert(sizeof(Slot) + sizeof(uint32_t) == kSlotBytes);
+  static_assert(sizeof(Extent) + 2 * sizeof(uint32_t) == kSlotBytes && 2 * sizeof(uint32_t) == kSumsSlotBytes);
+  struct Resting {
+    uint32_t slot;
+    uint32_t last_row;
+  };
+  // Of kSums, of series that are new.
+  struct Born {
+    uint32_t first_row;
+    uint32_t added_row;
+  };
   struct Lost {
     uint32_t last_row;
     std::string why;
   };
   using Segments = std::map<uint32_t, Segment>;  // by first row; they do not overlap
 
+  void SetFirst(uint32_t slot, uint32_t row);
+  // RETURNS: a row of kSums before which the slot has no samples.
+  uint32_t FirstRowOf(uint32_t slot) const;
   uint32_t SlotOf(uint32_t series) const { return series < slot_of_.size() ? slot_of_[series] : kNone; }
   int64_t IndexOf(int64_t t_ms) const;  // of the row that a time falls into, counted from the epoch
   int64_t StartOf(uint32_t row) const { return phase_ms_ + (base_ + row) * interval_ms_; }
   Segments::iterator Find(uint32_t row);
   Result<Segment*> Make(uint32_t row);
   // RETURNS: the start of the earliest row after this one that will have a sample, if this one has none; else INT64_MAX.
-  Status WriteRow(uint32_t row, const Lookup& lookup, bool* any, int64_t* next_ms);
+  Status WriteRow(uint32_t row, const Lookup& lookup, const Yield& yield, bool* any, int64_t* next_ms);
   Status StoreBlock(Segment& segment, uint32_t first_row, Block* block);
   Status LoadBlock(uint32_t row, uint32_t place, Block* block);
   // Puts cells, sorted by row and slot, into rows that are already written.
@@ -164,18 +169,18 @@ class Tape {
   TapeCell Extra(uint32_t row, uint32_t slot) const;
 
   std::shared_ptr<StateDirectory> directory_;
-  const int64_t interval_ms_;
-  const int64_t phase_ms_;
   const TapeKind kind_;
   std::shared_ptr<TapeCounters> counters_;
-  int64_t reach_ms_ = 0;
   int64_t base_ = 0;  // what row 0 is, counted from the epoch
   bool based_ = false;
-  uint32_t next_ = 0;      // row to be written
-  uint32_t readable_ = 0;  // rows before it are unread
-  std::vector<Slot> slots_;
+  uint32_t next_ = 0;                        // row to be written
+  uint32_t readable_ = 0;                    // rows before it are unread
+  uint32_t first_row_ = kNone;               // with a sample
+  std::vector<uint32_t> slots_;              // the series of each
+  std::vector<Extent> extents_;              // by slot; of kSums none: its rows are read one after the other
+  std::unordered_map<uint32_t, Born> born_;  // by slot
   std::vector<uint32_t> free_;
-  std::vector<uint32_t> resting_;  // given up, but windows still reach the rows of their last owners
+  std::vector<Resting> resting_;  // given up, but windows still reach the rows of their last owners
   std::vector<uint32_t> slot_of_;
   Segments segments_;
   // kSums: late samples, for readers that have their row in a sum already.
@@ -204,7 +209,7 @@ class TapeReader {
   void Clear();
   // Finds for each member the first sample on the tape after start_ms. REQUIRES: the tape has a row that starts there.
   // ERRORS: what had to be read could not be; nothing may be concluded about the window then.
-  Status Seek(int64_t start_ms, std::span<const uint32_t> members);
+  Status Seek(int64_t start_ms, std::span<const uint32_t> members, const RowStore::Yield& yield);
   // RETURNS: whether there is such a sample.
   bool Edge(size_t member, int64_t* t_ms, double* v, uint32_t* ordinal) const {
     const TapeCell& edge = edges_[member];

@@ -122,7 +122,7 @@ void TapeSums::AddCell(uint32_t member, const TapeCell& cell, int sign) {
   }
 }
 
-Status TapeSums::AddRow(uint32_t row, int sign, uint32_t only) {
+Status TapeSums::AddRow(uint32_t row, int sign, uint32_t only, const RowStore::Yield& yield) {
   Tape::Block block;
   uint32_t place = kAll;
   const auto begin = only == kAll ? 0 : only;
@@ -132,11 +132,8 @@ Status TapeSums::AddRow(uint32_t row, int sign, uint32_t only) {
     if (slot == Tape::kNone) {
       continue;
     }
-    const Tape::Slot& s = tape_->slots_[slot];
-    if (s.last_row == Tape::kNone || row < s.first_row || row > s.last_row) {
-      continue;
-    }
     if (place != slot / Tape::kBlockCells) {
+      yield();
       place = slot / Tape::kBlockCells;
       Status status = tape_->CheckRow(row);
       if (status.ok()) {
@@ -155,7 +152,7 @@ Status TapeSums::AddRow(uint32_t row, int sign, uint32_t only) {
   return {};
 }
 
-Status TapeSums::Take(std::span<const uint32_t> members) {
+Status TapeSums::Take(std::span<const uint32_t> members, const RowStore::Yield& yield) {
   bool same = members.size() == slots_.size();
   for (size_t m = 0; same && m < members.size(); ++m) {
     same = slots_[m] == tape_->SlotOf(members[m]);
@@ -197,11 +194,11 @@ Status TapeSums::Take(std::span<const uint32_t> members) {
     std::erase_if(errors_, gone);
   }
   for (const uint32_t m : fresh) {
-    if (slots_[m] == Tape::kNone || tape_->slots_[slots_[m]].first_row == Tape::kNone) {
+    if (!begun_ || slots_[m] == Tape::kNone) {
       continue;
     }
-    for (uint32_t row = std::max(from_, tape_->slots_[slots_[m]].first_row); begun_ && row < to_; ++row) {
-      WEIR_RETURN_IF_ERROR(AddRow(row, 1, m));
+    for (uint32_t row = std::max(from_, tape_->FirstRowOf(slots_[m])); row < to_; ++row) {
+      WEIR_RETURN_IF_ERROR(AddRow(row, 1, m, yield));
     }
   }
   return {};
@@ -231,7 +228,7 @@ void TapeSums::TakeLate() {
 }
 
 // Makes sums anew whose error may be too large.
-Status TapeSums::Renew() {
+Status TapeSums::Renew(const RowStore::Yield& yield) {
   int renewed = 0;
   for (uint32_t m = 0; !errors_.empty() && m < slots_.size(); ++m) {
     const auto found = errors_.find(slots_[m]);
@@ -247,13 +244,14 @@ Status TapeSums::Renew() {
     sums_[m] = {};
     counts_[m] = 0;
     for (uint32_t row = from_; row < to_; ++row) {
-      WEIR_RETURN_IF_ERROR(AddRow(row, 1, m));
+      WEIR_RETURN_IF_ERROR(AddRow(row, 1, m, yield));
     }
   }
   return {};
 }
 
-Status TapeSums::Advance(int64_t start_ms, int64_t end_ms, std::span<const uint32_t> members) {
+Status TapeSums::Advance(int64_t start_ms, int64_t end_ms, std::span<const uint32_t> members,
+                         const RowStore::Yield& yield) {
   Tape& tape = *tape_;
   if (start_ms < start_ms_) {
     Restart();
@@ -263,7 +261,7 @@ Status TapeSums::Advance(int64_t start_ms, int64_t end_ms, std::span<const uint3
   ring_from_ms_ = start_ms;
   const auto advance = [&]() -> Status {
     TakeLate();
-    WEIR_RETURN_IF_ERROR(Take(members));
+    WEIR_RETURN_IF_ERROR(Take(members, yield));
     if (!tape.based_) {
       return {};
     }
@@ -282,15 +280,11 @@ Status TapeSums::Advance(int64_t start_ms, int64_t end_ms, std::span<const uint3
       Restart();
     }
     if (!begun_) {
-      uint32_t first = to;
-      for (const uint32_t slot : slots_) {
-        first = slot == Tape::kNone ? first : std::min(first, tape.slots_[slot].first_row);
-      }
       begun_ = true;
-      from_ = to_ = std::max(from, first);
+      from_ = to_ = std::max(from, std::min(to, tape.first_row_));
     }
     for (; from_ < from; ++from_) {
-      WEIR_RETURN_IF_ERROR(AddRow(from_, -1, kAll));
+      WEIR_RETURN_IF_ERROR(AddRow(from_, -1, kAll, yield));
     }
     uint64_t cells = 0;
     for (; to_ < to; ++to_, cells += slots_.size()) {
@@ -298,10 +292,10 @@ Status TapeSums::Advance(int64_t start_ms, int64_t end_ms, std::span<const uint3
         return UnavailableError("long windows: " + std::to_string(to - to_) + " of " + std::to_string(to - from) +
                                 " rows are still to be read; some at each evaluation");
       }
-      WEIR_RETURN_IF_ERROR(AddRow(to_, 1, kAll));
+      WEIR_RETURN_IF_ERROR(AddRow(to_, 1, kAll, yield));
     }
     ring_from_ms_ = to_ > start ? tape.StartOf(to_) : start_ms;
-    return Renew();
+    return Renew(yield);
   };
   Status status = advance();
   if (!status.ok() && !lost_.ok()) {

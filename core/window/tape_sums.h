@@ -32,7 +32,7 @@ class TapeSums {
   const std::shared_ptr<Tape>& tape() const { return tape_; }
   // Brings the sums to the window (start, end]. REQUIRES: the tape has a row that starts at start_ms. ERRORS: a row of the
   // window cannot be read; or kUnavailable while the rows of a window that came late are being read, a share at each call.
-  Status Advance(int64_t start_ms, int64_t end_ms, std::span<const uint32_t> members);
+  Status Advance(int64_t start_ms, int64_t end_ms, std::span<const uint32_t> members, const RowStore::Yield& yield);
   // RETURNS: whether the window of this member has a sample.
   bool Sum(size_t member, const SeriesWindow& window, double* out) const;
   bool Average(size_t member, const SeriesWindow& window, double* out) const;
@@ -48,12 +48,12 @@ class TapeSums {
   };
   void Restart();
   // Takes up the members as they are now; the sums of those that were there stay.
-  Status Take(std::span<const uint32_t> members);
+  Status Take(std::span<const uint32_t> members, const RowStore::Yield& yield);
   void TakeLate();
   // Adds (sign 1) or subtracts (-1) a row, for all members or only one.
-  Status AddRow(uint32_t row, int sign, uint32_t only);
+  Status AddRow(uint32_t row, int sign, uint32_t only, const RowStore::Yield& yield);
   void AddCell(uint32_t member, const TapeCell& cell, int sign);
-  Status Renew();
+  Status Renew(const RowStore::Yield& yield);
   bool Parts(size_t member, const SeriesWindow& window, DoubleDouble* sum, double* count) const;
 
   std::shared_ptr<Tape> tape_;

@@ -11,6 +11,7 @@
 #include "core/engine/node.h"
 #include "core/promql/ast.h"
 #include "core/promql/functions.h"
+#include "core/window/bounded_rows.h"
 #include "core/window/rich_kernels.h"
 
 namespace weir::engine {
@@ -42,6 +43,7 @@ struct RangeSpec {
   bool smoothed = false;
   bool keeps_name = false;
   window::TapeKind tape = window::TapeKind::kNone;  // that the window may be read from
+  window::BoundedRows::Key bounded;                 // thinned rows that the window is read from; kNone: exact
   bool needs_all = false;                           // samples from before the series was kept whole do not count
   bool is_quantile = false;                         // the parameter is one: outside [0, 1] it deserves a warning
   bool statistics = false;                          // as InstantSpec's

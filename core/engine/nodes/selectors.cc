@@ -356,8 +356,10 @@ class RangeNode final : public Node {
       TakeNames(ctx, from, until);
     }
     Taped taped;
-    if (spec_.tape != window::TapeKind::kNone) {
-      Status status = SeekTape(start, end, &taped.reader, &taped.sums);
+    if (spec_.bounded.kind != window::BoundedKind::kNone) {
+      taped.bounded = Store::FindBounded(*spec_.set, start, spec_.range_ms, spec_.bounded);
+    } else if (spec_.tape != window::TapeKind::kNone) {
+      Status status = SeekTape(ctx, start, end, &taped);
       if (!status.ok()) {
         SetError(std::move(status));
         return;
@@ -425,6 +427,7 @@ class RangeNode final : public Node {
   struct Taped {
     const window::TapeReader* reader = nullptr;
     const window::TapeSums* sums = nullptr;
+    std::shared_ptr<const window::BoundedRows> bounded;
   };
   // `left`: takes the slots with histograms; null: they are computed, too.
   void ComputeSlots(Context& ctx, window::Window& w, Slots slots, Reach reach, const Taped& taped,
@@ -448,6 +451,9 @@ class RangeNode final : public Node {
         w.on_tape = taped.reader->Edge(i, &w.edge.t_ms, &w.edge.v, &w.edge.ordinal) &&
                     w.edge.t_ms < series.window.ring().Time(w.first);
       }
+      if (taped.bounded != nullptr) {
+        TakeEdge(*taped.bounded, i, series.window, &w);
+      }
       if (series.profile != last_profile) {
         last_profile = series.profile;
         const window::Profile& profile = ctx.store.profile(last_profile);
@@ -459,12 +465,26 @@ class RangeNode final : public Node {
         if (left != nullptr) {
           left->push_back(static_cast<uint32_t>(i));
         } else {
+          w.on_tape = w.on_tape && taped.bounded == nullptr;  // they have given back what they had
           ComputeRich(ctx, w, i);
         }
         continue;
       }
       present_[i] = spec_.kernel(w, &values_[i]) ? 1 : 0;
     }
+  }
+  // The left end of the window, unless the ring has it.
+  void TakeEdge(const window::BoundedRows& rows, size_t slot, const window::SeriesWindow& series,
+                window::Window* w) const {
+    window::BoundedRows::Edge edge;
+    if (!rows.FindEdge(spec_.set->members[slot], w->start_ms, &edge)) {
+      return;
+    }
+    const window::Ring& ring = series.ring();
+    w->on_tape = edge.merged ? ring.Time(0) > w->start_ms : edge.t_ms < ring.Time(w->first);
+    w->edge = {
+        edge.t_ms,           edge.v, edge.ordinal, edge.resets, edge.resets_until_ms, edge.merged, edge.mass_between,
+        edge.samples_between};
   }
   // Of the samples of a window it is the first that says whether the name goes.
   void TakeNames(Context& ctx, int64_t from, int64_t until) {
@@ -495,7 +515,7 @@ class RangeNode final : public Node {
     return it == readers->end() ? readers->emplace_back(tape) : *it;
   }
   // Brings the reader of the tape that has a row from `start` on to this window, if there is such a tape.
-  Status SeekTape(int64_t start, int64_t end, const window::TapeReader** reader, const window::TapeSums** sums) {
+  Status SeekTape(Context& ctx, int64_t start, int64_t end, Taped* taped) {
     const auto tape = Store::FindTape(*spec_.set, start, spec_.range_ms + spec_.offset_ms, spec_.tape);
     if (!tape) {
       readers_.clear();
@@ -504,12 +524,12 @@ class RangeNode final : public Node {
     }
     if (spec_.tape == window::TapeKind::kSums) {
       window::TapeSums& found = ReaderOf(tape, &sums_);
-      *sums = &found;
-      return found.Advance(start, end, spec_.set->members);
+      taped->sums = &found;
+      return found.Advance(start, end, spec_.set->members, ctx.yield);
     }
     window::TapeReader& found = ReaderOf(tape, &readers_);
-    *reader = &found;
-    return found.Seek(start, spec_.set->members);
+    taped->reader = &found;
+    return found.Seek(start, spec_.set->members, ctx.yield);
   }
   void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
     window::RichResult result;

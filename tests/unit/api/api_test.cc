@@ -136,6 +136,18 @@ TEST_F(ApiTest, RulesHaveTheShapeOfPrometheus) {
           R"("interval":60,"limit":0,"evaluationTime":_,"lastEvaluation":_}]})");
 }
 
+TEST_F(ApiTest, RulesShowWhichWindowsAreBounded) {
+  auto rule = MakeRule("r", "increase(errors_total[30d]) / sum_over_time(all[3d]) + rate(x_total[5m])");
+  rule.max_error = 0.01;
+  Make({MakeGroup("g", {rule})});
+  std::string error;
+  const std::string json = RulesJson(*pipeline_, {}, &error);
+  EXPECT_NE(json.find(R"("precision":"bounded","boundedWindows":[{"window":"errors_total[30d]","function":"increase",)"
+                      R"("maxRelativeError":0.01}],"health")"),
+            std::string::npos)
+      << json;
+}
+
 TEST_F(ApiTest, RulesShowWhatTheirLastEvaluationHadToSay) {
   Make({MakeGroup("g", {MakeRule("r", "rate(temp[5m])"), MakeRule("q", "quantile(2, temp)")})});
   for (int64_t minute = 1; minute <= 3; ++minute) {

@@ -166,7 +166,7 @@ remote_write:
   - {url: http://b/, send_exemplars: true, queue_config: {max_shards: 4}}
 alerting: {alertmanagers: [{kubernetes_sd_configs: [{role: pod}]}]}
 features: [native-histograms]
-overrides: [{group: g, precision: exact, mode: eager}]
+overrides: [{group: g, precision: exact, no_data: keep, mode: eager}]
 )");
   ASSERT_EQ(out.errors, std::vector<std::string>());
   std::string keys;
@@ -177,7 +177,7 @@ overrides: [{group: g, precision: exact, mode: eager}]
             "alerting.alertmanagers.kubernetes_sd_configs tests/weir.yml:8:29\n"
             "features.native-histograms tests/weir.yml:9:11\n"
             "global.scrape_timeout tests/weir.yml:4:10\n"
-            "overrides.precision tests/weir.yml:10:13\n"
+            "overrides.no_data tests/weir.yml:10:13\n"
             "queue_config.max_shards tests/weir.yml:7:59\n"
             "remote_write.send_exemplars tests/weir.yml:6:22\n"
             "scrape_configs tests/weir.yml:2:1\n"

@@ -17,7 +17,7 @@ promql::ExprPtr Parse(const std::string& text) {
   return outcome.expr;
 }
 
-// A case is `## scraped every MS`, perhaps with ` with state.dir`, lines `NAME: EXPR` of rules planned together each minute, an empty line, and what is said
+// A case is `## scraped every MS`, perhaps with ` with state.dir` or ` bounded`, lines `NAME: EXPR` of rules planned together each minute, an empty line, and what is said
 // of the last one.
 TEST(Explain, SaysWhatTheCasesSay) {
   std::ifstream in("tests/unit/engine/explain_cases.txt");
@@ -34,6 +34,8 @@ TEST(Explain, SaysWhatTheCasesSay) {
     if (line.ends_with(" with state.dir")) {
       engine_options.tape_after_ms = 3600000;
     }
+    constexpr double kMaxError = 1.0 / 128;
+    const double max_error = line.ends_with(" bounded") ? kMaxError : 0;
     Engine engine{engine_options};
     std::vector<std::string> names;
     std::vector<promql::ExprPtr> exprs;
@@ -43,6 +45,7 @@ TEST(Explain, SaysWhatTheCasesSay) {
       exprs.push_back(Parse(line.substr(colon + 2)));
       Grid grid;
       grid.interval_ms = 60000;
+      grid.max_error = max_error;
       ASSERT_TRUE(engine.AddPlan(*exprs.back(), grid).ok()) << line;
     }
     std::string want;

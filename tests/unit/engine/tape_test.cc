@@ -95,6 +95,22 @@ class TapeTest : public testing::Test {
   int failed_ = 0;
 };
 
+// Between ticks a window starts where no row does.
+TEST_F(TapeTest, WhatIsEvaluatedBetweenTicksStaysInTheRing) {
+  Start("increase(c[2h])", 1);
+  const promql::ParseOutcome parsed = promql::ParseExpr("increase(c[2h])", promql::ParserOptions::All());
+  Grid grid;
+  grid.interval_ms = kMinuteMs;
+  grid.between = true;
+  const auto eager = engine_->AddPlan(*parsed.expr, grid);
+  ASSERT_TRUE(eager.ok());
+  EXPECT_TRUE(Run(5 * 60).empty());
+  const Evaluation e = engine_->EvaluateBetween(*eager, kBegin + (minute_ - 1) * kMinuteMs + kMinuteMs / 2);
+  ASSERT_TRUE(e.status.ok());
+  ASSERT_EQ(e.vector.size(), 1U);
+  EXPECT_EQ(e.vector.value(0), 120);
+}
+
 TEST_F(TapeTest, RamDoesNotGrowWithTheWindow) {
   constexpr size_t kSeries = 1000;
   size_t bytes[2] = {};

@@ -289,6 +289,22 @@ TEST(Overrides, AlertsWinOverGroupsAndUnknownNamesAreErrors) {
                                       R"(weir.yml:9:3: no rule file has an alert "r")"}));
 }
 
+TEST(Overrides, PrecisionIsOfAllRulesOfAGroupAndAnAlertMayDiffer) {
+  std::vector<rules::GroupDefinition> groups = {
+      MakeGroup("slo", {MakeRule("Burns", "up == 0", true), MakeRule("Other", "up == 0", true), MakeRule("r", "up")})};
+  config::Override group;
+  group.group = "slo";
+  group.precision = "bounded";
+  group.max_error = 0.01;
+  config::Override alert;
+  alert.alert = "Burns";
+  alert.precision = "exact";
+  EXPECT_EQ(ApplyOverrides({alert, group}, &groups), std::vector<std::string>());
+  EXPECT_EQ(groups[0].rules[0].max_error, 0);
+  EXPECT_EQ(groups[0].rules[1].max_error, 0.01);
+  EXPECT_EQ(groups[0].rules[2].max_error, 0.01);
+}
+
 TEST(Overrides, TheQuickstartHasAnEagerAlertWithTriggerValues) {
   const Result<Settings> settings = LoadSettings("configs/quickstart.yml");
   ASSERT_TRUE(settings.ok()) << settings.status().message();

@@ -19,7 +19,7 @@ Profile MinuteProfile(Thinning thinning, uint8_t aggregates) {
   p.aggregates = aggregates;
   p.count_resets = true;
   p.count_changes = true;
-  p.range_ms = p.whole_range_ms = 300000;
+  p.range_ms = p.whole_range_ms = p.resets_range_ms = 300000;
   p.cuts.AddPeriodic(60000, 0);
   p.cuts.Finish();
   return p;
