@@ -45,6 +45,33 @@ Store::Store(const Options& options)
       state_(options.state),
       tape_margin_ms_(options.tape_margin_ms) {
   ProfileOf({});  // profile 0: nobody reads the series
+  WEIR_ASSERT(options.source_series_max.size() < kNobody);
+  for (const uint32_t series_max : options.source_series_max) {
+    sources_.push_back({series_max, 0});
+  }
+}
+
+Refusal Store::Refuses(uint32_t source) const {
+  if (!admitting_) {
+    return Refusal::kMemory;
+  }
+  if (live_ >= series_max_) {
+    return Refusal::kSeriesLimit;
+  }
+  const bool full = source < sources_.size() && sources_[source].series_max != 0 &&
+                    sources_[source].series >= sources_[source].series_max;
+  return full ? Refusal::kSourceLimit : Refusal::kNone;
+}
+
+void Store::HandOver() {
+  for (Origin& origin : origin_) {
+    if (origin.owner != kNobody && origin.other != kNobody && origin.other != origin.owner) {
+      --sources_[origin.owner].series;
+      ++sources_[origin.other].series;
+      origin.owner = origin.other;
+    }
+    origin.other = kNobody;
+  }
 }
 
 std::shared_ptr<SeriesSet> Store::SetOf(const std::vector<Matcher>& matchers) {
@@ -420,11 +447,16 @@ void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
   AddProfile(set, *profiles_[profile_id]);
 }
 
-SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
+SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) {
   Shard& shard = shards_[shard_id];
-  if (live_ >= series_max_ || !admitting_) {
+  constexpr uint32_t kSeriesPerLook = 1024;
+  if (made_ % kSeriesPerLook == 0 && on_growth_) {
+    on_growth_();
+  }
+  if (Refuses(source) != Refusal::kNone) {
     return kNoSeries;
   }
+  ++made_;
   SeriesId id = kNoSeries;
   if (!shard.free.empty()) {
     id = shard.free.back();
@@ -440,6 +472,9 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
         arrival_.reserve(next_ + next_ / 4);
       }
       arrival_.resize(next_);
+      if (!sources_.empty()) {
+        origin_.resize(next_);
+      }
     }
     id = shard.next++;
   }
@@ -447,6 +482,10 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
   at(id) = Series{};
   at(id).labels = labels;
   arrival_[id] = 0;
+  if (source < sources_.size()) {
+    origin_[id] = {static_cast<uint8_t>(source), static_cast<uint8_t>(source)};
+    ++sources_[source].series;
+  }
   triggers_.Forget(id);
   return id;
 }
@@ -454,6 +493,12 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
 void Store::Free(SeriesId id) {
   shards_[owner_[id >> kChunkBits]].free.push_back(id);
   --live_;
+  if (!sources_.empty()) {
+    const uint8_t owner = std::exchange(origin_[id], {}).owner;
+    if (owner != kNobody) {
+      --sources_[owner].series;
+    }
+  }
 }
 
 void Store::Place(SeriesId id) {
@@ -510,14 +555,14 @@ void Store::RenumberArrivals() {
   }
 }
 
-SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
+SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
   if (const SeriesId known = Known(labels); known != kNoSeries) {
     return known;
   }
   if (!aside_) {
     Refresh();
   }
-  const SeriesId id = Allocate(shard, labels);
+  const SeriesId id = Allocate(shard, labels, source);
   if (id == kNoSeries) {
     return id;
   }
@@ -535,7 +580,7 @@ SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
 
 SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   Refresh();
-  SeriesId id = Allocate(0, labels);
+  SeriesId id = Allocate(0, labels, kNoSource);
   if (id != kNoSeries) {
     at(id).profile = ProfileOf({set.id});
     Attach(id);
@@ -544,13 +589,17 @@ SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   return id;
 }
 
-SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels) {
+SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels,
+                          uint32_t source) {
+  if (Refuses(source) != Refusal::kNone) {
+    return Known(labels_.FindSet(labels));
+  }
   std::vector<LabelPair> pairs;
   pairs.reserve(labels.size());
   for (const auto& [name, value] : labels) {
     pairs.push_back({labels_.Intern(name), labels_.Intern(value)});
   }
-  return InternFor(shard, labels_.InternSet(pairs));
+  return InternFor(shard, labels_.InternSet(pairs), source);
 }
 
 void Store::Rebuild() {
@@ -692,6 +741,11 @@ void Store::SetFloor(int64_t floor_ms) {
 size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield) {
   TakeAside();
   Refresh();
+  if (tracks_sources() &&
+      (handed_over_ms_ == std::numeric_limits<int64_t>::min() || t_ms - handed_over_ms_ >= keep_ms)) {
+    handed_over_ms_ = t_ms;
+    HandOver();
+  }
   const auto expired = [&](SeriesId id) {
     const Series& series = at(id);
     const int64_t last_ms = series.window.last_t_ms();
@@ -794,6 +848,27 @@ int64_t Store::ReadsUntil(int64_t t_ms) const {
     }
   }
   return until;
+}
+
+std::vector<Store::SharedLoad> Store::LoadByProfile(const std::function<void()>& yield) const {
+  std::vector<SharedLoad> loads(profiles_.size());
+  for (SeriesId id = 0; id < next_; ++id) {
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
+    const Series& series = at(id);
+    if (series.labels != kNoLabelSet && series.profile < loads.size()) {
+      SharedLoad& load = loads[series.profile];
+      ++load.series;
+      load.bytes += sizeof(Series) + series.window.HeapBytes();
+    }
+  }
+  for (size_t i = 0; i < loads.size(); ++i) {
+    loads[i].sets = &profiles_[i]->sets;
+  }
+  loads[0] = loads.back();
+  loads.pop_back();
+  return loads;
 }
 
 SeriesStats Store::Stats(const std::function<void()>& yield) const {

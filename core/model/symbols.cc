@@ -255,6 +255,14 @@ struct LabelSetTable::Impl {
     return id;
   }
 
+  LabelSetId FindSorted(std::span<const LabelPair> wanted) const {
+    if (wanted.empty()) {
+      return kEmptyLabelSet;
+    }
+    const auto at = set_index.find(SetKey{wanted, HashPairs(wanted)});
+    return at == set_index.end() ? kNoLabelSet : *at;
+  }
+
   void FreeDeadSets(const std::function<bool(LabelSetId)>& alive, std::vector<bool>* used) {
     for (LabelSetId id = 1; id < sets.size(); ++id) {
       Set& set = sets[id];
@@ -380,6 +388,22 @@ LabelSetId LabelSetTable::InternSet(const Labels& labels) {
     pairs.push_back({Intern(label.name), Intern(label.value)});
   }
   return impl_->InternSorted(pairs);
+}
+
+LabelSetId LabelSetTable::FindSet(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+  std::vector<LabelPair>& pairs = impl_->scratch;
+  pairs.clear();
+  for (const auto& [name, value] : labels) {
+    if (value.empty()) {
+      continue;
+    }
+    const LabelPair pair{Find(name), Find(value)};
+    if (pair.name == kEmptySymbol || pair.value == kEmptySymbol) {
+      return kNoLabelSet;
+    }
+    pairs.push_back(pair);
+  }
+  return impl_->FindSorted(pairs);
 }
 
 LabelPairs LabelSetTable::Pairs(LabelSetId id) const { return impl_->Pairs(id); }

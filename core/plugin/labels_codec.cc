@@ -142,6 +142,7 @@ void SampleBatch::Clear() {
   histogram_bytes = 0;
   bad_records = 0;
   first_error.clear();
+  source = kNoSource;
   arrived_ns = 0;
 }
 
