@@ -22,6 +22,7 @@ class AlertingRule final : public Rule {
   Status Prepare() override;
   void TakeState(Rule& old) override;
   size_t Bytes() const override { return Rule::Bytes() + alerts_.Bytes() + slots_.capacity() * sizeof(Slot); }
+  std::vector<engine::PlanId> Plans() const override;
 
   AlertState State() const { return alerts_.State(); }
   // Pending and firing alerts with current annotations, in order of creation.
