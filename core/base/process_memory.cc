@@ -69,6 +69,13 @@ ProcessMemory ReadProcessMemory() {
 
 uint64_t ResidentBytes() { return ReadProcessMemory().resident_bytes; }
 
+void MapLargeBlocks() {
+  constexpr int kLargeBytes = 1 << 20;
+  constexpr int kTrimBytes = 4 << 20;  // of free memory at the end of the heap
+  (void)mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+  (void)mallopt(M_TRIM_THRESHOLD, kTrimBytes);
+}
+
 void ReturnFreeMemory() { malloc_trim(0); }
 
 uint64_t ContainerMemoryMax(const std::string& root) {

@@ -15,6 +15,9 @@ struct ProcessMemory {
 ProcessMemory ReadProcessMemory();
 // RETURNS: resident memory in bytes, 0 where it cannot be read. Costs some microseconds.
 uint64_t ResidentBytes();
+// For a process whose memory is limited: blocks of a megabyte and more, such as bodies of requests, are mapped by themselves from here
+// on and go back to the kernel when they are freed; the heap would keep them.
+void MapLargeBlocks();
 // Gives pages that the heap holds without need back to the kernel; what is free between blocks in use is among them. Walks the
 // whole heap: milliseconds for some hundred megabytes.
 void ReturnFreeMemory();

@@ -140,7 +140,8 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
   if (expired_since_collect_ < 1000 || expired_since_collect_ * 8 < labels_.sets()) {
     return;
   }
-  expired_since_collect_ = 0;
+  const size_t expired = std::exchange(expired_since_collect_, 0);
+  const size_t sets_before = labels_.sets();
   std::vector<bool> live;
   auto keep = [&live](LabelSetId id) {
     if (id >= live.size()) {
@@ -163,6 +164,9 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
     keep(at(new_aside_[i]).labels);
   }
   labels_.Collect([&live](LabelSetId id) { return id < live.size() && live[id]; }, pinned_);
+  // Nodes that have not been evaluated since still name series that are gone: another look is worth it, but not for ever.
+  const size_t freed = sets_before - std::min(sets_before, labels_.sets());
+  expired_since_collect_ = expired > freed ? (expired - freed) / 2 : 0;
 }
 
 void Store::AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand) {
@@ -463,11 +467,23 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
     shard.free.pop_back();
   } else {
     if (shard.next == shard.end) {
-      chunks_.push_back(std::make_unique<Series[]>(size_t{1} << kChunkBits));
-      owner_.push_back(shard_id);
-      shard.next = next_;
-      next_ += 1U << kChunkBits;
-      shard.end = next_;
+      auto chunk = std::make_unique<Series[]>(size_t{1} << kChunkBits);
+      uint32_t number = 0;
+      if (vacant_.empty()) {
+        number = static_cast<uint32_t>(chunks_.size());
+        chunks_.emplace_back();
+        owned_.emplace_back();
+        owner_.emplace_back();
+        next_ += 1U << kChunkBits;
+      } else {
+        number = vacant_.back();
+        vacant_.pop_back();
+      }
+      chunks_[number] = chunk.get();
+      owned_[number] = std::move(chunk);
+      owner_[number] = shard_id;
+      shard.next = number << kChunkBits;
+      shard.end = shard.next + (1U << kChunkBits);
       if (arrival_.capacity() < next_) {
         arrival_.reserve(next_ + next_ / 4);
       }
@@ -498,6 +514,33 @@ void Store::Free(SeriesId id) {
     if (owner != kNobody) {
       --sources_[owner].series;
     }
+  }
+}
+
+void Store::VacateChunks() {
+  std::vector<uint32_t> free(chunks_.size());
+  for (const Shard& shard : shards_) {
+    for (const SeriesId id : shard.free) {
+      ++free[id >> kChunkBits];
+    }
+  }
+  bool any = false;
+  for (uint32_t number = 0; number < free.size(); ++number) {
+    if (free[number] == 1U << kChunkBits) {
+      vacant_chunk_ =
+          vacant_chunk_ == nullptr ? std::make_unique<Series[]>(size_t{1} << kChunkBits) : std::move(vacant_chunk_);
+      chunks_[number] = vacant_chunk_.get();
+      owned_[number].reset();
+      vacant_.push_back(number);
+      any = true;
+    }
+  }
+  if (!any) {
+    return;
+  }
+  for (Shard& shard : shards_) {
+    std::erase_if(shard.free, [this](SeriesId id) { return owned_[id >> kChunkBits] == nullptr; });
+    shard.free.shrink_to_fit();
   }
 }
 
@@ -791,6 +834,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
     }
   }
   std::for_each(going.begin(), going.end(), [this](SeriesId id) { Free(id); });  // not before: a set still had them
+  VacateChunks();
   if (arrivals_ > std::numeric_limits<uint32_t>::max() / 2) {
     RenumberArrivals();
   }
@@ -889,7 +933,7 @@ SeriesStats Store::Stats(const std::function<void()>& yield) const {
       ++stats.series_unread;
     }
   }
-  stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
+  stats.window_bytes += (chunks_.size() - vacant_.size()) * sizeof(Series) << kChunkBits;
   stats.window_bytes += triggers_.Bytes();
   for (const auto& weak : tapes_) {
     if (const auto tape = weak.lock()) {

@@ -240,6 +240,8 @@ class Store {
   void Place(SeriesId id);
   SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
   void Free(SeriesId id);
+  // Gives the memory of chunks back in which every series is free.
+  void VacateChunks();
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
@@ -265,8 +267,12 @@ class Store {
   std::vector<Source> sources_;
   std::vector<Origin> origin_;  // by series, when there are sources
   int64_t handed_over_ms_ = std::numeric_limits<int64_t>::min();
-  std::vector<std::unique_ptr<Series[]>> chunks_;
-  std::vector<uint32_t> owner_;  // the shard of each chunk
+  // A chunk without series is a view of vacant_chunk_, which nobody writes to, until it is needed again.
+  std::vector<Series*> chunks_;
+  std::vector<std::unique_ptr<Series[]>> owned_;  // what chunks_ views; null: vacant
+  std::unique_ptr<Series[]> vacant_chunk_;
+  std::vector<uint32_t> vacant_;  // chunks
+  std::vector<uint32_t> owner_;   // the shard of each chunk
   std::vector<Shard> shards_;
   uint32_t next_ = 0;  // behind the last chunk
   uint32_t live_ = 0;

@@ -306,6 +306,31 @@ struct LabelSetTable::Impl {
     }
   }
 
+  // Gives back the ids at the end that are free, and what the tables have in reserve beyond need: a flood leaves both.
+  void Shrink() {
+    const auto cut = [](auto* table, auto* free, const auto& is_free) {
+      const size_t before = table->size();
+      while (table->size() > 1 && is_free(table->back())) {
+        table->pop_back();
+      }
+      if (table->size() < before) {
+        std::erase_if(*free, [table](uint32_t id) { return id >= table->size(); });
+        free->shrink_to_fit();
+        table->shrink_to_fit();
+      }
+    };
+    cut(&symbols, &free_symbols, [](const Symbol& symbol) { return symbol.text == nullptr; });
+    cut(&sets, &free_sets, [](const Set& set) { return set.schema == kFreeSet; });
+    constexpr size_t kReserve = 4;
+    const auto rehash = [](auto* index) {
+      if (index->capacity() > kReserve * (index->size() + kReserve)) {
+        index->rehash(0);
+      }
+    };
+    rehash(&symbol_index);
+    rehash(&set_index);
+  }
+
   // Copies what is alive together when a quarter of an arena is dead.
   void Compact() {
     if (texts.bytes() > text_bytes_live + text_bytes_live / 3 + kTextChunkBytes) {
@@ -497,6 +522,7 @@ void LabelSetTable::Collect(const std::function<bool(LabelSetId)>& alive, std::s
   impl_->FreeDeadSets(alive, &used);
   impl_->FreeDeadSymbols(used);
   impl_->Compact();
+  impl_->Shrink();
 }
 
 }  // namespace weir

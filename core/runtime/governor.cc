@@ -17,10 +17,11 @@ using plugin::SizeText;
 // Shares of the limit, in hundred.
 constexpr uint64_t kSlowAt = 92;
 constexpr uint64_t kStopAt = 95;
-constexpr uint64_t kStopDownTo = 88;     // so much is stopped at once as should get there
-constexpr uint64_t kUpBelow = 85;        // with what comes back
-constexpr uint64_t kWorthShare = 1000;   // what holds less than one part in so many of the limit is not worth a step
-constexpr int64_t kDownEveryMs = 10000;  // memory of what has stopped needs a moment to get free
+constexpr uint64_t kStopDownTo = 88;    // so much is stopped at once as should get there
+constexpr uint64_t kUpBelow = 85;       // with what comes back
+constexpr uint64_t kPlentyBelow = 70;   // the same, to go on without a pause
+constexpr uint64_t kWorthShare = 1000;  // what holds less than one part in so many of the limit is not worth a step
+constexpr int64_t kDownEveryMs = 10000;
 constexpr int64_t kLookDownEveryMs = 2000;
 constexpr int64_t kLookUpEveryMs = 10000;
 constexpr int64_t kUpWaitMinMs = 60000;
@@ -182,18 +183,22 @@ bool Governor::LookAtMemory(const MemoryReading& reading, const Loads& loads) {
   const bool restrained = counts_.groups_slowed + counts_.stopped_for_memory > 0;
   bool changed = false;
   if (reading.limit > 0 && reading.used >= Share(reading.limit, kSlowAt)) {
-    if (since(stepped_ms_) < kDownEveryMs || since(looked_ms_) < kLookDownEveryMs) {
+    // A rule that has stopped shows at the next reading; one that is slowed needs a moment.
+    const int64_t pause_ms = reading.used >= Share(reading.limit, kStopAt) ? kLookDownEveryMs : kDownEveryMs;
+    if (since(stepped_ms_) < pause_ms || since(looked_ms_) < kLookDownEveryMs) {
       return false;
     }
     looked_ms_ = reading.now_ms;
     if (!Down(reading, loads())) {
       return false;
     }
+    plenty_ = false;
     up_wait_ms_ = since(up_ms_) < kSoonMs ? std::min(2 * up_wait_ms_, kUpWaitMaxMs) : up_wait_ms_;
     down_ms_ = reading.now_ms;
     ++counts_.steps_down;
     changed = true;
-  } else if (restrained && since(stepped_ms_) >= up_wait_ms_ && since(looked_ms_) >= kLookUpEveryMs) {
+  } else if (restrained && since(stepped_ms_) >= (plenty_ ? kLookUpEveryMs : up_wait_ms_) &&
+             since(looked_ms_) >= kLookUpEveryMs) {
     looked_ms_ = reading.now_ms;
     if (!Up(reading, loads())) {
       return false;
@@ -214,8 +219,10 @@ bool Governor::LookAtMemory(const MemoryReading& reading, const Loads& loads) {
 bool Governor::Down(const MemoryReading& reading, const std::vector<RuleLoad>& loads) {
   std::set<int> tiers(importances_.begin(), importances_.end());
   const uint64_t worth_bytes = reading.limit / kWorthShare;
+  const bool stop = reading.used >= Share(reading.limit, kStopAt);
   for (const int importance : tiers) {
-    if (Slow(importance, worth_bytes, loads) || StopSome(importance, worth_bytes, reading, loads)) {
+    // What is slowed gives memory back as its windows go on: close to the limit that is too late.
+    if (stop ? StopSome(importance, worth_bytes, reading, loads) : Slow(importance, worth_bytes, loads)) {
       return true;
     }
     const auto runs = [&](size_t rule) {
@@ -225,7 +232,7 @@ bool Governor::Down(const MemoryReading& reading, const std::vector<RuleLoad>& l
     for (size_t rule = 0; rule < states_.size(); ++rule) {
       left = left || runs(rule);
     }
-    if (left) {
+    if (left && !stop) {
       return false;  // these stop before anything more important is touched, and it is not yet time
     }
   }
@@ -291,9 +298,6 @@ bool Governor::MaySlow(size_t group, int factor) const {
 
 bool Governor::StopSome(int importance, uint64_t worth_bytes, const MemoryReading& reading,
                         const std::vector<RuleLoad>& loads) {
-  if (reading.used < Share(reading.limit, kStopAt)) {
-    return false;
-  }
   std::vector<size_t> candidates;
   for (size_t rule = 0; rule < states_.size(); ++rule) {
     if (importances_[rule] == importance && !Stopped(rule) && loads[rule].bytes >= worth_bytes) {
@@ -359,9 +363,14 @@ bool Governor::Up(const MemoryReading& reading, const std::vector<RuleLoad>& loa
       comes_back += loads[rule].own_bytes;  // twice as many panes
     }
   }
+  // What a rule held when it stopped says less and less of what it would hold now: its series may be gone.
+  constexpr int64_t kHalvingsMax = 40;
+  const int64_t waits = stepped_ms_ == INT64_MIN ? 0 : (reading.now_ms - stepped_ms_) / up_wait_ms_;
+  comes_back >>= std::clamp<int64_t>(waits - 1, 0, kHalvingsMax);
   if (reading.limit > 0 && reading.used + comes_back > Share(reading.limit, kUpBelow)) {
     return false;
   }
+  plenty_ = reading.used + comes_back <= Share(reading.limit, kPlentyBelow);
   for (RuleState& state : states_) {
     if (state.why == Why::kMemory && state.step == last) {
       state.why = Why::kRuns;

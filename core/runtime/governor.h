@@ -103,6 +103,7 @@ class Governor {
   int64_t looked_ms_ = INT64_MIN;  // at loads
   int64_t down_ms_ = INT64_MIN;
   int64_t up_ms_ = INT64_MIN;
+  bool plenty_ = false;  // of room, after the last step up
   int64_t up_wait_ms_ = 0;
   Counts counts_;
 };

@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kCatchUpSilenceMs = 60000;  // a catch-up that brings nothing for so long is given up
 constexpr int64_t kStallMs = 5000;            // a gap between runs that means the process did not run
 constexpr int64_t kExpireEveryMs = 60000;     // of tick time
+constexpr int64_t kExpireShortMs = 10000;     // the same while memory is wanted
 constexpr int64_t kGaugesEveryMs = 1000;
 constexpr int64_t kGaugesRareMs = 60000;
 constexpr int64_t kGaugesShare = 1000;  // counting passes over all series: at most one part in so many of the time
@@ -22,7 +23,9 @@ constexpr int64_t kWatchEveryMs = 1000;
 // Shares of the limit of memory, in hundred.
 constexpr uint64_t kRefuseAt = 90;
 constexpr uint64_t kAdmitBelow = 85;
-constexpr int64_t kReturnEveryNs = 5000000000;  // free memory is given back
+constexpr uint64_t kWantedAt = 75;              // gone series are looked for more often, and free memory is given back
+constexpr int64_t kReturnEveryNs = 5000000000;  // free memory is given back …
+constexpr int64_t kReturnRareNs = 80000000000;  // … where that brings little
 constexpr int64_t kReturnShare = 100;           // at most one part in so many of the time
 constexpr int64_t kWaitMaxMs = 1000;
 constexpr int64_t kNone = INT64_MIN;
@@ -580,7 +583,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   ++ticks_;
   // Queries at this tick must stay possible, so it is the time before it that is let go.
   engine_.Release(std::min(tick_ms - 1, SettledMs()));
-  if (expired_ms_ == kNone || tick_ms - expired_ms_ >= kExpireEveryMs) {
+  if (expired_ms_ == kNone || tick_ms - expired_ms_ >= (memory_wanted_ ? kExpireShortMs : kExpireEveryMs)) {
     expired_ms_ = tick_ms;
     engine_.Expire(tick_ms);
     watermarks_.DropIdle(now_ms);
@@ -693,6 +696,7 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
 void Pipeline::SetMemoryMax(uint64_t bytes) {
   memory_max_ = options_.resident_bytes == nullptr ? 0 : bytes;
   metrics_->memory_limit.Set(static_cast<double>(memory_max_));
+  memory_wanted_ = memory_wanted_ && memory_max_ > 0;
   if (memory_max_ == 0 && !engine_.admitting()) {
     SetAdmitting(true, 0);
   }
@@ -700,16 +704,22 @@ void Pipeline::SetMemoryMax(uint64_t bytes) {
 
 uint64_t Pipeline::ReadMemory() {
   const uint64_t used = options_.resident_bytes();
+  const Governor::Counts& counts = governor_.counts();
+  const bool worth = used >= memory_max_ / 100 * kWantedAt || counts.groups_slowed + counts.stopped_for_memory > 0;
   const int64_t now_ns = clock_->MonotonicNs();
-  const bool soon =
-      returned_ns_ != kNone && now_ns - returned_ns_ < std::max(kReturnEveryNs, kReturnShare * return_took_ns_);
-  if (used < memory_max_ / 100 * kAdmitBelow || options_.return_free_memory == nullptr || soon) {
+  // What brought nothing is not tried so soon again, unless something has to give way otherwise.
+  const int64_t pause_ns = used >= memory_max_ / 100 * kRefuseAt ? kReturnEveryNs : return_pause_ns_;
+  const bool soon = returned_ns_ != kNone && now_ns - returned_ns_ < std::max(pause_ns, kReturnShare * return_took_ns_);
+  if (!worth || soon || options_.return_free_memory == nullptr) {
     return used;
   }
   options_.return_free_memory();
   returned_ns_ = clock_->MonotonicNs();
   return_took_ns_ = returned_ns_ - now_ns;
-  return options_.resident_bytes();
+  const uint64_t left = options_.resident_bytes();
+  const bool much = left + memory_max_ / 100 < used;
+  return_pause_ns_ = much ? kReturnEveryNs : std::clamp(2 * return_pause_ns_, kReturnEveryNs, kReturnRareNs);
+  return left;
 }
 
 void Pipeline::SetAdmitting(bool admitting, uint64_t used) {
@@ -742,6 +752,7 @@ void Pipeline::WatchMemory(int64_t now_ms) {
   MemoryReading reading{now_ms, 0, memory_max_};
   if (memory_max_ > 0) {
     reading.used = ReadMemory();
+    memory_wanted_ = reading.used >= memory_max_ / 100 * kWantedAt;
     const bool admitting = engine_.admitting();
     if (admitting ? reading.used >= memory_max_ / 100 * kRefuseAt : reading.used < memory_max_ / 100 * kAdmitBelow) {
       SetAdmitting(!admitting, reading.used);

@@ -208,9 +208,11 @@ class Pipeline {
   RuleSettings settings_;  // as configured
   Governor governor_;
   uint64_t memory_max_ = 0;
+  bool memory_wanted_ = false;
   int64_t watched_ms_ = INT64_MIN;
   int64_t returned_ns_ = INT64_MIN;  // when free memory was given back
   int64_t return_took_ns_ = 0;
+  int64_t return_pause_ns_ = 0;
   std::vector<RuleLoad> rule_loads_;
   std::vector<Scheduled> groups_;  // in order of files
   std::vector<Retired> retired_;

@@ -1,6 +1,7 @@
 #include "core/runtime/runtime.h"
 
 #include "core/base/log.h"
+#include "core/base/process_memory.h"
 #include "core/base/state_directory.h"
 
 #include <algorithm>
@@ -132,6 +133,7 @@ Status Runtime::Prepare() {
   pipeline_ =
       std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
   if (settings_.pipeline.memory_max_bytes > 0) {
+    MapLargeBlocks();
     LogInfo("memory is limited", {{"bytes", std::to_string(settings_.pipeline.memory_max_bytes)}});
   }
   pipeline_->SetYield([this](int64_t after_ms) { Yield(after_ms); });

@@ -509,7 +509,7 @@ class SourceLimitTest : public testing::TestWithParam<uint32_t> {
         expr_(promql::ParseExpr("up").expr) {
     engine::Grid grid;
     grid.interval_ms = 15000;
-    WEIR_ASSERT(engine_.AddPlan(*expr_, grid).ok());
+    plan_ = *engine_.AddPlan(*expr_, grid);
   }
   // Sends one sample of each up{i="…"}.
   IngestOutcome Send(uint32_t source, const std::vector<std::string>& instances, int64_t t_ms) {
@@ -528,6 +528,7 @@ class SourceLimitTest : public testing::TestWithParam<uint32_t> {
   engine::Engine engine_;
   Intake intake_;
   promql::ExprPtr expr_;
+  engine::PlanId plan_ = 0;
 };
 INSTANTIATE_TEST_SUITE_P(Shards, SourceLimitTest, testing::Values(1U, 3U));
 
@@ -593,6 +594,36 @@ TEST_P(SourceLimitTest, WhatIsRefusedLeavesNoTrace) {
   EXPECT_EQ(intake_.stats().memory_short, 5000U);
   engine_.SetAdmitting(true);
   EXPECT_EQ(Send(1, {"flood1"}, kNow + 6000).written, 1U);
+}
+
+// Chunks of series and tables of labels go back to where they were, and the same series may come again by the same aliases.
+TEST_P(SourceLimitTest, AFloodThatIsOverGivesItsMemoryBack) {
+  Send(1, {"stays"}, kNow);
+  const engine::SeriesStats before = engine_.Stats();
+  std::vector<std::string> flood;
+  for (int i = 0; i < 20000; ++i) {
+    flood.push_back("flood" + std::to_string(i));
+  }
+  int64_t t = kNow;
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(Send(1, flood, t + 1000).written, 20000U);
+    EXPECT_GT(engine_.Stats().window_bytes, before.window_bytes + 20000 * 64);
+    t += 600000;
+    Send(1, {"stays"}, t);
+    EXPECT_GE(engine_.Expire(t), 20000U);
+    const engine::SeriesStats after = engine_.Stats();
+    EXPECT_EQ(after.series, 1U);
+    EXPECT_LE(after.window_bytes, before.window_bytes + GetParam() * 2 * 65536);  // chunks that are begun
+    EXPECT_LE(after.label_bytes,
+              before.label_bytes + 250000);  // an entry of 4 bytes a number of a set, and members in reserve
+    Send(1, {"new" + std::to_string(round)}, t);
+  }
+  const engine::Evaluation result = engine_.Evaluate(plan_, (t / 15000 + 1) * 15000);
+  size_t present = 0;
+  for (size_t slot = 0; slot < result.vector.size(); ++slot) {
+    present += result.vector.present(slot) ? 1 : 0;
+  }
+  EXPECT_EQ(present, 2U);
 }
 
 TEST_P(SourceLimitTest, GrowthIsAnnounced) {

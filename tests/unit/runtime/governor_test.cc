@@ -96,9 +96,9 @@ TEST_F(GovernorTest, TiersGiveWayInTheOrderOfImportanceAndComeBackInReverse) {
   EXPECT_EQ(Look(94), "junk/4 j2!");
   EXPECT_EQ(Look(96), "junk/4 j1! j2!");
   EXPECT_EQ(Look(93), "junk/4 j1! j2! work/2");
-  EXPECT_EQ(Look(95), "junk/4 j1! j2! work/4");
+  EXPECT_EQ(Look(94), "junk/4 j1! j2! work/4");
   EXPECT_EQ(Look(95), "junk/4 j1! j2! work/4 w1!");
-  EXPECT_EQ(Look(99), "junk/4 j1! j2! work/4 w1! page/2");
+  EXPECT_EQ(Look(94), "junk/4 j1! j2! work/4 w1! page/2");
   EXPECT_EQ(governor_.counts().stopped_for_memory, 3U);
   EXPECT_EQ(governor_.counts().groups_slowed, 3U);
   // The page may double what it holds.
@@ -114,6 +114,15 @@ TEST_F(GovernorTest, TiersGiveWayInTheOrderOfImportanceAndComeBackInReverse) {
   EXPECT_EQ(Look(60, 60), "junk/2");
   EXPECT_EQ(Look(60, 60), "");
   EXPECT_EQ(governor_.counts().steps_down, governor_.counts().steps_up);
+}
+
+TEST_F(GovernorTest, WhenMemoryGrowsFastRulesStopWithoutBeingSlowedFirst) {
+  Set({MakeGroup("a", {Rule("a1", "a", 10), Rule("a2", "b", 20)}), MakeGroup("b", {Rule("b1", "c", 15)})});
+  loads_ = {{"a1", {10, 20000, 20000}}, {"a2", {10, 20000, 20000}}, {"b1", {10, 20000, 20000}}};
+  EXPECT_EQ(Look(95), "a1!");
+  EXPECT_EQ(Look(96, 1), "a1!") << "a reading later";
+  EXPECT_EQ(Look(96, 1), "a1! b1!");
+  EXPECT_EQ(Look(97, 2), "a1! a2! b1!");
 }
 
 TEST_F(GovernorTest, AReasonTellsTheNumbers) {
@@ -182,10 +191,19 @@ TEST_F(GovernorTest, ItDoesNotFlap) {
   EXPECT_GT(stopped, 4 * 3600 * 95 / 100);
 }
 
+TEST_F(GovernorTest, WhatWasHeldIsHalfForgottenWithEveryWait) {
+  Set({MakeGroup("g", {Rule("r", "a", 50)}, 10 * kMinute)});
+  loads_ = {{"r", {10, 600000, 600000}}};
+  EXPECT_EQ(Look(96), "r!");
+  EXPECT_EQ(Look(30, 60), "r!") << "90 %";
+  EXPECT_EQ(Look(30, 50), "r!");
+  EXPECT_EQ(Look(30, 10), "") << "60 %";
+}
+
 TEST_F(GovernorTest, WithoutALimitAllComesBack) {
   Set({MakeGroup("g", {Rule("r", "a", 50)})});
   loads_ = {{"r", {10, 50000, 50000}}};
-  EXPECT_EQ(Look(96), "g/2");
+  EXPECT_EQ(Look(93), "g/2");
   now_ms_ += kMinute;
   EXPECT_TRUE(governor_.LookAtMemory({now_ms_, 0, 0}, [this] { return Loads(); }));
   EXPECT_EQ(Shown(), "");
