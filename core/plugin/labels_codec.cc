@@ -135,6 +135,10 @@ void EncodeLabel(std::string_view name, std::string_view value, std::string* out
 
 void SampleBatch::Clear() {
   arena.clear();
+  ClearButBytes();
+}
+
+void SampleBatch::ClearButBytes() {
   series.clear();
   samples.clear();
   start_times.clear();

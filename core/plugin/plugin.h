@@ -61,8 +61,12 @@ struct SampleBatch {
   uint32_t source = kNoSource;   // which of the process's sources it came through; the process sets it
   // When the payload's bytes were there, by Clock::MonotonicNs; 0: when the batch is submitted.
   int64_t arrived_ns = 0;
+  // For codecs that need the payload's bytes while they fill `arena`. Kept for its memory alone.
+  std::string scratch;
 
   void Clear();
+  // Leaves the bytes in `arena` to be overwritten: what keeps its length is not zeroed when it is filled again.
+  void ClearButBytes();
 };
 
 // 128-bit keyed hash of an encoded label block; the key is random per process.
@@ -97,6 +101,8 @@ class SourceHost {
   virtual MetricRegistry& metrics() = 0;
   // RETURNS: whether series get the labels __type__ and __unit__ where a source knows them (feature type-and-unit-labels).
   virtual bool type_and_unit_labels() const { return false; }
+  // RETURNS: a batch to decode into, with the memory of one that was taken in before where there is one.
+  virtual SampleBatch TakeBatch() { return {}; }
   // Queues one batch. `stream` names the ordered stream it belongs to (a sender, a partition): watermarks and arrival-order
   // prediction are kept per stream. `done` is called once on the engine's thread and must not block.
   // RETURNS: false when the queue is full: the batch was not taken, back off (HTTP: 429/503; Kafka: pause).

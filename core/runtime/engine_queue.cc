@@ -7,8 +7,9 @@
 namespace weir::runtime {
 
 size_t BatchBytes(const plugin::SampleBatch& batch) {
-  return batch.arena.capacity() + batch.series.capacity() * sizeof(plugin::SampleBatch::Series) +
-         batch.samples.capacity() * sizeof(Sample) + batch.start_times.capacity() * sizeof(int64_t) +
+  return batch.arena.capacity() + batch.scratch.capacity() +
+         batch.series.capacity() * sizeof(plugin::SampleBatch::Series) + batch.samples.capacity() * sizeof(Sample) +
+         batch.start_times.capacity() * sizeof(int64_t) +
          batch.histograms.capacity() * sizeof(plugin::HistogramSample) + batch.histogram_bytes;
 }
 

@@ -11,6 +11,7 @@
 namespace weir::runtime {
 namespace {
 
+constexpr size_t kSpareBatchBytes = 4ULL << 20;
 constexpr int kItemsPerTurn = 64;      // popped before the engine's thread looks at tasks of its own again
 constexpr size_t kItemsTogether = 16;  // batches that shards take in without meeting between
 constexpr int64_t kFiguresEveryMs = 200;
@@ -102,6 +103,7 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
       load_(std::move(reload)),
       settings_(std::move(settings)),
       queue_(settings_.queue, settings_.pipeline.engine.shards),
+      spare_batches_(kSpareBatchBytes),
       http_(std::make_unique<HttpServer>(
           HttpServerOptions{.listen = settings_.listen, .body_bytes_max = settings_.body_bytes_max})),
       type_and_unit_labels_(settings_.type_and_unit_labels),
@@ -116,6 +118,7 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
                                          {0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1})),
       queue_batches_(registry.GetGauge("weir_queue_batches", "Batches that wait for the engine.")),
       queue_bytes_(registry.GetGauge("weir_queue_bytes", "Bytes of batches that wait for the engine.")),
+      spare_bytes_(registry.GetGauge("weir_spare_batch_bytes", "Memory kept for batches to come.")),
       reload_ok_(registry.GetGauge("prometheus_config_last_reload_successful",
                                    "Whether the last reload of the configuration succeeded.")),
       reload_time_(registry.GetGauge("prometheus_config_last_reload_success_timestamp_seconds",
@@ -301,6 +304,7 @@ void Runtime::ApplyTogether(std::span<QueueItem> items) {
     if (items[i].done != nullptr) {
       items[i].done(arrivals[i].outcome);
     }
+    spare_batches_.Give(std::move(items[i].batch));
   }
 }
 
@@ -340,6 +344,7 @@ void Runtime::UpdateFigures(int64_t now_ms) {
   const Pipeline::Counts counts = pipeline_->Count();
   queue_batches_.Set(static_cast<double>(queue_.batches()));
   queue_bytes_.Set(static_cast<double>(queue_.bytes()));
+  spare_bytes_.Set(static_cast<double>(spare_batches_.bytes()));
   const std::lock_guard lock(shown_mutex_);
   figures_.samples = counts.samples;
   figures_.series = counts.series;

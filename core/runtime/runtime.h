@@ -8,6 +8,7 @@
 #include "core/base/metrics.h"
 #include "core/base/status.h"
 #include "core/plugin/plugin.h"
+#include "core/runtime/batch_pool.h"
 #include "core/runtime/engine_queue.h"
 #include "core/runtime/pipeline.h"
 #include "core/runtime/settings.h"
@@ -116,6 +117,7 @@ class Runtime final : private rules::RuleOutput {
     const Clock& clock() const override { return runtime_.clock_; }
     MetricRegistry& metrics() override { return runtime_.registry_; }
     bool type_and_unit_labels() const override { return runtime_.type_and_unit_labels_; }
+    plugin::SampleBatch TakeBatch() override { return runtime_.spare_batches_.Take(); }
     bool Submit(plugin::SampleBatch&& batch, std::string_view stream,
                 std::function<void(const plugin::IngestOutcome&)> done) override;
     void AdvanceStream(std::string_view stream, int64_t t_ms) override;
@@ -156,6 +158,7 @@ class Runtime final : private rules::RuleOutput {
   Settings settings_;                         // lists and limits; the pipeline has its own copy of the rules
   std::vector<std::unique_ptr<Door>> doors_;  // of the sources; outlive them and what they have queued
   EngineQueue queue_;
+  BatchPool spare_batches_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<HttpServer> http_;
   std::vector<std::unique_ptr<plugin::Source>> sources_;
@@ -185,6 +188,7 @@ class Runtime final : private rules::RuleOutput {
   HistogramMetric& ingest_wait_;
   Gauge& queue_batches_;
   Gauge& queue_bytes_;
+  Gauge& spare_bytes_;
   Gauge& reload_ok_;
   Gauge& reload_time_;
 

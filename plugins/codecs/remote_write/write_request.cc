@@ -259,9 +259,9 @@ Status Skim(const DecodeOptions& options, SampleBatch* batch) {
   const bool v2 = options.message == Message::kRequestV2 || (options.message == Message::kAuto && IsV2(batch->arena));
   Status status;
   if (v2) {
-    const std::string message = std::move(batch->arena);
-    batch->arena = std::string();
-    status = SkimRequestV2(message, options, batch);
+    batch->arena.swap(batch->scratch);
+    batch->arena.clear();
+    status = SkimRequestV2(batch->scratch, options, batch);
   } else {
     status = Skimmer(options, batch).Run();
   }
@@ -300,7 +300,7 @@ void NoteBadHistograms(std::string_view labels, uint32_t count, const std::strin
 }
 
 Status DecodeSnappy(std::string_view payload, const DecodeOptions& options, SampleBatch* batch) {
-  batch->Clear();
+  batch->ClearButBytes();
   if (Status status = Uncompress(payload, options, &batch->arena); !status.ok()) {
     batch->Clear();
     return status;

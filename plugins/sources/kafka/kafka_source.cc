@@ -385,6 +385,7 @@ class KafkaSource final : public Source {
     if (message.payload == nullptr || message.len == 0) {
       metrics.empty->Add();
     } else {
+      held.batch = host_->TakeBatch();
       status = decoder_->Decode({static_cast<const char*>(message.payload), message.len}, &held.batch);
       metrics.bad_records->Add(held.batch.bad_records);
     }

@@ -141,7 +141,7 @@ class Receiver : public std::enable_shared_from_this<Receiver> {
     remote_write::DecodeOptions options = limits_.decode;
     options.message = exchange.message;
     options.type_and_unit_labels = host_.type_and_unit_labels();
-    SampleBatch batch;
+    SampleBatch batch = host_.TakeBatch();
     const Status status = remote_write::DecodeSnappy(request.body, options, &batch);
     if (!status.ok()) {
       return Reply(exchange, Answer(400, std::string(status.message())));

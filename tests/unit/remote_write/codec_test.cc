@@ -76,6 +76,25 @@ TEST(RemoteWriteCodec, ViewsSurviveAMoveOfTheBatch) {
   EXPECT_EQ(moved.samples[0].v, 0);
 }
 
+TEST(RemoteWriteCodec, NothingOfWhatABatchHeldBeforeIsLeft) {
+  const std::string up = LabelFields({{"__name__", "up"}, {"job", "a"}});
+  std::string large;
+  for (int i = 0; i < 100; ++i) {
+    large += prompb::Series(up + SampleField(i, 1000 * i));
+  }
+  const std::string small = prompb::Series(up + SampleField(7, 5));
+  SampleBatch batch;
+  ASSERT_TRUE(MakeCodec("snappy")->Decode(Snappy(large), &batch).ok());
+  ASSERT_EQ(batch.samples.size(), 100u);
+  batch.ClearButBytes();
+  ASSERT_TRUE(MakeCodec("snappy")->Decode(Snappy(small), &batch).ok());
+  EXPECT_EQ(batch.arena, small);
+  ASSERT_EQ(batch.series.size(), 1u);
+  ASSERT_EQ(batch.samples.size(), 1u);
+  EXPECT_EQ(batch.samples[0].v, 7);
+  EXPECT_EQ(batch.series[0].labels, up);
+}
+
 TEST(RemoteWriteCodec, FieldOrderDoesNotMatter) {
   const std::string a = LabelField("__name__", "up"), b = LabelField("job", "a");
   const std::string s1 = SampleField(1, 10), s2 = SampleField(2, 20);
