@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
 
 namespace weir::api {
 namespace {
@@ -68,12 +69,34 @@ void WriteTexts(JsonWriter& json, std::string_view key, const std::vector<std::s
   json.EndArray();
 }
 
-void WriteHealth(JsonWriter& json, const rules::Rule& rule) {
+// What weir knows of a rule beside what Prometheus tells.
+struct Standing {
+  int importance = 0;
+  const runtime::RuleLoad* load = nullptr;  // null: not known yet
+};
+
+void WriteStanding(JsonWriter& json, const rules::RuleDefinition& definition, const Standing& standing) {
+  json.Key("importance").Integer(standing.importance);
+  if (standing.load != nullptr) {
+    json.Key("stateBytes").Integer(static_cast<int64_t>(standing.load->bytes));
+  }
+  if (definition.memory_max_bytes > 0) {
+    json.Key("stateBytesMax").Integer(static_cast<int64_t>(definition.memory_max_bytes));
+  }
+}
+
+void WriteHealth(JsonWriter& json, const rules::Rule& rule, const rules::GroupDefinition& group) {
   json.Field("health", rules::HealthText(rule.health()));
   if (!rule.last_error().empty()) {
     json.Field("lastError", rule.last_error());
   }
-  WriteTexts(json, "warnings", rule.warnings());
+  std::vector<std::string> warnings = rule.warnings();
+  if (group.slower > 1) {
+    warnings.insert(warnings.begin(), "memory is near its limit: evaluated every " +
+                                          FormatDurationMs(group.slots.interval_ms) + " in place of " +
+                                          FormatDurationMs(group.slots.interval_ms / group.slower));
+  }
+  WriteTexts(json, "warnings", warnings);
   WriteTexts(json, "infos", rule.infos());
   json.Key("evaluationTime").Number(rule.evaluation_seconds());
   json.Field("lastEvaluation", LastEvaluation(rule.last_evaluation_ms()));
@@ -98,8 +121,8 @@ void WriteBounded(JsonWriter& json, const rules::Rule& rule, const engine::Engin
   json.EndArray();
 }
 
-void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, const engine::Engine& engine,
-               bool alerts) {
+void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, const Standing& standing,
+               const engine::Engine& engine, bool alerts) {
   const rules::RuleDefinition& definition = rule.definition();
   json.BeginObject();
   if (definition.alerting) {
@@ -126,8 +149,9 @@ void WriteRule(JsonWriter& json, rules::Rule& rule, const rules::Group& group, c
     }
   }
   WriteBounded(json, rule, engine);
-  WriteHealth(json, rule);
+  WriteHealth(json, rule, group.definition());
   json.Field("type", definition.alerting ? "alerting" : "recording");
+  WriteStanding(json, definition, standing);
   json.EndObject();
 }
 
@@ -192,6 +216,16 @@ std::string RulesJson(runtime::Pipeline& pipeline, const Parameters& parameters,
     return {};
   }
   std::vector<rules::Group*> groups = pipeline.Groups();
+  std::map<const rules::Rule*, Standing> standings;
+  for (const rules::Group* group : groups) {
+    for (const std::unique_ptr<rules::Rule>& rule : group->rules()) {
+      const size_t number = standings.size();
+      standings[rule.get()] = {
+          pipeline.importances()[number],
+          pipeline.rule_loads().empty() ? nullptr : &pipeline.rule_loads()[number],
+      };
+    }
+  }
   std::sort(groups.begin(), groups.end(), [](const rules::Group* a, const rules::Group* b) {
     return std::tie(a->definition().file, a->definition().name) < std::tie(b->definition().file, b->definition().name);
   });
@@ -207,7 +241,7 @@ std::string RulesJson(runtime::Pipeline& pipeline, const Parameters& parameters,
     json.BeginObject().Field("name", definition.name).Field("file", definition.file).Key("rules").BeginArray();
     for (const std::unique_ptr<rules::Rule>& rule : group->rules()) {
       if (admitted(rule)) {
-        WriteRule(json, *rule, *group, pipeline.engine(), filter->alerts);
+        WriteRule(json, *rule, *group, standings[rule.get()], pipeline.engine(), filter->alerts);
       }
     }
     json.EndArray();

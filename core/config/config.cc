@@ -345,7 +345,8 @@ class ConfigReader {
   void ReadLimits(const Node& node) {
     const Values values = reader_.Read(kLimitsSection, node);
     for (const plugin::OptionRow& row : kLimitsSection.rows) {
-      if (row.name != "memory" && values.options.Int(row.name) < 1) {  // no limit of memory is a choice
+      const bool may_be_none = row.name == "memory" || row.name == "rule_memory";
+      if (!may_be_none && values.options.Int(row.name) < 1) {
         reader_.Error(reader_.At(values, row.name, node), "want a limit above 0 for " + GoQuote(row.name));
       }
     }
@@ -355,7 +356,15 @@ class ConfigReader {
     }
     Limits& limits = config_.limits;
     limits.series = values.options.Int("series");
-    limits.memory_bytes = values.options.Int("memory");
+    if (const std::string& memory = values.options.String("memory"); memory != "auto") {
+      const Result<int64_t> bytes = plugin::ParseSize(memory);
+      if (!bytes.ok()) {
+        reader_.Error(reader_.At(values, "memory", node),
+                      "want auto or a size like 512MiB for \"memory\", got " + GoQuote(memory));
+      }
+      limits.memory_bytes = bytes.ok() ? *bytes : 0;
+    }
+    limits.rule_memory_bytes = values.options.Int("rule_memory");
     limits.body_bytes = values.options.Int("body_bytes");
     limits.series_labels = values.options.Int("series_labels");
     limits.label_name_bytes = values.options.Int("label_name_bytes");
@@ -371,6 +380,7 @@ class ConfigReader {
       made.where = reader_.source().Where(*node);
       made.group = values.options.String("group");
       made.alert = values.options.String("alert");
+      made.record = values.options.String("record");
       made.mode = values.options.String("mode");
       made.precision = values.options.String("precision");
       made.max_error = values.options.Float("max_error");
@@ -382,8 +392,23 @@ class ConfigReader {
       } else if (values.options.IsSet("max_error") && made.precision != "bounded") {
         reader_.Error(reader_.At(values, "max_error", *node), "max_error is for \"precision: bounded\"");
       }
-      if (made.group.empty() == made.alert.empty()) {
-        reader_.Error(*node, "an override is for a \"group\" or for an \"alert\": give exactly one of them");
+      if ((made.group.empty() ? 0 : 1) + (made.alert.empty() ? 0 : 1) + (made.record.empty() ? 0 : 1) != 1) {
+        reader_.Error(*node, "an override is for a \"group\", an \"alert\" or a \"record\": give exactly one of them");
+      }
+      if (!made.record.empty() && !made.mode.empty()) {
+        reader_.Error(reader_.At(values, "mode", *node), "\"mode\" is for alerts");
+      }
+      static constexpr int64_t kImportanceMax = 1000;
+      if (values.options.IsSet("importance")) {
+        made.importance = values.options.Int("importance");
+        if (*made.importance < 0 || *made.importance > kImportanceMax) {
+          reader_.Error(reader_.At(values, "importance", *node), "want 0 to " + std::to_string(kImportanceMax) +
+                                                                     " for \"importance\", got " +
+                                                                     std::to_string(*made.importance));
+        }
+      }
+      if (values.options.IsSet("memory")) {
+        made.memory_bytes = values.options.Int("memory");
       }
       if (values.options.IsSet("no_data")) {
         reader_.NotApplied("overrides.no_data", node->offset);
@@ -442,11 +467,21 @@ class ConfigReader {
         reader_.secret_keys.emplace_back(row.name);
       }
     }
-    const auto raw = reader_.RawOptions(plugin->options, what, node);
-    auto options = plugin::ParseOptions(plugin->options, what, reader_.source().Where(offset), raw);
+    std::vector<plugin::OptionRow> rows(plugin->options.begin(), plugin->options.end());
+    if (kind == PluginKind::kSource) {
+      rows.insert(rows.end(), SourceRows().begin(), SourceRows().end());
+    }
+    const auto raw = reader_.RawOptions(rows, what, node);
+    auto options = plugin::ParseOptions(rows, what, reader_.source().Where(offset), raw);
     if (!options.ok()) {
       reader_.AddErrors(options.status());
       return;
+    }
+    const int64_t series_max = kind == PluginKind::kSource ? options->Int("max_series") : 0;
+    static constexpr int64_t kSeriesMax = 1000000000;  // as limits.series
+    if (series_max < 0 || series_max > kSeriesMax) {
+      reader_.Error(
+          node, "want 0 to " + std::to_string(kSeriesMax) + " for \"max_series\", got " + std::to_string(series_max));
     }
     if (plugin->validate != nullptr) {
       if (const Status status = plugin->validate(*options); !status.ok()) {
@@ -456,7 +491,7 @@ class ConfigReader {
         return;
       }
     }
-    out->push_back({plugin, std::move(*options)});
+    out->push_back({plugin, std::move(*options), series_max});
   }
 
   std::string UnknownPlugin(PluginKind kind, std::string_view word, const std::string& name) const {

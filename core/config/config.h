@@ -74,7 +74,8 @@ struct Evaluation {
 
 struct Limits {
   int64_t series = 2000000;
-  int64_t memory_bytes = 0;  // 0: no limit
+  std::optional<int64_t> memory_bytes;  // 0: no limit; unset: by the container's
+  int64_t rule_memory_bytes = 0;        // 0: no limit
   int64_t body_bytes = 32LL << 20;
   int64_t series_labels = 128;
   int64_t label_name_bytes = 1024;
@@ -87,16 +88,20 @@ struct Limits {
 struct PluginInstance {
   const plugin::Plugin* plugin = nullptr;
   plugin::OptionValues options;
+  int64_t series_max = 0;  // of a source: series it may bring; 0: any number
 };
 
-// Settings by group or alert, outside the rule files so that those stay valid for other tools.
+// Settings by group, alert or recorded series, outside the rule files so that those stay valid for other tools.
 struct Override {
-  std::string group;  // exactly one of group and alert is set
+  std::string group;  // exactly one of group, alert and record is set
   std::string alert;
-  std::string mode;       // "", "interval" or "eager"
-  std::string precision;  // "", "exact" or "bounded"
-  double max_error = 0;   // of "bounded"
-  std::string no_data;    // "" or a policy
+  std::string record;
+  std::string mode;                     // "", "interval" or "eager"
+  std::string precision;                // "", "exact" or "bounded"
+  double max_error = 0;                 // of "bounded"
+  std::string no_data;                  // "" or a policy
+  std::optional<int64_t> importance;    // what has less gives way first when memory is short
+  std::optional<int64_t> memory_bytes;  // that the state of one rule may take; 0: any
   std::string where;
 };
 

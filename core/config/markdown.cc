@@ -122,6 +122,8 @@ std::string GenerateConfigurationMarkdown(std::span<const plugin::Plugin* const>
     out.append("| `").append(row.name).append("` | ").append(Cell(help)).append(" |\n");
   }
   AppendPlugins(plugins, PluginKind::kSource, "sources", &out);
+  out.append("\n### every source\n\nWhat each of them takes besides.\n\n").append(kTableHead);
+  AppendRows(SourceRows(), &out);
   AppendPlugins(plugins, PluginKind::kCodec, "codecs", &out);
   AppendPlugins(plugins, PluginKind::kSink, "sinks", &out);
   return out;

@@ -299,10 +299,19 @@ constexpr OptionRow kLimitsRows[] = {
      .fallback = "2000000",
      .help = "Series known at a time; samples of further ones are refused."},
     {.name = "memory",
+     .type = kString,
+     .fallback = "auto",
+     .help =
+         "Resident memory of the process, a size; 0: no limit; `auto`: nine tenths of the container's (cgroup) limit, "
+         "none where "
+         "that has none. From 90 % of it on samples of new series are refused, from 92 % on the least important groups "
+         "are "
+         "evaluated less often, from 95 % on the least important rules stop; all come back when there is room."},
+    {.name = "rule_memory",
      .type = kSize,
      .fallback = "0",
-     .help =
-         "Resident memory of the process. From nine tenths of it on samples of new series are refused; 0: no limit."},
+     .help = "What the state of one rule may take, unless an override says otherwise; a rule that takes more is "
+             "stopped; 0: any."},
     {.name = "body_bytes", .type = kSize, .fallback = "32MiB", .help = "Largest request body."},
     {.name = "series_labels",
      .type = kInt,
@@ -321,8 +330,20 @@ constexpr OptionRow kLimitsRows[] = {
 };
 
 constexpr OptionRow kOverrideRows[] = {
-    {.name = "group", .type = kString, .help = "The group it is for; give this or `alert`."},
+    {.name = "group", .type = kString, .help = "The group it is for; give one of this, `alert` and `record`."},
     {.name = "alert", .type = kString, .help = "The alert it is for."},
+    {.name = "record", .type = kString, .help = "The recorded series it is for."},
+    {.name = "importance",
+     .type = kInt,
+     .help = "0 to 1000: when memory is short, rules with less give way first. Without it 100 for alerts and 50 for "
+             "recording "
+             "rules; a recording rule counts at least as much as the rules that read it."},
+    {.name = "memory",
+     .type = kSize,
+     .help = "What the state of the rule may take (each rule of a group by itself): its windows, whoever else reads "
+             "them, what it "
+             "computes from them, its results. Beyond, the rule is stopped, and tried again from time to time. 0: "
+             "any."},
     {.name = "mode",
      .type = kEnum,
      .help = "Evaluate alerts at ticks alone, or also as soon as a sample arrives that can make them fire: the next "
@@ -348,6 +369,14 @@ constexpr OptionRow kOverrideRows[] = {
      .type = kEnum,
      .help = "What absent series mean. Checked; has no effect yet.",
      .choices = "prometheus|keep|alert"},
+};
+
+constexpr OptionRow kSourceRows[] = {
+    {.name = "max_series",
+     .type = kInt,
+     .fallback = "0",
+     .help = "Series that this source may bring. Beyond, its new series are refused; 0: any number, within "
+             "`limits.series`."},
 };
 
 constexpr FeatureRow kFeatures[] = {
@@ -413,6 +442,8 @@ constexpr Section kLimitsSection = {
     "limits", "Reaching one refuses the sample or asks its sender to wait, and is counted.", kLimitsRows, {}, {}};
 constexpr Section kOverrideSection = {
     "overrides", "Settings by group or alert; rule files stay as Prometheus has them.", kOverrideRows, {}, {}};
+
+std::span<const plugin::OptionRow> SourceRows() { return kSourceRows; }
 
 std::span<const Section* const> Sections() {
   static constexpr const Section* kAll[] = {

@@ -39,6 +39,9 @@ extern const Section kStateSection;
 extern const Section kLimitsSection;
 extern const Section kOverrideSection;
 
+// What every source takes beside its own options.
+std::span<const plugin::OptionRow> SourceRows();
+
 // Every section above, in the order of the document.
 std::span<const Section* const> Sections();
 

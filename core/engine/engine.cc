@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -334,6 +335,51 @@ std::vector<PlanFacts> Engine::Facts(std::span<const PlanId> ids) const {
   return all;
 }
 
+std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups) const {
+  impl_->Settle();
+  std::vector<uint32_t> group_of(impl_->plans.size(),
+                                 kNoPlan);  // plans outside count as a group each: they are somebody else
+  for (size_t g = 0; g < groups.size(); ++g) {
+    for (PlanId plan : groups[g]) {
+      group_of[plan] = static_cast<uint32_t>(g);
+    }
+  }
+  std::unordered_map<uint32_t, std::set<uint32_t>> readers;     // by id of the set
+  std::unordered_map<const Node*, std::set<uint32_t>> holders;  // by node
+  for (PlanId id = 0; id < impl_->plans.size(); ++id) {
+    const uint32_t group = group_of[id] == kNoPlan ? static_cast<uint32_t>(groups.size()) + id : group_of[id];
+    for (const PlannedDemand& demand : impl_->plans[id].demands) {
+      readers[demand.set->id].insert(group);
+    }
+    for (const Site& site : impl_->plans[id].sites) {
+      holders[site.node.get()].insert(group);
+    }
+  }
+  std::vector<PlanLoad> loads(groups.size());
+  const auto add = [&loads](const std::set<uint32_t>& who, size_t series, size_t bytes) {
+    for (const uint32_t group : who) {
+      if (group < loads.size()) {
+        loads[group].series += series;
+        loads[group].bytes += bytes;
+        loads[group].own_bytes += who.size() == 1 ? bytes : 0;
+      }
+    }
+  };
+  for (const Store::SharedLoad& load : impl_->store.LoadByProfile(impl_->ctx.yield)) {
+    std::set<uint32_t> who;
+    for (const uint32_t set : *load.sets) {
+      if (const auto found = readers.find(set); found != readers.end()) {
+        who.insert(found->second.begin(), found->second.end());
+      }
+    }
+    add(who, load.series, load.bytes);
+  }
+  for (const auto& [node, who] : holders) {
+    add(who, 0, node->Bytes());
+  }
+  return loads;
+}
+
 int64_t Engine::LongestWindowMs() const { return impl_->store.LongestMs(); }
 LabelSetTable& Engine::labels() { return impl_->store.labels(); }
 const LabelSetTable& Engine::labels() const { return impl_->store.labels(); }
@@ -348,6 +394,8 @@ SeriesId Engine::Intern(LabelSetId labels) {
 }
 void Engine::SetAdmitting(bool admitting) { impl_->store.SetAdmitting(admitting); }
 bool Engine::admitting() const { return impl_->store.admitting(); }
+void Engine::OnGrowth(std::function<void()> handler) { impl_->store.OnGrowth(std::move(handler)); }
+uint32_t Engine::SeriesOfSource(uint32_t source) const { return impl_->store.SeriesOfSource(source); }
 bool Engine::IsRead(SeriesId series) const {
   impl_->Settle();
   return impl_->store.profile_of(series).read;
@@ -510,7 +558,10 @@ bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
 
 bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
 
-SeriesId ShardWriter::Intern(Views labels) { return engine_->store.InternFor(shard_, labels); }
+SeriesId ShardWriter::Intern(Views labels, uint32_t source) { return engine_->store.InternFor(shard_, labels, source); }
+Refusal ShardWriter::Refuses(uint32_t source) const { return engine_->store.Refuses(source); }
+bool ShardWriter::TracksSources() const { return engine_->store.tracks_sources(); }
+void ShardWriter::Seen(SeriesId series, uint32_t source) { engine_->store.Seen(series, source); }
 bool ShardWriter::AnyWatched() const { return !engine_->store.triggers().empty(); }
 bool ShardWriter::IsWatched(SeriesId series) const { return engine_->store.profile_of(series).watched; }
 bool ShardWriter::Owns(SeriesId series) const { return engine_->store.Owns(shard_, series); }

@@ -64,6 +64,7 @@ struct Options {
   bool share = true;                  // common subexpressions are one node; off only for tests
   bool thin = true;                   // keep only what functions need; off only for tests, which then keep every sample
   uint32_t series_max = 2000000;
+  std::vector<uint32_t> source_series_max;  // by source: series it may bring; 0: any number
   // Windows that reach back further than this keep their rows in files (window/tape.h), if their function allows it.
   int64_t tape_after_ms = kNoTape;
   int64_t bounded_after_ms = 3600000;  // those of a plan with max_error that reach back further are thinned
@@ -80,6 +81,10 @@ using PlanId = uint32_t;
 using SeriesId = uint32_t;
 inline constexpr PlanId kNoPlan = 0xffffffff;
 inline constexpr SeriesId kNoSeries = 0xffffffff;
+inline constexpr uint32_t kNoSource = 0xffffffff;  // made by rules, or by nobody in particular
+
+// Why a new series is not made.
+enum class Refusal : unsigned char { kNone, kMemory, kSeriesLimit, kSourceLimit };
 
 enum class AppendOutcome : unsigned char {
   kOk,
@@ -140,6 +145,13 @@ struct Evaluation {
   std::vector<Remark> remarks;  // each text once; also set beside an error
 };
 
+// What a rule's plans hold, by what is kept for them now. UNITS: bytes.
+struct PlanLoad {
+  size_t series = 0;     // that they read
+  size_t bytes = 0;      // windows and nodes, whoever else reads them
+  size_t own_bytes = 0;  // of these, what nobody else reads
+};
+
 struct SeriesStats {
   size_t series = 0;         // with window state
   size_t series_unread = 0;  // known, but no plan reads them
@@ -196,6 +208,8 @@ class Engine {
   void RemovePlan(PlanId plan);
   // RETURNS: for each of the plans what it consists of and what is kept for it.
   std::vector<PlanFacts> Facts(std::span<const PlanId> plans) const;
+  // RETURNS: for each group of plans what it holds. Walks all series.
+  std::vector<PlanLoad> Loads(std::span<const std::vector<PlanId>> groups) const;
   // RETURNS: how far back any plan looks, in milliseconds (the `start: window` of sources).
   int64_t LongestWindowMs() const;
 
@@ -210,6 +224,11 @@ class Engine {
   // While it does not admit, Intern makes no series (kNoSeries), as past series_max. Those that are known go on.
   void SetAdmitting(bool admitting);
   bool admitting() const;
+  // Called before the first series of each thousand that is made, on the thread of Intern; may call SetAdmitting.
+  void OnGrowth(std::function<void()> handler);
+  // RETURNS: how many series count for the source: those it brought first; one that it has not brought for Options::lookback_ms
+  // while another source did passes to that one, whatever its limit.
+  uint32_t SeriesOfSource(uint32_t source) const;
   // RETURNS: whether any plan reads the series now. Cheap; structure changes may change it (see structure_generation).
   bool IsRead(SeriesId series) const;
   // RETURNS: a number that changes whenever plans were added or removed or series ids were reused.
@@ -301,8 +320,14 @@ class ShardWriter {
   // RETURNS: whether the series has exactly these labels, sorted by name.
   bool HasLabels(SeriesId series, Views labels) const;
   bool IsRead(SeriesId series) const;
-  // As Engine::Intern. A series that is made is this shard's; one that was there may be another's.
-  SeriesId Intern(Views labels);
+  // As Engine::Intern, for a source. A series that is made is this shard's; one that was there may be another's. What is refused
+  // leaves no trace. REQUIRES: labels sorted by name.
+  SeriesId Intern(Views labels, uint32_t source = kNoSource);
+  // RETURNS: why a new series of the source would not be made now.
+  Refusal Refuses(uint32_t source) const;
+  // RETURNS: whether somebody wants to be told by Seen() which source brings which series; tells it. THREAD: as Append.
+  bool TracksSources() const;
+  void Seen(SeriesId series, uint32_t source);
   bool Owns(SeriesId series) const;
   bool admitting() const;
   // RETURNS: whether there are eager alerts; whether one reads the series: its samples are taken in outside of OnShards.

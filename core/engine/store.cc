@@ -46,6 +46,33 @@ Store::Store(const Options& options)
       state_(options.state),
       tape_margin_ms_(options.tape_margin_ms) {
   ProfileOf({});  // profile 0: nobody reads the series
+  WEIR_ASSERT(options.source_series_max.size() < kNobody);
+  for (const uint32_t series_max : options.source_series_max) {
+    sources_.push_back({series_max, 0});
+  }
+}
+
+Refusal Store::Refuses(uint32_t source) const {
+  if (!admitting_) {
+    return Refusal::kMemory;
+  }
+  if (live_ >= series_max_) {
+    return Refusal::kSeriesLimit;
+  }
+  const bool full = source < sources_.size() && sources_[source].series_max != 0 &&
+                    sources_[source].series >= sources_[source].series_max;
+  return full ? Refusal::kSourceLimit : Refusal::kNone;
+}
+
+void Store::HandOver() {
+  for (Origin& origin : origin_) {
+    if (origin.owner != kNobody && origin.other != kNobody && origin.other != origin.owner) {
+      --sources_[origin.owner].series;
+      ++sources_[origin.other].series;
+      origin.owner = origin.other;
+    }
+    origin.other = kNobody;
+  }
 }
 
 std::shared_ptr<SeriesSet> Store::SetOf(const std::vector<Matcher>& matchers) {
@@ -119,7 +146,8 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
   if (!many_gone && !many_strays) {
     return;
   }
-  expired_since_collect_ = 0;
+  const size_t expired = std::exchange(expired_since_collect_, 0);
+  const size_t sets_before = labels_.sets();
   std::vector<bool> live;
   const auto keep = [&live](LabelSetId id) { MarkLabelSet(id, &live); };
   keep(kEmptyLabelSet);
@@ -138,6 +166,9 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
   }
   labels_.Collect([&live](LabelSetId id) { return id < live.size() && live[id]; }, pinned_);
   other_sets_ = labels_.sets() - std::min<size_t>(live_, labels_.sets());
+  // Nodes that have not been evaluated since still name series that are gone: another look is worth it, but not for ever.
+  const size_t freed = sets_before - std::min(sets_before, labels_.sets());
+  expired_since_collect_ = expired > freed ? (expired - freed) / 2 : 0;
 }
 
 void Store::AddDemand(SeriesSet& set, const std::shared_ptr<const Demand>& demand) {
@@ -469,26 +500,46 @@ void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
   AddProfile(set, *profiles_[profile_id]);
 }
 
-SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
+SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) {
   Shard& shard = shards_[shard_id];
-  if (live_ >= series_max_ || !admitting_) {
+  constexpr uint32_t kSeriesPerLook = 1024;
+  if (made_ % kSeriesPerLook == 0 && on_growth_) {
+    on_growth_();
+  }
+  if (Refuses(source) != Refusal::kNone) {
     return kNoSeries;
   }
+  ++made_;
   SeriesId id = kNoSeries;
   if (!shard.free.empty()) {
     id = shard.free.back();
     shard.free.pop_back();
   } else {
     if (shard.next == shard.end) {
-      chunks_.push_back(std::make_unique<Series[]>(size_t{1} << kChunkBits));
-      owner_.push_back(shard_id);
-      shard.next = next_;
-      next_ += 1U << kChunkBits;
-      shard.end = next_;
+      auto chunk = std::make_unique<Series[]>(size_t{1} << kChunkBits);
+      uint32_t number = 0;
+      if (vacant_.empty()) {
+        number = static_cast<uint32_t>(chunks_.size());
+        chunks_.emplace_back();
+        owned_.emplace_back();
+        owner_.emplace_back();
+        next_ += 1U << kChunkBits;
+      } else {
+        number = vacant_.back();
+        vacant_.pop_back();
+      }
+      chunks_[number] = chunk.get();
+      owned_[number] = std::move(chunk);
+      owner_[number] = shard_id;
+      shard.next = number << kChunkBits;
+      shard.end = shard.next + (1U << kChunkBits);
       if (arrival_.capacity() < next_) {
         arrival_.reserve(next_ + next_ / 4);
       }
       arrival_.resize(next_);
+      if (!sources_.empty()) {
+        origin_.resize(next_);
+      }
     }
     id = shard.next++;
   }
@@ -496,6 +547,10 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
   at(id) = Series{};
   at(id).labels = labels;
   arrival_[id] = 0;
+  if (source < sources_.size()) {
+    origin_[id] = {static_cast<uint8_t>(source), static_cast<uint8_t>(source)};
+    ++sources_[source].series;
+  }
   triggers_.Forget(id);
   return id;
 }
@@ -503,6 +558,39 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels) {
 void Store::Free(SeriesId id) {
   shards_[owner_[id >> kChunkBits]].free.push_back(id);
   --live_;
+  if (!sources_.empty()) {
+    const uint8_t owner = std::exchange(origin_[id], {}).owner;
+    if (owner != kNobody) {
+      --sources_[owner].series;
+    }
+  }
+}
+
+void Store::VacateChunks() {
+  std::vector<uint32_t> free(chunks_.size());
+  for (const Shard& shard : shards_) {
+    for (const SeriesId id : shard.free) {
+      ++free[id >> kChunkBits];
+    }
+  }
+  bool any = false;
+  for (uint32_t number = 0; number < free.size(); ++number) {
+    if (free[number] == 1U << kChunkBits) {
+      vacant_chunk_ =
+          vacant_chunk_ == nullptr ? std::make_unique<Series[]>(size_t{1} << kChunkBits) : std::move(vacant_chunk_);
+      chunks_[number] = vacant_chunk_.get();
+      owned_[number].reset();
+      vacant_.push_back(number);
+      any = true;
+    }
+  }
+  if (!any) {
+    return;
+  }
+  for (Shard& shard : shards_) {
+    std::erase_if(shard.free, [this](SeriesId id) { return owned_[id >> kChunkBits] == nullptr; });
+    shard.free.shrink_to_fit();
+  }
 }
 
 void Store::Place(SeriesId id) {
@@ -559,14 +647,14 @@ void Store::RenumberArrivals() {
   }
 }
 
-SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
+SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
   if (const SeriesId known = Known(labels); known != kNoSeries) {
     return known;
   }
   if (!aside_) {
     Refresh();
   }
-  const SeriesId id = Allocate(shard, labels);
+  const SeriesId id = Allocate(shard, labels, source);
   if (id == kNoSeries) {
     return id;
   }
@@ -584,7 +672,7 @@ SeriesId Store::InternFor(uint32_t shard, LabelSetId labels) {
 
 SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   Refresh();
-  SeriesId id = Allocate(0, labels);
+  SeriesId id = Allocate(0, labels, kNoSource);
   if (id != kNoSeries) {
     at(id).profile = ProfileOf({set.id});
     Attach(id);
@@ -593,13 +681,17 @@ SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   return id;
 }
 
-SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels) {
+SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels,
+                          uint32_t source) {
+  if (Refuses(source) != Refusal::kNone) {
+    return Known(labels_.FindSet(labels));
+  }
   std::vector<LabelPair> pairs;
   pairs.reserve(labels.size());
   for (const auto& [name, value] : labels) {
     pairs.push_back({labels_.Intern(name), labels_.Intern(value)});
   }
-  return InternFor(shard, labels_.InternSet(pairs));
+  return InternFor(shard, labels_.InternSet(pairs), source);
 }
 
 void Store::Rebuild() {
@@ -743,6 +835,11 @@ void Store::SetFloor(int64_t floor_ms, const std::function<void()>& yield) {
 size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield) {
   TakeAside();
   Refresh();
+  if (tracks_sources() &&
+      (handed_over_ms_ == std::numeric_limits<int64_t>::min() || t_ms - handed_over_ms_ >= keep_ms)) {
+    handed_over_ms_ = t_ms;
+    HandOver();
+  }
   const auto expired = [&](SeriesId id) {
     const Series& series = at(id);
     const int64_t last_ms = series.window.last_t_ms();
@@ -788,6 +885,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
     }
   }
   std::for_each(going.begin(), going.end(), [this](SeriesId id) { Free(id); });  // not before: a set still had them
+  VacateChunks();
   if (arrivals_ > std::numeric_limits<uint32_t>::max() / 2) {
     RenumberArrivals();
   }
@@ -847,6 +945,27 @@ int64_t Store::ReadsUntil(int64_t t_ms) const {
   return until;
 }
 
+std::vector<Store::SharedLoad> Store::LoadByProfile(const std::function<void()>& yield) const {
+  std::vector<SharedLoad> loads(profiles_.size());
+  for (SeriesId id = 0; id < next_; ++id) {
+    if (id % kSeriesPerYield == 0) {
+      yield();
+    }
+    const Series& series = at(id);
+    if (series.labels != kNoLabelSet && series.profile < loads.size()) {
+      SharedLoad& load = loads[series.profile];
+      ++load.series;
+      load.bytes += sizeof(Series) + series.window.HeapBytes();
+    }
+  }
+  for (size_t i = 0; i < loads.size(); ++i) {
+    loads[i].sets = &profiles_[i]->sets;
+  }
+  loads[0] = loads.back();
+  loads.pop_back();
+  return loads;
+}
+
 SeriesStats Store::Stats(const std::function<void()>& yield) const {
   SeriesStats stats;
   for (SeriesId id = 0; id < next_; ++id) {
@@ -865,7 +984,7 @@ SeriesStats Store::Stats(const std::function<void()>& yield) const {
       ++stats.series_unread;
     }
   }
-  stats.window_bytes += chunks_.size() * sizeof(Series) << kChunkBits;
+  stats.window_bytes += (chunks_.size() - vacant_.size()) * sizeof(Series) << kChunkBits;
   stats.window_bytes += triggers_.Bytes();
   for (const auto& weak : bounded_) {
     if (const auto rows = weak.lock()) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -131,13 +132,24 @@ class Store {
     }
   }
 
-  // See Engine::SetAdmitting. Who was refused may ask again.
-  void SetAdmitting(bool admitting) {
-    admitting_ = admitting;
-    ++generation_;
-  }
+  // See Engine.
+  void SetAdmitting(bool admitting) { admitting_ = admitting; }
   bool admitting() const { return admitting_; }
-  SeriesId Intern(LabelSetId labels) { return InternFor(0, labels); }
+  void OnGrowth(std::function<void()> handler) { on_growth_ = std::move(handler); }
+  Refusal Refuses(uint32_t source) const;
+  uint32_t SeriesOfSource(uint32_t source) const { return sources_[source].series; }
+  bool tracks_sources() const { return sources_.size() > 1; }
+  // THREAD: that of the series' shard.
+  void Seen(SeriesId id, uint32_t source) {
+    Origin& origin = origin_[id];
+    if (origin.other == origin.owner || source >= sources_.size()) {
+      return;
+    }
+    if (source == origin.owner || origin.other == kNobody) {
+      origin.other = static_cast<uint8_t>(source);
+    }
+  }
+  SeriesId Intern(LabelSetId labels) { return InternFor(0, labels, kNoSource); }
   // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
   // are. TakeAside() makes up for both.
   void SetAside(bool on) { aside_ = on; }
@@ -146,8 +158,9 @@ class Store {
 
   // --- shards ---
   uint32_t shards() const { return static_cast<uint32_t>(shards_.size()); }
-  // RETURNS: the series with these labels, made if new, as one of this shard's.
-  SeriesId InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels);
+  // RETURNS: the series with these labels, made if new, as one of this shard's. `labels` sorted by name.
+  SeriesId InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels,
+                     uint32_t source);
   // What is below is for shards that take samples in at once. THREAD: the shard's, all else at rest.
   bool Owns(uint32_t shard, SeriesId id) const { return owner_[id >> kChunkBits] == shard; }
   // REQUIRES: Owns(shard, id), or that all shards are at rest.
@@ -185,8 +198,26 @@ class Store {
   uint64_t generation() const { return generation_; }
   uint64_t plans_generation() const { return plans_generation_; }  // without the changes that expiry makes
   SeriesStats Stats(const std::function<void()>& yield) const;
+  // What the series hold that the same sets read; series nobody reads are left out.
+  struct SharedLoad {
+    const std::vector<uint32_t>* sets = nullptr;  // ids, sorted
+    size_t series = 0;
+    size_t bytes = 0;  // windows, and the series themselves
+  };
+  std::vector<SharedLoad> LoadByProfile(const std::function<void()>& yield) const;
 
  private:
+  static constexpr uint8_t kNobody = 0xff;
+  // Who brings a series. `other`: the owner, once it has brought a sample since the last HandOver; until then the first one
+  // beside it that has.
+  struct Origin {
+    uint8_t owner = kNobody;
+    uint8_t other = kNobody;
+  };
+  struct Source {
+    uint32_t series_max = 0;  // 0: any number
+    uint32_t series = 0;
+  };
   struct ProfileEntry {
     std::vector<std::unique_ptr<window::Profile>> copies;  // by shard: every sample writes to its own
     std::vector<uint32_t> sets;                            // sorted ids
@@ -214,12 +245,16 @@ class Store {
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
     triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
   }
-  SeriesId InternFor(uint32_t shard, LabelSetId labels);
-  SeriesId Allocate(uint32_t shard, LabelSetId labels);
+  SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source);
+  SeriesId Allocate(uint32_t shard, LabelSetId labels, uint32_t source);
+  // Series pass to the sources that bring them.
+  void HandOver();
   // The series' profile as its labels want it, and its place by labels; not yet its sets.
   void Place(SeriesId id);
   SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
   void Free(SeriesId id);
+  // Gives the memory of chunks back in which every series is free.
+  void VacateChunks();
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
@@ -241,8 +276,17 @@ class Store {
   SymbolId name_symbol_;
   uint32_t series_max_;
   bool admitting_ = true;
-  std::vector<std::unique_ptr<Series[]>> chunks_;
-  std::vector<uint32_t> owner_;  // the shard of each chunk
+  std::function<void()> on_growth_;
+  uint32_t made_ = 0;  // series, since the start
+  std::vector<Source> sources_;
+  std::vector<Origin> origin_;  // by series, when there are sources
+  int64_t handed_over_ms_ = std::numeric_limits<int64_t>::min();
+  // A chunk without series is a view of vacant_chunk_, which nobody writes to, until it is needed again.
+  std::vector<Series*> chunks_;
+  std::vector<std::unique_ptr<Series[]>> owned_;  // what chunks_ views; null: vacant
+  std::unique_ptr<Series[]> vacant_chunk_;
+  std::vector<uint32_t> vacant_;  // chunks
+  std::vector<uint32_t> owner_;   // the shard of each chunk
   std::vector<Shard> shards_;
   uint32_t next_ = 0;  // behind the last chunk
   uint32_t live_ = 0;

@@ -21,6 +21,8 @@ void AddTotals(const ResolverStats& from, ResolverStats* to) {
   to->out_of_order += from.out_of_order;
   to->too_far_ahead += from.too_far_ahead;
   to->over_series_limit += from.over_series_limit;
+  to->over_source_limit += from.over_source_limit;
+  to->memory_short += from.memory_short;
   to->ignored += from.ignored;
   to->of_invalid_series += from.of_invalid_series;
   for (size_t i = 0; i < kInvalidReasons; ++i) {
@@ -140,6 +142,7 @@ Intake::PartResult Intake::Merge(std::span<PartResult> parts) {
     all.outcome.duplicates += part.outcome.duplicates;
     all.outcome.histograms += part.outcome.histograms;
     all.outcome.rejected += part.outcome.rejected;
+    all.outcome.over_budget += part.outcome.over_budget;
     all.outcome.invalid_series += part.outcome.invalid_series;
     all.newest_ms = std::max(all.newest_ms, part.newest_ms);
     if (!part.outcome.first_error.empty() && part.error_at < all.error_at) {

@@ -14,6 +14,7 @@ namespace weir::ingest {
 namespace {
 
 using engine::AppendOutcome;
+using engine::Refusal;
 using engine::SeriesId;
 using plugin::HistogramSample;
 using plugin::IngestOutcome;
@@ -33,7 +34,7 @@ constexpr size_t kAhead = 20;  // samples whose places in memory are asked for b
 constexpr uint32_t kFree = 0xfffffffe;     // the slot holds no alias
 constexpr uint32_t kIgnored = 0xfffffffd;  // no rule reads it
 constexpr uint32_t kInvalid = 0xfffffffc;  // its labels are no series
-constexpr uint32_t kLimited = 0xfffffffb;  // the engine had no room
+constexpr uint32_t kLimited = 0xfffffffb;  // there was no room, for whoever brought it last
 constexpr uint32_t kForeign = 0xfffffffa;  // a series of another shard
 constexpr uint32_t kUnknown = 0xfffffff9;  // not asked for yet
 constexpr uint32_t kSeriesEnd = kUnknown;
@@ -164,7 +165,8 @@ struct Resolver::Impl {
   Impl(engine::Engine* given, ResolverLimits given_limits, uint32_t shard)
       : engine(given, shard), alone(given->shards() == 1), limits(given_limits), aliases(given_limits.aliases_max) {}
 
-  void Start(int64_t arrived_ms) {
+  void Start(const SampleBatch& batch, int64_t arrived_ms) {
+    source = batch.source;
     now_ms = arrived_ms;
     latest_allowed_ms = std::min(kTimeMsMax, std::min(now_ms, kTimeMsMax) + limits.future_max_ms);
     newest_ms = std::numeric_limits<int64_t>::min();
@@ -231,7 +233,8 @@ struct Resolver::Impl {
   uint32_t Resolve(const SampleBatch::Series& series, Cursor* cursor) {
     uint32_t position = Locate(series.hash, cursor);
     if (position == kNowhere) {
-      position = aliases.Add(series.hash);
+      // A flood of new series must not fill what is left of memory with their hashes.
+      position = engine.admitting() ? aliases.Add(series.hash) : kNowhere;
       if (position == kNowhere) {
         return Parse(series.labels);
       }
@@ -246,7 +249,8 @@ struct Resolver::Impl {
     if (alias.epoch != epoch) {
       alias.epoch = epoch;
     }
-    if (alias.generation != Generation(alias.series)) {
+    if (alias.generation != Generation(alias.series) ||
+        (alias.series == kLimited && engine.Refuses(source) == Refusal::kNone)) {
       Revalidate(series.labels, &alias);
     }
     return alias.series;
@@ -289,7 +293,7 @@ struct Resolver::Impl {
     if (!engine.WouldRead(views)) {
       return kIgnored;
     }
-    const SeriesId series = engine.Intern(views);
+    const SeriesId series = engine.Intern(views, source);
     return series == engine::kNoSeries ? kLimited : series;
   }
 
@@ -349,6 +353,9 @@ struct Resolver::Impl {
   // --- samples ---
 
   void Append(const SampleBatch& batch, const SampleBatch::Series& series, SeriesId id, IngestOutcome* outcome) {
+    if (engine.TracksSources()) {
+      engine.Seen(id, source);
+    }
     const int64_t* const starts = batch.start_times.empty() ? nullptr : batch.start_times.data();
     for (uint32_t i = series.first; i < series.first + series.count; ++i) {
       const Sample& sample = batch.samples[i];
@@ -443,13 +450,28 @@ struct Resolver::Impl {
       newest_ms = std::max(newest_ms, t);
     }
     if (mark == kLimited) {
-      ++stats.over_series_limit;
-      Reject(series.labels, t,
-             engine.admitting() ? "series limit reached" : "memory is near its limit: new series are refused", outcome);
+      Refuse(series.labels, t, outcome);
     } else {
       ++stats.ignored;
       ++outcome->written;
     }
+  }
+
+  void Refuse(std::string_view block, int64_t t, IngestOutcome* outcome) {
+    switch (engine.Refuses(source)) {
+      case Refusal::kMemory:
+        ++stats.memory_short;
+        return Reject(block, t, "memory is near its limit: new series are refused", outcome);
+      case Refusal::kSourceLimit:
+        ++stats.over_source_limit;
+        ++outcome->over_budget;
+        return Reject(block, t, "the source brings as many series as its max_series allows", outcome);
+      case Refusal::kSeriesLimit:
+      case Refusal::kNone:
+        break;
+    }
+    ++stats.over_series_limit;
+    Reject(block, t, "series limit reached", outcome);
   }
 
   // RETURNS: `no metric name: series {…}`. An alias does not remember its reason.
@@ -560,8 +582,9 @@ struct Resolver::Impl {
   AliasTable aliases;
   std::map<std::string, Cursor, std::less<>> cursors;  // by stream
   ResolverStats stats;
-  LabelViews views;  // scratch
-  uint32_t at = 0;   // the series of the batch that is looked at
+  LabelViews views;                     // scratch
+  uint32_t source = engine::kNoSource;  // of the batch
+  uint32_t at = 0;                      // the series of the batch that is looked at
   uint32_t first_error_at = 0;
   uint32_t first_invalid_at = 0;
   std::vector<uint32_t> left;
@@ -591,7 +614,7 @@ IngestOutcome Resolver::Apply(const SampleBatch& batch, const Part& part, std::s
 }
 
 void Resolver::ApplyLeft(const SampleBatch& batch, uint32_t series, int64_t now_ms, IngestOutcome* outcome) {
-  impl_->Start(now_ms);
+  impl_->Start(batch, now_ms);
   impl_->at = series;
   impl_->ApplyLeft(batch, batch.series[series], outcome);
 }
@@ -601,7 +624,7 @@ IngestOutcome Resolver::Impl::Apply(const SampleBatch& batch, std::span<const Sa
                                     std::string_view stream, int64_t arrived_ms, PlaceOf place_of) {
   Impl& r = *this;
   IngestOutcome outcome;
-  Start(arrived_ms);
+  Start(batch, arrived_ms);
   left.clear();
   Sweep(all.size());
 

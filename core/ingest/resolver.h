@@ -55,7 +55,9 @@ struct ResolverStats {
   uint64_t out_of_order = 0;
   uint64_t too_far_ahead = 0;  // or beyond kTimeMsMax either way
   uint64_t over_series_limit = 0;
-  uint64_t ignored = 0;  // of series that no rule reads
+  uint64_t over_source_limit = 0;
+  uint64_t memory_short = 0;  // of new series while memory was
+  uint64_t ignored = 0;       // of series that no rule reads
   uint64_t of_invalid_series = 0;
   std::array<uint64_t, kInvalidReasons> invalid_series{};  // label sets parsed and refused, by reason
   uint64_t unsorted_series = 0;                            // label sets that had to be sorted

@@ -256,6 +256,14 @@ struct LabelSetTable::Impl {
     return id;
   }
 
+  LabelSetId FindSorted(std::span<const LabelPair> wanted) const {
+    if (wanted.empty()) {
+      return kEmptyLabelSet;
+    }
+    const auto at = set_index.find(SetKey{wanted, HashPairs(wanted)});
+    return at == set_index.end() ? kNoLabelSet : *at;
+  }
+
   void FreeDeadSets(const std::function<bool(LabelSetId)>& alive, std::vector<bool>* used) {
     for (LabelSetId id = 1; id < sets.size(); ++id) {
       Set& set = sets[id];
@@ -297,6 +305,31 @@ struct LabelSetTable::Impl {
       symbol = Symbol{};
       free_symbols.push_back(id);
     }
+  }
+
+  // Gives back the ids at the end that are free, and what the tables have in reserve beyond need: a flood leaves both.
+  void Shrink() {
+    const auto cut = [](auto* table, auto* free, const auto& is_free) {
+      const size_t before = table->size();
+      while (table->size() > 1 && is_free(table->back())) {
+        table->pop_back();
+      }
+      if (table->size() < before) {
+        std::erase_if(*free, [table](uint32_t id) { return id >= table->size(); });
+        free->shrink_to_fit();
+        table->shrink_to_fit();
+      }
+    };
+    cut(&symbols, &free_symbols, [](const Symbol& symbol) { return symbol.text == nullptr; });
+    cut(&sets, &free_sets, [](const Set& set) { return set.schema == kFreeSet; });
+    constexpr size_t kReserve = 4;
+    const auto rehash = [](auto* index) {
+      if (index->capacity() > kReserve * (index->size() + kReserve)) {
+        index->rehash(0);
+      }
+    };
+    rehash(&symbol_index);
+    rehash(&set_index);
   }
 
   // Copies what is alive together when a quarter of an arena is dead.
@@ -381,6 +414,22 @@ LabelSetId LabelSetTable::InternSet(const Labels& labels) {
     pairs.push_back({Intern(label.name), Intern(label.value)});
   }
   return impl_->InternSorted(pairs);
+}
+
+LabelSetId LabelSetTable::FindSet(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+  std::vector<LabelPair>& pairs = impl_->scratch;
+  pairs.clear();
+  for (const auto& [name, value] : labels) {
+    if (value.empty()) {
+      continue;
+    }
+    const LabelPair pair{Find(name), Find(value)};
+    if (pair.name == kEmptySymbol || pair.value == kEmptySymbol) {
+      return kNoLabelSet;
+    }
+    pairs.push_back(pair);
+  }
+  return impl_->FindSorted(pairs);
 }
 
 LabelPairs LabelSetTable::Pairs(LabelSetId id) const { return impl_->Pairs(id); }
@@ -477,6 +526,7 @@ void LabelSetTable::Collect(const std::function<bool(LabelSetId)>& alive, std::s
   impl_->FreeDeadSets(alive, &used);
   impl_->FreeDeadSymbols(used);
   impl_->Compact();
+  impl_->Shrink();
 }
 
 }  // namespace weir

@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/model/labels.h"
@@ -100,6 +101,8 @@ class LabelSetTable {
   // Interns a label set. `pairs` may be in any order and may hold empty values (they are dropped); names are unique.
   LabelSetId InternSet(std::span<const LabelPair> pairs);
   LabelSetId InternSet(const Labels& labels);
+  // RETURNS: the set of these names and values if it is interned, else kNoLabelSet; interns nothing. `labels` sorted by name.
+  LabelSetId FindSet(std::span<const std::pair<std::string_view, std::string_view>> labels) const;
   LabelPairs Pairs(LabelSetId id) const;
   // RETURNS: the set as text, without the label of this name.
   Labels ToLabels(LabelSetId id, SymbolId leave_out = kEmptySymbol) const;

@@ -146,6 +146,7 @@ void SampleBatch::ClearButBytes() {
   histogram_bytes = 0;
   bad_records = 0;
   first_error.clear();
+  source = kNoSource;
   arrived_ns = 0;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
 #include "core/model/duration.h"
@@ -224,6 +225,22 @@ Status CheckAtLeast(const OptionValues& options, std::initializer_list<LeastValu
     }
   }
   return Status();
+}
+
+std::string SizeText(uint64_t bytes) {
+  static constexpr std::string_view kUnits[] = {" KiB", " MiB", " GiB", " TiB"};
+  static constexpr double kStep = 1024;
+  if (bytes < kStep) {
+    return std::to_string(bytes) + " bytes";
+  }
+  double size = static_cast<double>(bytes) / kStep;
+  size_t unit = 0;
+  for (; size >= kStep && unit + 1 < std::size(kUnits); ++unit) {
+    size /= kStep;
+  }
+  const auto tenths = static_cast<uint64_t>(std::lround(size * 10));
+  const std::string decimal = tenths % 10 == 0 ? "" : "." + std::to_string(tenths % 10);
+  return std::to_string(tenths / 10) + decimal + std::string(kUnits[unit]);
 }
 
 Result<int64_t> ParseSize(std::string_view text) {

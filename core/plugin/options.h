@@ -85,6 +85,8 @@ Status CheckAtLeast(const OptionValues& options, std::initializer_list<LeastValu
 
 // Sizes as `32MiB`, `10MB`, `512` (bytes). As in Prometheus, both spellings of a unit are powers of 1024.
 Result<int64_t> ParseSize(std::string_view text);
+// RETURNS: for people, with a decimal where it says something: `512 bytes`, `12.3 MiB`, `2 GiB`.
+std::string SizeText(uint64_t bytes);
 // RETURNS: the candidate nearest to `text` by edit distance, or "" when none is near.
 std::string NearestName(std::string_view text, std::span<const std::string_view> candidates);
 

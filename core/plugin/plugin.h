@@ -33,6 +33,8 @@ struct HistogramSample {
   HistogramRef h;
 };
 
+inline constexpr uint32_t kNoSource = 0xffffffff;
+
 // What a codec makes of one payload. Label sets stay encoded: `labels` is a run of protobuf fields
 // `0x0a len {0x0a len name 0x12 len value}` (prompb.Label as repeated field 1), the form in which remote write 1.0
 // carries them; every codec produces this one form. Labels are parsed only for series not seen before.
@@ -56,6 +58,7 @@ struct SampleBatch {
   uint64_t histogram_bytes = 0;  // heap that the histograms hold, about
   uint32_t bad_records = 0;      // parts of the payload that were skipped as malformed
   std::string first_error;       // of those
+  uint32_t source = kNoSource;   // which of the process's sources it came through; the process sets it
   // When the payload's bytes were there, by Clock::MonotonicNs; 0: when the batch is submitted.
   int64_t arrived_ns = 0;
   // For codecs that need the payload's bytes while they fill `arena`. Kept for its memory alone.
@@ -83,6 +86,7 @@ struct IngestOutcome {
   uint32_t duplicates = 0;      // same time and value: fine
   uint32_t histograms = 0;      // how many of `written` and `duplicates` are native histograms
   uint32_t rejected = 0;        // out of order, conflicting duplicate, too far in the future, limits
+  uint32_t over_budget = 0;     // of `rejected`: of new series beyond what the source may bring
   uint32_t invalid_series = 0;  // bad label sets: skipped
   std::string first_invalid;    // of those, `no metric name: series {…}`
   bool overloaded = false;      // not looked at: a limit held it back, ask the sender to retry

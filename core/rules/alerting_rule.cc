@@ -109,7 +109,25 @@ Status AlertingRule::PrepareText(const Label& source, std::vector<Text>* into) {
   return {};
 }
 
+std::vector<engine::PlanId> AlertingRule::Plans() const {
+  std::vector<engine::PlanId> plans = Rule::Plans();
+  const auto add = [&plans](engine::PlanId plan) {
+    if (plan != engine::kNoPlan) {
+      plans.push_back(plan);
+    }
+  };
+  add(eager_plan_);
+  for (const TemplateQuery& query : queries_) {
+    add(query.plan);
+    add(query.between);
+  }
+  return plans;
+}
+
 void AlertingRule::PlanQueries(const std::string& text) {
+  if (!definition_.stopped.empty()) {
+    return;
+  }
   for (std::string& literal : QueryLiterals(text)) {
     const auto known = [&](const TemplateQuery& query) { return query.text == literal; };
     if (std::any_of(queries_.begin(), queries_.end(), known)) {
@@ -140,7 +158,8 @@ void AlertingRule::PlanQueries(const std::string& text) {
 
 void AlertingRule::TakeState(Rule& old) {
   Rule::TakeState(old);
-  if (auto* alerting = dynamic_cast<AlertingRule*>(&old); alerting != nullptr) {
+  // The alerts of a rule that is stopped go with its state: nobody knows what has become of them.
+  if (auto* alerting = dynamic_cast<AlertingRule*>(&old); alerting != nullptr && definition_.stopped.empty()) {
     if (definition_.annotations != alerting->definition_.annotations) {
       alerting->KeepAnnotations();  // what templates said under the old text stays until the next evaluation
     }

@@ -36,6 +36,7 @@ class AlertingRule final : public Rule {
     return Rule::Bytes() + alerts_.Bytes() + (slots_.capacity() + eager_slots_.capacity()) * sizeof(LabelSetId) +
            elements_.capacity() * sizeof(AlertElement);
   }
+  std::vector<engine::PlanId> Plans() const override;
 
   AlertState State() const { return alerts_.State(); }
   // Calls show() for every pending and firing alert, in order of creation.

@@ -25,13 +25,17 @@ struct RuleDefinition {
   int64_t keep_firing_for_ms = 0;
   bool eager = false;    // alerts only: evaluated between ticks, too, when a sample makes it possible that it fires
   double max_error = 0;  // above 0: long windows may be off by this share (engine::Grid::max_error)
-  std::string where;     // file:line:col of the expression, for messages
+  int importance = 50;   // when memory is short, rules with less give way first
+  uint64_t memory_max_bytes = 0;  // that its state may take; 0: any
+  std::string stopped;            // why it is not evaluated and keeps nothing; "": it is evaluated
+  std::string where;              // file:line:col of the expression, for messages
 
   // Position does not count: a rule that moved in its file is the same rule.
   friend bool operator==(const RuleDefinition& a, const RuleDefinition& b) {
     return a.alerting == b.alerting && a.name == b.name && a.query == b.query && a.labels == b.labels &&
            a.annotations == b.annotations && a.for_ms == b.for_ms && a.keep_firing_for_ms == b.keep_firing_for_ms &&
-           a.eager == b.eager && a.max_error == b.max_error;
+           a.eager == b.eager && a.max_error == b.max_error && a.importance == b.importance &&
+           a.memory_max_bytes == b.memory_max_bytes && a.stopped == b.stopped;
   }
 };
 
@@ -41,6 +45,7 @@ struct GroupDefinition {
   Slots slots;
   int64_t query_offset_ms = 0;
   uint64_t limit = 0;  // series or alerts a rule may produce; 0 = any number
+  int slower = 1;      // by how much its interval is longer than configured, since memory is short
   std::vector<RuleDefinition> rules;
 
   // RETURNS: `file;name`, the identity of the group across reloads and in metrics.

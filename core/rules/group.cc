@@ -55,6 +55,12 @@ Group::Metrics::Metrics(MetricRegistry& registry, const std::string& key)
                                      "Samples returned by the last evaluation of a rule group.",
                                      {{"rule_group", key}})),
       rules(registry.GetGauge("prometheus_rule_group_rules", "Rules of a group.", {{"rule_group", key}})),
+      stopped(registry.GetGauge("weir_rule_group_stopped_rules",
+                                "Rules of a group that are stopped for their budget or for memory.",
+                                {{"rule_group", key}})),
+      slower(registry.GetGauge("weir_rule_group_interval_factor",
+                               "By how much the interval of a group is longer than configured, for memory.",
+                               {{"rule_group", key}})),
       rule_duration(registry.GetHistogram("prometheus_rule_evaluation_duration_seconds",
                                           "Duration of rule evaluations.", DurationBounds())),
       group_duration(registry.GetHistogram("prometheus_rule_group_duration_seconds",
@@ -91,6 +97,9 @@ Status Group::Prepare() {
   }
   metrics_.interval.Set(static_cast<double>(definition_.slots.interval_ms) / 1000);
   metrics_.rules.Set(static_cast<double>(rules_.size()));
+  metrics_.slower.Set(definition_.slower);
+  metrics_.stopped.Set(static_cast<double>(std::count_if(
+      rules_.begin(), rules_.end(), [](const auto& rule) { return !rule->definition().stopped.empty(); })));
   return code == Code::kOk ? Status() : Status(code, std::move(errors));
 }
 

@@ -53,6 +53,8 @@ class Group {
     Gauge& last_rule_duration_sum;
     Gauge& last_samples;
     Gauge& rules;
+    Gauge& stopped;
+    Gauge& slower;
     HistogramMetric& rule_duration;
     HistogramMetric& group_duration;
   };

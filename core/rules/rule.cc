@@ -87,6 +87,13 @@ Result<engine::PlanId> Rule::PlanQuery(const engine::Grid& grid) {
 
 Status Rule::Prepare() {
   Result<engine::PlanId> plan = PlanQuery(grid_);
+  if (plan.ok() && !definition_.stopped.empty()) {
+    environment_->engine->RemovePlan(*plan);
+    never_ = LimitError(definition_.stopped);
+    health_ = Health::kError;
+    last_error_ = definition_.stopped;
+    return {};
+  }
   if (plan.ok()) {
     plan_ = *plan;
     planned_ = true;
@@ -123,9 +130,16 @@ void Rule::KeepRemarks(const std::vector<engine::Remark>& remarks) {
   }
 }
 
+std::vector<engine::PlanId> Rule::Plans() const {
+  return planned_ ? std::vector<engine::PlanId>{plan_} : std::vector<engine::PlanId>();
+}
+
 bool Rule::Evaluate(const RuleTick& tick) {
   const int64_t start_ns = environment_->clock->MonotonicNs();
   last_evaluation_ms_ = environment_->clock->NowMs();
+  if (!definition_.stopped.empty()) {
+    outputs_.MarkAllStale(tick.sample_ms, tick.parts);
+  }
   const Outcome outcome = Run(tick);
   evaluation_seconds_ = static_cast<double>(std::max<int64_t>(0, environment_->clock->MonotonicNs() - start_ns)) * 1e-9;
   SetHealth(outcome);
@@ -150,8 +164,10 @@ void Rule::SetHealth(const Outcome& outcome) {
 
 void Rule::TakeState(Rule& old) {
   outputs_.TakePrevious(old.outputs_);
-  health_ = old.health_;
-  last_error_ = old.last_error_;
+  if (definition_.stopped.empty() && old.definition_.stopped.empty()) {
+    health_ = old.health_;
+    last_error_ = old.last_error_;
+  }
   warnings_ = old.warnings_;
   infos_ = old.infos_;
   if (definition_ == old.definition_) {

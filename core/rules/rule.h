@@ -63,7 +63,8 @@ class Rule : private engine::LabelHolder {
   Rule& operator=(const Rule&) = delete;
 
   // Plans the expression. ERRORS: kUnsupported `FILE:LINE:COL: …` for what this build does not evaluate. An expression
-  // that can only fail at run time is planned as just that: its rule is unhealthy, as in Prometheus.
+  // that can only fail at run time is planned as just that: its rule is unhealthy, as in Prometheus. So is one that is stopped: it
+  // is planned for the errors alone, keeps nothing, and ends its series at the next evaluation.
   virtual Status Prepare();
   // Evaluates, writes, and keeps health and duration. RETURNS: false when the evaluation failed.
   bool Evaluate(const RuleTick& tick);
@@ -85,6 +86,8 @@ class Rule : private engine::LabelHolder {
   virtual size_t Bytes() const { return outputs_.Bytes(); }
   engine::PlanId plan() const { return plan_; }
   bool planned() const { return planned_; }
+  // RETURNS: every plan that the rule has.
+  virtual std::vector<engine::PlanId> Plans() const;
 
  protected:
   void MarkLabels(std::vector<bool>* live) const override { outputs_.MarkLabels(live); }

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "core/base/clock.h"
@@ -11,6 +12,7 @@
 #include "core/config/config.h"
 #include "core/engine/explain.h"
 #include "core/model/duration.h"
+#include "core/plugin/options.h"
 #include "core/rules/alerting_rule.h"
 #include "core/runtime/pipeline.h"
 #include "core/runtime/rule_notes.h"
@@ -110,6 +112,34 @@ std::string ExplainEager(const rules::AlertingRule& rule, const engine::Engine& 
          names + " becomes cannot be bounded before its samples are there\n";
 }
 
+// RETURNS: the lines about what becomes of the rule when memory is short; "" where nothing was said about it.
+std::string ExplainBudget(const rules::RuleDefinition& rule, int importance, const engine::PlanFacts& plan,
+                          int64_t scrape_interval_ms) {
+  std::string text;
+  if (importance != rule.importance) {
+    text += "  importance    " + std::to_string(importance) +
+            ", as what reads from it (its own: " + std::to_string(rule.importance) + ")\n";
+  } else {
+    text += "  importance    " + std::to_string(importance) + "\n";
+  }
+  if (rule.memory_max_bytes == 0) {
+    return text;
+  }
+  uint64_t bytes = 0;
+  std::set<std::string> seen;
+  for (const engine::WindowFacts& window : plan.windows) {
+    if (seen.insert(window.text).second) {
+      bytes += engine::FootprintOf(window, plan.tick_ms, scrape_interval_ms).bytes;
+    }
+  }
+  text += "  budget        " + plugin::SizeText(rule.memory_max_bytes) + " of state; beyond, the rule is stopped";
+  if (bytes > 0) {
+    text += ". Windows of " + std::to_string(bytes) +
+            " bytes a series: " + std::to_string(rule.memory_max_bytes / bytes) + " series at most, with results fewer";
+  }
+  return text + "\n";
+}
+
 }  // namespace
 
 CheckOutcome CheckFile(const std::string& path) {
@@ -126,6 +156,8 @@ std::string ExplainFile(const std::string& path, const ExplainRequest& request, 
   }
   std::map<engine::PlanId, std::string> names;
   std::vector<const rules::Rule*> rules;
+  std::vector<int> importances;
+  size_t number = 0;
   std::vector<engine::PlanId> plans;
   for (const rules::Group* group : planned->pipeline->Groups()) {
     for (const std::unique_ptr<rules::Rule>& rule : group->rules()) {
@@ -135,8 +167,10 @@ std::string ExplainFile(const std::string& path, const ExplainRequest& request, 
           names[static_cast<const rules::AlertingRule&>(*rule).eager_plan()] = rule->definition().name;
         }
       }
+      const int importance = planned->pipeline->importances()[number++];
       if (request.rule.empty() || rule->definition().name == request.rule) {
         rules.push_back(rule.get());
+        importances.push_back(importance);
         if (rule->planned()) {
           plans.push_back(rule->plan());
         }
@@ -159,7 +193,8 @@ std::string ExplainFile(const std::string& path, const ExplainRequest& request, 
                                        std::move(recorded)};
   const std::vector<engine::PlanFacts> facts = planned->pipeline->engine().Facts(plans);
   size_t next = 0;
-  for (const rules::Rule* rule : rules) {
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const rules::Rule* rule = rules[i];
     const rules::RuleDefinition& definition = rule->definition();
     text += (text.empty() ? "" : "\n") + definition.where + (definition.alerting ? ": alert " : ": record ") +
             definition.name;
@@ -175,7 +210,8 @@ std::string ExplainFile(const std::string& path, const ExplainRequest& request, 
     text += ", every " + FormatDurationMs(plan.tick_ms) + "\n";
     // The text that was planned (Rule::Prepare), so that its parts are found among the plan's.
     const promql::ParseOutcome printed = promql::ParseExpr(definition.query, planned->pipeline->settings().parser);
-    text += engine::Explain(plan, printed.expr != nullptr ? *printed.expr : *definition.expr, options) + eager;
+    text += engine::Explain(plan, printed.expr != nullptr ? *printed.expr : *definition.expr, options) + eager +
+            ExplainBudget(definition, importances[i], plan, request.scrape_interval_ms);
   }
   return text;
 }

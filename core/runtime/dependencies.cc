@@ -14,7 +14,8 @@ namespace {
 
 struct Read {
   const promql::VectorSelector* selector;
-  int64_t back_ms;  // how far before the evaluation the selector looks
+  int64_t back_ms;       // how far before the evaluation the selector looks
+  int64_t range_ms = 0;  // of the selector itself
 };
 
 // Collects the selectors below `expr`, each with the time that windows and offsets above it add.
@@ -38,7 +39,8 @@ class Selectors {
         // anchored and smoothed ranges also look for a sample before their window
         const bool extended = matrix.selector->anchored || matrix.selector->smoothed;
         reads_.push_back({matrix.selector.get(),
-                          back_ms + matrix.range_ms + Back(matrix.selector->time) + (extended ? lookback_ms_ : 0)});
+                          back_ms + matrix.range_ms + Back(matrix.selector->time) + (extended ? lookback_ms_ : 0),
+                          matrix.range_ms});
         return;
       }
       case promql::ExprKind::kSubquery: {
@@ -193,6 +195,53 @@ int64_t HistoryMs(const std::vector<rules::GroupDefinition>& groups, int64_t loo
     longest = std::max(longest, of(number));
   }
   return longest;
+}
+
+std::vector<std::vector<Reader>> ReadersOf(const std::vector<rules::GroupDefinition>& groups) {
+  const Producers producers(groups);
+  std::vector<const rules::RuleDefinition*> rules;
+  for (const rules::GroupDefinition& group : groups) {
+    for (const rules::RuleDefinition& rule : group.rules) {
+      rules.push_back(&rule);
+    }
+  }
+  std::vector<std::vector<Reader>> readers(rules.size());
+  for (size_t reader = 0; reader < rules.size(); ++reader) {
+    for (const Read& read : ReadsOf(*rules[reader], 0)) {
+      const auto named = [](const Matcher& m) { return m.name() == kMetricName && m.type() == MatchType::kEqual; };
+      if (std::none_of(read.selector->matchers.begin(), read.selector->matchers.end(), named)) {
+        continue;
+      }
+      producers.For(*read.selector, [&](size_t producer) {
+        if (producer != reader && !rules[producer]->alerting) {
+          readers[producer].push_back({reader, read.range_ms});
+        }
+      });
+    }
+  }
+  return readers;
+}
+
+std::vector<int> Importances(const std::vector<rules::GroupDefinition>& groups,
+                             const std::vector<std::vector<Reader>>& readers) {
+  std::vector<int> importances;
+  for (const rules::GroupDefinition& group : groups) {
+    for (const rules::RuleDefinition& rule : group.rules) {
+      importances.push_back(rule.importance);
+    }
+  }
+  for (bool changed = true; changed;) {  // a step along every chain at a time; rings come to rest, too
+    changed = false;
+    for (size_t rule = 0; rule < readers.size(); ++rule) {
+      for (const Reader& reader : readers[rule]) {
+        if (importances[rule] < importances[reader.rule]) {
+          importances[rule] = importances[reader.rule];
+          changed = true;
+        }
+      }
+    }
+  }
+  return importances;
 }
 
 }  // namespace weir::runtime

@@ -18,4 +18,16 @@ std::vector<size_t> OrderGroups(const std::vector<rules::GroupDefinition>& group
 // and the `for` of alerts. UNITS: milliseconds.
 int64_t HistoryMs(const std::vector<rules::GroupDefinition>& groups, int64_t lookback_ms);
 
+// Rules are numbered over all groups, in order.
+struct Reader {
+  size_t rule = 0;
+  int64_t range_ms = 0;  // of the window it looks at; 0: the newest sample
+};
+// RETURNS: for each rule the rules that read the series it records by their name; once for each selector. Patterns of names do not
+// count, nor ALERTS.
+std::vector<std::vector<Reader>> ReadersOf(const std::vector<rules::GroupDefinition>& groups);
+// RETURNS: for each rule its importance, or the greatest of those that read what it records, directly or along a chain.
+std::vector<int> Importances(const std::vector<rules::GroupDefinition>& groups,
+                             const std::vector<std::vector<Reader>>& readers);
+
 }  // namespace weir::runtime

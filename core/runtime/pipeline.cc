@@ -14,10 +14,19 @@ namespace {
 constexpr int64_t kCatchUpSilenceMs = 60000;  // a catch-up that brings nothing for so long is given up
 constexpr int64_t kStallMs = 5000;            // a gap between runs that means the process did not run
 constexpr int64_t kExpireEveryMs = 60000;     // of tick time
+constexpr int64_t kExpireShortMs = 10000;     // the same while memory is wanted
 constexpr int64_t kGaugesEveryMs = 1000;
 constexpr int64_t kGaugesRareMs = 60000;
 constexpr int64_t kGaugesShare = 1000;  // counting passes over all series: at most one part in so many of the time
 constexpr int64_t kAdvanceEveryMs = 100;
+constexpr int64_t kWatchEveryMs = 1000;
+// Shares of the limit of memory, in hundred.
+constexpr uint64_t kRefuseAt = 90;
+constexpr uint64_t kAdmitBelow = 85;
+constexpr uint64_t kWantedAt = 75;              // gone series are looked for more often, and free memory is given back
+constexpr int64_t kReturnEveryNs = 5000000000;  // free memory is given back …
+constexpr int64_t kReturnRareNs = 80000000000;  // … where that brings little
+constexpr int64_t kReturnShare = 100;           // at most one part in so many of the time
 constexpr int64_t kWaitMaxMs = 1000;
 constexpr int64_t kNone = INT64_MIN;
 constexpr int64_t kHourMs = 3600000;
@@ -63,6 +72,16 @@ struct Pipeline::Metrics {
         tape_write_errors(
             r.GetCounter("weir_tape_write_errors_total", "Rows of long windows that could not be written.")),
         refusing(r.GetGauge("weir_memory_short", "1 while new series are refused, since memory is near its limit.")),
+        memory_limit(r.GetGauge("weir_memory_limit_bytes", "Limit of resident memory (limits.memory); 0: none.")),
+        stopped_memory(r.GetGauge("weir_rules_stopped", "Rules that are stopped, and those that read from them.",
+                                  {{"reason", "memory"}})),
+        stopped_budget(r.GetGauge("weir_rules_stopped", "Rules that are stopped, and those that read from them.",
+                                  {{"reason", "budget"}})),
+        slowed(r.GetGauge("weir_rule_groups_slowed", "Groups that are evaluated less often, since memory is short.")),
+        steps_down(r.GetGauge("weir_memory_steps_total", "Times that rules gave way for memory, or came back.",
+                              {{"direction", "down"}})),
+        steps_up(r.GetGauge("weir_memory_steps_total", "Times that rules gave way for memory, or came back.",
+                            {{"direction", "up"}})),
         catching_up(r.GetGauge("weir_catching_up", "1 while the past is re-read.")),
         pending(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "pending"}})),
         firing(r.GetGauge("weir_alerts", "Alerts by state.", {{"state", "firing"}})) {}
@@ -94,6 +113,12 @@ struct Pipeline::Metrics {
   Counter& tape_read_errors;
   Counter& tape_write_errors;
   Gauge& refusing;
+  Gauge& memory_limit;
+  Gauge& stopped_memory;
+  Gauge& stopped_budget;
+  Gauge& slowed;
+  Gauge& steps_down;
+  Gauge& steps_up;
   Gauge& catching_up;
   Gauge& pending;
   Gauge& firing;
@@ -112,6 +137,8 @@ Pipeline::Pipeline(PipelineOptions options, const Clock* clock, MetricRegistry* 
   environment_.output = output;
   environment_.metrics = metrics;
   environment_.clock = clock;
+  SetMemoryMax(options_.memory_max_bytes);
+  engine_.OnGrowth([this] { LookAtGrowth(); });
 }
 
 Pipeline::~Pipeline() = default;
@@ -120,7 +147,24 @@ Pipeline::~Pipeline() = default;
 
 Status Pipeline::SetRules(RuleSettings settings, int64_t now_ms) {
   const promql::ParserOptions parser_before = std::exchange(environment_.parser, settings.parser);
-  std::vector<Scheduled> groups(settings.groups.size());
+  Governor governor_before = governor_;
+  governor_.SetRules(settings.groups, options_.engine.lookback_ms);
+  if (Status status = Install(now_ms); !status.ok()) {
+    environment_.parser = parser_before;
+    governor_ = std::move(governor_before);
+    return status;
+  }
+  environment_.external_labels = settings.external_labels;
+  environment_.external_url = settings.external_url;
+  environment_.resend_delay_ms = settings.resend_delay_ms;
+  history_ms_ = std::max(runtime::HistoryMs(settings.groups, options_.engine.lookback_ms), engine_.LongestWindowMs());
+  settings_ = std::move(settings);
+  return {};
+}
+
+Status Pipeline::Install(int64_t now_ms) {
+  const std::vector<rules::GroupDefinition>& wanted = governor_.groups();
+  std::vector<Scheduled> groups(wanted.size());
   std::string errors;
   Code code = Code::kOk;
   std::map<std::string, Scheduled*> old_by_key;
@@ -129,11 +173,11 @@ Status Pipeline::SetRules(RuleSettings settings, int64_t now_ms) {
   }
   // Plans are added while the old ones still stand, so that shared windows never lose their last reader.
   for (size_t i = 0; i < groups.size(); ++i) {
-    const auto old = old_by_key.find(settings.groups[i].Key());
-    if (old != old_by_key.end() && old->second->group->definition() == settings.groups[i]) {
+    const auto old = old_by_key.find(wanted[i].Key());
+    if (old != old_by_key.end() && old->second->group->definition() == wanted[i]) {
       continue;
     }
-    Result<std::unique_ptr<rules::Group>> created = rules::Group::Create(settings.groups[i], &environment_);
+    Result<std::unique_ptr<rules::Group>> created = rules::Group::Create(wanted[i], &environment_);
     if (!created.ok()) {
       code = created.status().code();
       errors += (errors.empty() ? "" : "\n") + std::string(created.status().message());
@@ -142,14 +186,9 @@ Status Pipeline::SetRules(RuleSettings settings, int64_t now_ms) {
     groups[i].group = std::move(*created);
   }
   if (code != Code::kOk) {
-    environment_.parser = parser_before;
     return {code, std::move(errors)};
   }
-  environment_.external_labels = settings.external_labels;
-  environment_.external_url = settings.external_url;
-  environment_.resend_delay_ms = settings.resend_delay_ms;
-  history_ms_ = std::max(runtime::HistoryMs(settings.groups, options_.engine.lookback_ms), engine_.LongestWindowMs());
-  settings_ = std::move(settings);
+  rule_loads_.clear();
   Schedule(std::move(groups), now_ms);
   return {};
 }
@@ -161,7 +200,7 @@ void Pipeline::Schedule(std::vector<Scheduled> groups, int64_t now_ms) {
   }
   for (size_t i = 0; i < groups.size(); ++i) {
     Scheduled& next = groups[i];
-    const rules::GroupDefinition& definition = settings_.groups[i];
+    const rules::GroupDefinition& definition = governor_.groups()[i];
     const auto old = old_by_key.find(definition.Key());
     if (next.group == nullptr) {  // unchanged
       next.group = std::move(old->second->group);
@@ -188,7 +227,7 @@ void Pipeline::Schedule(std::vector<Scheduled> groups, int64_t now_ms) {
     }
   }
   groups_ = std::move(groups);
-  const std::vector<size_t> order = OrderGroups(settings_.groups);
+  const std::vector<size_t> order = OrderGroups(governor_.groups());
   for (size_t rank = 0; rank < order.size(); ++rank) {
     groups_[order[rank]].rank = rank;
   }
@@ -295,7 +334,7 @@ void Pipeline::Apply(std::span<Arrival> arrivals) {
         StartAtFirstSample(std::max(arrival.times.oldest_ms, useful));
       }
     }
-    CountOutcome(arrival.stream, items[i].outcome);
+    CountOutcome(arrival.batch->source, arrival.stream, items[i].outcome);
     samples_ += items[i].outcome.written;
     arrival.outcome = std::move(items[i].outcome);
   }
@@ -320,8 +359,9 @@ void Pipeline::SetEagerMoment(int64_t now_ms, int64_t arrived_ns) {
                     .timers = !event_time_});
 }
 
-void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome) {
-  const std::string_view source = stream.substr(0, stream.find_first_of(" /"));
+void Pipeline::CountOutcome(uint32_t number, std::string_view stream, const plugin::IngestOutcome& outcome) {
+  const std::string_view source =
+      number < options_.sources.size() ? options_.sources[number] : stream.substr(0, stream.find_first_of(" /"));
   auto it = source_counters_.find(source);
   if (it == source_counters_.end()) {
     const auto counter = [&](const char* text) {
@@ -330,6 +370,9 @@ void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome
     };
     const SourceCounters counters{
         counter("written"), counter("duplicate"), counter("rejected"),
+        &registry_->GetCounter("weir_source_over_budget_samples_total",
+                               "Samples of new series that were rejected since the source brings max_series of them.",
+                               {{"source", std::string(source)}}),
         &registry_->GetCounter("weir_invalid_series_total", "Series of requests that were skipped for their labels.",
                                {{"source", std::string(source)}})};
     it = source_counters_.emplace(std::string(source), counters).first;
@@ -337,6 +380,7 @@ void Pipeline::CountOutcome(std::string_view stream, const plugin::IngestOutcome
   it->second.written->Add(outcome.written);
   it->second.duplicates->Add(outcome.duplicates);
   it->second.rejected->Add(outcome.rejected);
+  it->second.over_budget->Add(outcome.over_budget);
   it->second.invalid->Add(outcome.invalid_series);
 }
 
@@ -477,6 +521,9 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
     const Yielding yielding(*this, frontier);
     engine_.AdvanceTo(frontier);
   }
+  if (watched_ms_ == kNone || now_ms - watched_ms_ >= kWatchEveryMs) {
+    WatchMemory(now_ms);
+  }
   if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
     UpdateGauges(now_ms);
   }
@@ -536,7 +583,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   ++ticks_;
   // Queries at this tick must stay possible, so it is the time before it that is let go.
   engine_.Release(std::min(tick_ms - 1, SettledMs()));
-  if (expired_ms_ == kNone || tick_ms - expired_ms_ >= kExpireEveryMs) {
+  if (expired_ms_ == kNone || tick_ms - expired_ms_ >= (memory_wanted_ ? kExpireShortMs : kExpireEveryMs)) {
     expired_ms_ = tick_ms;
     engine_.Expire(tick_ms);
     watermarks_.DropIdle(now_ms);
@@ -636,7 +683,7 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
     metrics_->complete.Set(static_cast<double>(complete) / 1000);
   }
   UpdateIngestMetrics();
-  WatchMemory();
+  UpdateBudgetMetrics(now_ms);
   const Counts counts = Count();
   metrics_->pending.Set(static_cast<double>(counts.pending));
   metrics_->firing.Set(static_cast<double>(counts.firing));
@@ -644,24 +691,140 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
   gauges_every_ms_ = std::clamp(took_ms * kGaugesShare, kGaugesEveryMs, kGaugesRareMs);
 }
 
-void Pipeline::WatchMemory() {
-  if (options_.memory_max_bytes == 0 || options_.resident_bytes == nullptr) {
-    return;
+// --- memory -------------------------------------------------------------------------------------------------------
+
+void Pipeline::SetMemoryMax(uint64_t bytes) {
+  memory_max_ = options_.resident_bytes == nullptr ? 0 : bytes;
+  metrics_->memory_limit.Set(static_cast<double>(memory_max_));
+  memory_wanted_ = memory_wanted_ && memory_max_ > 0;
+  if (memory_max_ == 0 && !engine_.admitting()) {
+    SetAdmitting(true, 0);
   }
+}
+
+uint64_t Pipeline::ReadMemory() {
   const uint64_t used = options_.resident_bytes();
-  const uint64_t refuse_at = options_.memory_max_bytes / 10 * 9;
-  const uint64_t admit_below = options_.memory_max_bytes / 100 * 85;
-  if (engine_.admitting() ? used < refuse_at : used >= admit_below) {
-    return;
+  const Governor::Counts& counts = governor_.counts();
+  const bool worth = used >= memory_max_ / 100 * kWantedAt || counts.groups_slowed + counts.stopped_for_memory > 0;
+  const int64_t now_ns = clock_->MonotonicNs();
+  // What brought nothing is not tried so soon again, unless something has to give way otherwise.
+  const int64_t pause_ns = used >= memory_max_ / 100 * kRefuseAt ? kReturnEveryNs : return_pause_ns_;
+  const bool soon = returned_ns_ != kNone && now_ns - returned_ns_ < std::max(pause_ns, kReturnShare * return_took_ns_);
+  if (!worth || soon || options_.return_free_memory == nullptr) {
+    return used;
   }
-  engine_.SetAdmitting(!engine_.admitting());
-  metrics_->refusing.Set(engine_.admitting() ? 0 : 1);
+  options_.return_free_memory();
+  returned_ns_ = clock_->MonotonicNs();
+  return_took_ns_ = returned_ns_ - now_ns;
+  const uint64_t left = options_.resident_bytes();
+  const bool much = left + memory_max_ / 100 < used;
+  return_pause_ns_ = much ? kReturnEveryNs : std::clamp(2 * return_pause_ns_, kReturnEveryNs, kReturnRareNs);
+  return left;
+}
+
+void Pipeline::SetAdmitting(bool admitting, uint64_t used) {
+  engine_.SetAdmitting(admitting);
+  metrics_->refusing.Set(admitting ? 0 : 1);
   const std::string bytes = std::to_string(used);
-  const std::string limit = std::to_string(options_.memory_max_bytes);
-  if (engine_.admitting()) {
+  const std::string limit = std::to_string(memory_max_);
+  if (admitting) {
     LogInfo("memory is below its limit again: new series are taken in", {{"resident_bytes", bytes}, {"limit", limit}});
   } else {
     LogWarn("memory is near its limit: new series are refused", {{"resident_bytes", bytes}, {"limit", limit}});
+  }
+}
+
+// A second is long enough for a flood to fill what is left.
+void Pipeline::LookAtGrowth() {
+  if (memory_max_ == 0 || !engine_.admitting()) {
+    return;
+  }
+  if (const uint64_t used = ReadMemory(); used >= memory_max_ / 100 * kRefuseAt) {
+    SetAdmitting(false, used);
+  }
+}
+
+void Pipeline::WatchMemory(int64_t now_ms) {
+  watched_ms_ = now_ms;
+  if (options_.resident_bytes == nullptr) {
+    return;
+  }
+  MemoryReading reading{now_ms, 0, memory_max_};
+  if (memory_max_ > 0) {
+    reading.used = ReadMemory();
+    memory_wanted_ = reading.used >= memory_max_ / 100 * kWantedAt;
+    const bool admitting = engine_.admitting();
+    if (admitting ? reading.used >= memory_max_ / 100 * kRefuseAt : reading.used < memory_max_ / 100 * kAdmitBelow) {
+      SetAdmitting(!admitting, reading.used);
+    }
+  }
+  Govern(now_ms, [&] { return governor_.LookAtMemory(reading, [this] { return LoadsOfRules(); }); });
+}
+
+void Pipeline::Govern(int64_t now_ms, const std::function<bool()>& ask) {
+  if (!ask()) {
+    return;
+  }
+  if (const Status status = Install(now_ms); !status.ok()) {
+    LogError("rules could not be changed for memory; they run as configured", {{"err", std::string(status.message())}});
+    governor_ = Governor();
+    governor_.SetRules(settings_.groups, options_.engine.lookback_ms);
+    (void)Install(now_ms);  // these have been planned before
+    return;
+  }
+  (void)engine_.structure_generation();  // what nobody reads is given up now
+  returned_ns_ = kNone;
+  const Governor::Counts& counts = governor_.counts();
+  metrics_->stopped_memory.Set(static_cast<double>(counts.stopped_for_memory));
+  metrics_->stopped_budget.Set(static_cast<double>(counts.stopped_for_budget));
+  metrics_->slowed.Set(static_cast<double>(counts.groups_slowed));
+  metrics_->steps_down.Set(static_cast<double>(counts.steps_down));
+  metrics_->steps_up.Set(static_cast<double>(counts.steps_up));
+}
+
+std::vector<RuleLoad> Pipeline::LoadsOfRules() {
+  std::vector<std::vector<engine::PlanId>> plans;
+  std::vector<size_t> results;
+  for (const Scheduled& scheduled : groups_) {
+    for (const std::unique_ptr<rules::Rule>& rule : scheduled.group->rules()) {
+      plans.push_back(rule->Plans());
+      results.push_back(rule->Bytes());
+    }
+  }
+  const Yielding yielding(*this, kNone);
+  const std::vector<engine::PlanLoad> loads = engine_.Loads(plans);
+  std::vector<RuleLoad> all(loads.size());
+  for (size_t i = 0; i < loads.size(); ++i) {
+    all[i] = {loads[i].series, loads[i].bytes + results[i], loads[i].own_bytes + results[i]};
+  }
+  return all;
+}
+
+void Pipeline::UpdateBudgetMetrics(int64_t now_ms) {
+  for (size_t source = 0; source < options_.sources.size(); ++source) {
+    const MetricLabels labels = {{"source", options_.sources[source]}};
+    registry_->GetGauge("weir_source_series", "Series that count for a source.", labels)
+        .Set(engine_.SeriesOfSource(static_cast<uint32_t>(source)));
+    registry_->GetGauge("weir_source_series_max", "Series that a source may bring; 0: any number.", labels)
+        .Set(options_.engine.source_series_max[source]);
+  }
+  rule_loads_ = LoadsOfRules();
+  size_t number = 0;
+  for (const Scheduled& scheduled : groups_) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < scheduled.group->rules().size(); ++i) {
+      bytes += rule_loads_[number++].bytes;
+    }
+    registry_
+        ->GetGauge("weir_rule_group_state_bytes",
+                   "What the rules of a group hold; windows that several rules read count for each.",
+                   {{"rule_group", scheduled.group->definition().Key()}})
+        .Set(static_cast<double>(bytes));
+  }
+  if (governor_.HasBudgets()) {
+    const uint64_t used = memory_max_ > 0 ? options_.resident_bytes() : 0;
+    const std::vector<RuleLoad> loads = rule_loads_;
+    Govern(now_ms, [&] { return governor_.LookAtBudgets({now_ms, used, memory_max_}, loads); });
   }
 }
 
@@ -679,6 +842,8 @@ void Pipeline::UpdateIngestMetrics() {
   add("out_of_order", now.out_of_order, ingest_stats_.out_of_order);
   add("too_far_ahead", now.too_far_ahead, ingest_stats_.too_far_ahead);
   add("over_series_limit", now.over_series_limit, ingest_stats_.over_series_limit);
+  add("over_source_limit", now.over_source_limit, ingest_stats_.over_source_limit);
+  add("memory_short", now.memory_short, ingest_stats_.memory_short);
   add("ignored", now.ignored, ingest_stats_.ignored);
   add("invalid_series", now.of_invalid_series, ingest_stats_.of_invalid_series);
   for (size_t i = 0; i < ingest::kInvalidReasons; ++i) {

@@ -11,6 +11,7 @@
 #include "core/plugin/plugin.h"
 #include "core/rules/group.h"
 #include "core/runtime/eager_watch.h"
+#include "core/runtime/governor.h"
 #include "core/runtime/watermarks.h"
 
 #include <algorithm>
@@ -29,10 +30,13 @@ struct PipelineOptions {
   engine::Options engine;
   ingest::ResolverLimits ingest;
   WatermarkOptions watermarks;
-  int64_t behind_max_ms = 600000;  // slots older than this are passed over and counted as missed
-  // Near it new series are refused, so that those that are known keep their windows; 0: no limit.
+  int64_t behind_max_ms = 600000;    // slots older than this are passed over and counted as missed
+  std::vector<std::string> sources;  // names for metrics, by SampleBatch::source
+  // Of resident memory. Near it new series are refused, so that those that are known keep their windows; then rules give way
+  // (Governor). 0: no limit.
   uint64_t memory_max_bytes = 0;
-  std::function<uint64_t()> resident_bytes;  // asked about once a second
+  std::function<uint64_t()> resident_bytes;  // asked about once a second, and while series are made
+  std::function<void()> return_free_memory;  // gives the kernel back what the heap holds without need
 };
 
 // What rules see beside the samples; may change at a reload.
@@ -54,6 +58,7 @@ class Pipeline {
   // nothing has changed then.
   Status SetRules(RuleSettings settings, int64_t now_ms);
   void SetWatermarkOptions(const WatermarkOptions& options) { watermarks_.SetOptions(options); }
+  void SetMemoryMax(uint64_t bytes);
 
   struct Times {
     int64_t oldest_ms = INT64_MAX;
@@ -106,9 +111,13 @@ class Pipeline {
   // first tick.
   int64_t QueryableMs() const { return std::min(last_tick_ms_, SettledMs()); }
   engine::Engine& engine() { return engine_; }
-  // In the order of their files.
+  // In the order of their files, as they run: slowed or with rules stopped where memory is short.
   std::vector<rules::Group*> Groups();
   const RuleSettings& settings() const { return settings_; }
+  // RETURNS: what the rules hold, numbered over all groups, as of the last look some seconds ago; may be empty.
+  const std::vector<RuleLoad>& rule_loads() const { return rule_loads_; }
+  // RETURNS: the importance of each rule, numbered likewise.
+  const std::vector<int>& importances() const { return governor_.importances(); }
 
   struct Counts {
     uint64_t samples = 0;  // written since the start
@@ -137,6 +146,7 @@ class Pipeline {
     Counter* written = nullptr;
     Counter* duplicates = nullptr;
     Counter* rejected = nullptr;
+    Counter* over_budget = nullptr;
     Counter* invalid = nullptr;
   };
   // While one lives, samples come in between slots of what is computed; see SetYield.
@@ -156,6 +166,8 @@ class Pipeline {
   enum class Due : unsigned char { kNo, kComplete, kDeadline };
   struct Metrics;
 
+  // Brings the groups that run in line with governor_.groups(). ERRORS: as SetRules; nothing has changed then.
+  Status Install(int64_t now_ms);
   void Schedule(std::vector<Scheduled> groups, int64_t now_ms);
   int64_t NextTick() const;
   // RETURNS: the time up to which no evaluation is to come and all recorded samples are there: before the next slot of every
@@ -168,10 +180,18 @@ class Pipeline {
   void StartAtFirstSample(int64_t oldest_ms);
   void EndSilentCatchUp(int64_t now_ms);
   void ReleaseBeforeFirstTick();
-  void CountOutcome(std::string_view stream, const plugin::IngestOutcome& outcome);
+  void CountOutcome(uint32_t source, std::string_view stream, const plugin::IngestOutcome& outcome);
   engine::SeriesStats Stats();
-  // Refuses new series while memory is short.
-  void WatchMemory();
+  // Refuses new series while memory is short, and lets rules give way and come back.
+  void WatchMemory(int64_t now_ms);
+  // RETURNS: resident memory, after free memory was given back if that is worth trying.
+  uint64_t ReadMemory();
+  void LookAtGrowth();
+  void SetAdmitting(bool admitting, uint64_t used);
+  // Asks the governor, and changes the rules if it says so. `ask`: its answer.
+  void Govern(int64_t now_ms, const std::function<bool()>& ask);
+  std::vector<RuleLoad> LoadsOfRules();
+  void UpdateBudgetMetrics(int64_t now_ms);
   void UpdateIngestMetrics();
   // Tells the eager alerts where time is; `arrived_ns`: of the batch, 0 for none.
   void SetEagerMoment(int64_t now_ms, int64_t arrived_ns);
@@ -185,7 +205,15 @@ class Pipeline {
   Watermarks watermarks_;
   EagerWatch eager_;
   rules::RuleEnvironment environment_;
-  RuleSettings settings_;
+  RuleSettings settings_;  // as configured
+  Governor governor_;
+  uint64_t memory_max_ = 0;
+  bool memory_wanted_ = false;
+  int64_t watched_ms_ = INT64_MIN;
+  int64_t returned_ns_ = INT64_MIN;  // when free memory was given back
+  int64_t return_took_ns_ = 0;
+  int64_t return_pause_ns_ = 0;
+  std::vector<RuleLoad> rule_loads_;
   std::vector<Scheduled> groups_;  // in order of files
   std::vector<Retired> retired_;
   std::map<std::string, SourceCounters, std::less<>> source_counters_;

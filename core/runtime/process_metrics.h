@@ -7,9 +7,6 @@
 
 namespace weir::runtime {
 
-// RETURNS: resident memory of the process, 0 where the kernel does not say.
-uint64_t ResidentBytes();
-
 void AddProcessMetrics(MetricRegistry& registry, int64_t start_ms);
 
 }  // namespace weir::runtime

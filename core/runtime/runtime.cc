@@ -1,6 +1,7 @@
 #include "core/runtime/runtime.h"
 
 #include "core/base/log.h"
+#include "core/base/process_memory.h"
 #include "core/base/state_directory.h"
 
 #include <algorithm>
@@ -134,6 +135,10 @@ Status Runtime::Prepare() {
   }
   pipeline_ =
       std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
+  if (settings_.pipeline.memory_max_bytes > 0) {
+    MapLargeBlocks();
+    LogInfo("memory is limited", {{"bytes", std::to_string(settings_.pipeline.memory_max_bytes)}});
+  }
   pipeline_->SetYield([this](int64_t after_ms) { Yield(after_ms); });
   alert_relabel_ = settings_.alert_relabel;
   external_labels_ = settings_.rules.external_labels;
@@ -163,7 +168,8 @@ Result<Runtime::Sinks> Runtime::MakeSinks(const Settings& settings) {
 Status Runtime::StartSources() {
   for (const SourceSpec& spec : settings_.sources) {
     std::unique_ptr<plugin::Source> source = spec.plugin->make_source(spec.options);
-    WEIR_RETURN_IF_ERROR(source->Start(*this).WithPrefix("source " + spec.name + ": "));
+    doors_.push_back(std::make_unique<Door>(this, static_cast<uint32_t>(doors_.size())));
+    WEIR_RETURN_IF_ERROR(source->Start(*doors_.back()).WithPrefix("source " + spec.name + ": "));
     if (source->EventTime()) {
       pipeline_->UseEventTime();
     }
@@ -384,15 +390,17 @@ void Runtime::OnAlerts(plugin::AlertBatch alerts) {
 
 // --- what sources say ---------------------------------------------------------------------------------------------
 
-bool Runtime::Submit(plugin::SampleBatch&& batch, std::string_view stream,
-                     std::function<void(const plugin::IngestOutcome&)> done) {
+bool Runtime::Door::Submit(plugin::SampleBatch&& batch, std::string_view stream,
+                           std::function<void(const plugin::IngestOutcome&)> done) {
+  Runtime& r = runtime_;
   if (batch.arrived_ns == 0) {
-    batch.arrived_ns = clock_.MonotonicNs();
+    batch.arrived_ns = r.clock_.MonotonicNs();
   }
-  if (queue_.PushBatch(std::move(batch), stream, clock_.NowMs(), clock_.MonotonicNs(), std::move(done))) {
+  batch.source = source_;
+  if (r.queue_.PushBatch(std::move(batch), stream, r.clock_.NowMs(), r.clock_.MonotonicNs(), std::move(done))) {
     return true;
   }
-  refused_batches_.Add();
+  r.refused_batches_.Add();
   return false;
 }
 
@@ -402,23 +410,28 @@ void Runtime::Note(std::function<void(Pipeline&)> note) {
   }
 }
 
-void Runtime::AdvanceStream(std::string_view stream, int64_t t_ms) {
-  Note([this, stream = std::string(stream), t_ms](Pipeline& pipeline) { pipeline.AdvanceStream(stream, t_ms, Now()); });
+void Runtime::Door::AdvanceStream(std::string_view stream, int64_t t_ms) {
+  runtime_.Note([&r = runtime_, stream = std::string(stream), t_ms](Pipeline& pipeline) {
+    pipeline.AdvanceStream(stream, t_ms, r.Now());
+  });
 }
 
-void Runtime::CloseStream(std::string_view stream) {
-  Note([stream = std::string(stream)](Pipeline& pipeline) { pipeline.CloseStream(stream); });
+void Runtime::Door::CloseStream(std::string_view stream) {
+  runtime_.Note([stream = std::string(stream)](Pipeline& pipeline) { pipeline.CloseStream(stream); });
 }
 
-void Runtime::HandleHttp(std::string path, HttpHandler handler) { http_->Handle(std::move(path), std::move(handler)); }
-
-void Runtime::BeginCatchUp(std::string_view source) {
-  catching_up_ = true;
-  Note([this, source = std::string(source)](Pipeline& pipeline) { pipeline.BeginCatchUp(source, Now()); });
+void Runtime::Door::HandleHttp(std::string path, HttpHandler handler) {
+  runtime_.http_->Handle(std::move(path), std::move(handler));
 }
 
-void Runtime::CatchUpDone(std::string_view source) {
-  Note([source = std::string(source)](Pipeline& pipeline) { pipeline.CatchUpDone(source); });
+void Runtime::Door::BeginCatchUp(std::string_view source) {
+  runtime_.catching_up_ = true;
+  runtime_.Note(
+      [&r = runtime_, source = std::string(source)](Pipeline& pipeline) { pipeline.BeginCatchUp(source, r.Now()); });
+}
+
+void Runtime::Door::CatchUpDone(std::string_view source) {
+  runtime_.Note([source = std::string(source)](Pipeline& pipeline) { pipeline.CatchUpDone(source); });
 }
 
 bool Runtime::Post(std::function<void(Pipeline&)> task) {
@@ -466,6 +479,7 @@ Status Runtime::Apply(Settings settings) {
     Status status = pipeline.SetRules(settings.rules, Now());
     if (status.ok()) {
       pipeline.SetWatermarkOptions(settings.pipeline.watermarks);
+      pipeline.SetMemoryMax(settings.pipeline.memory_max_bytes);
       history_ms_ = pipeline.HistoryMs();
       alert_relabel_ = settings.alert_relabel;
       external_labels_ = settings.rules.external_labels;

@@ -69,7 +69,7 @@ struct Figures {
   bool catching_up = false;
 };
 
-class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
+class Runtime final : private rules::RuleOutput {
  public:
   // `reload` loads the settings anew.
   Runtime(Settings settings, std::function<Result<Settings>()> reload, const Clock& clock, MetricRegistry& registry);
@@ -102,25 +102,35 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   int64_t start_ms() const { return start_ms_; }
   bool last_reload_ok() const { return reload_ok_.value() != 0; }
   int64_t last_reload_ms() const { return static_cast<int64_t>(reload_time_.value() * 1000); }
-  const Clock& clock() const override { return clock_; }
-  MetricRegistry& metrics() override { return registry_; }
+  const Clock& clock() const { return clock_; }
+  MetricRegistry& metrics() { return registry_; }
 
   // One turn of the engine's thread, for tests that drive it by hand: what is queued, then the ticks that are due.
   // REQUIRES: Prepare(), and that Start() was not called. RETURNS: how long nothing can become due.
   int64_t Turn();
 
  private:
-  // SourceHost
-  bool type_and_unit_labels() const override { return type_and_unit_labels_; }
-  plugin::SampleBatch TakeBatch() override { return spare_batches_.Take(); }
-  bool Submit(plugin::SampleBatch&& batch, std::string_view stream,
-              std::function<void(const plugin::IngestOutcome&)> done) override;
-  void AdvanceStream(std::string_view stream, int64_t t_ms) override;
-  void CloseStream(std::string_view stream) override;
-  void HandleHttp(std::string path, HttpHandler handler) override;
-  int64_t LongestWindowMs() const override { return history_ms_; }
-  void BeginCatchUp(std::string_view source) override;
-  void CatchUpDone(std::string_view source) override;
+  // What one source sees of the process. Thread-safe.
+  class Door final : public plugin::SourceHost {
+   public:
+    Door(Runtime* runtime, uint32_t source) : runtime_(*runtime), source_(source) {}
+    const Clock& clock() const override { return runtime_.clock_; }
+    MetricRegistry& metrics() override { return runtime_.registry_; }
+    bool type_and_unit_labels() const override { return runtime_.type_and_unit_labels_; }
+    plugin::SampleBatch TakeBatch() override { return runtime_.spare_batches_.Take(); }
+    bool Submit(plugin::SampleBatch&& batch, std::string_view stream,
+                std::function<void(const plugin::IngestOutcome&)> done) override;
+    void AdvanceStream(std::string_view stream, int64_t t_ms) override;
+    void CloseStream(std::string_view stream) override;
+    void HandleHttp(std::string path, HttpHandler handler) override;
+    int64_t LongestWindowMs() const override { return runtime_.history_ms_; }
+    void BeginCatchUp(std::string_view source) override;
+    void CatchUpDone(std::string_view source) override;
+
+   private:
+    Runtime& runtime_;
+    const uint32_t source_;
+  };
   // RuleOutput
   bool TakesSamples() const override;
   void OnSamples(const std::shared_ptr<const plugin::SampleResults>& results) override;
@@ -146,7 +156,8 @@ class Runtime final : private plugin::SourceHost, private rules::RuleOutput {
   const Clock& clock_;
   MetricRegistry& registry_;
   std::function<Result<Settings>()> load_;
-  Settings settings_;  // lists and limits; the pipeline has its own copy of the rules
+  Settings settings_;                         // lists and limits; the pipeline has its own copy of the rules
+  std::vector<std::unique_ptr<Door>> doors_;  // of the sources; outlive them and what they have queued
   EngineQueue queue_;
   BatchPool spare_batches_;
   std::unique_ptr<Pipeline> pipeline_;

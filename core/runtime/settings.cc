@@ -1,8 +1,7 @@
 #include "core/runtime/settings.h"
 
-#include "core/runtime/process_metrics.h"
-
 #include "core/base/files.h"
+#include "core/base/process_memory.h"
 #include "core/config/config.h"
 #include "core/runtime/overrides.h"
 
@@ -124,7 +123,9 @@ std::string HashedFile(const std::string& file, const std::string& prefix) {
   return prefix.back() == '/' ? prefix + name : prefix + "/" + name;
 }
 
-rules::RuleDefinition DefineRule(const config::Rule& rule, const config::RuleGroup& group) {
+rules::RuleDefinition DefineRule(const config::Rule& rule, const config::RuleGroup& group,
+                                 const config::Config& config) {
+  constexpr int kAlertImportance = 100;
   rules::RuleDefinition definition;
   definition.alerting = rule.alerting;
   definition.name = rule.name;
@@ -134,6 +135,8 @@ rules::RuleDefinition DefineRule(const config::Rule& rule, const config::RuleGro
   definition.annotations = rule.annotations;
   definition.for_ms = rule.for_ms;
   definition.keep_firing_for_ms = rule.keep_firing_for_ms;
+  definition.importance = rule.alerting ? kAlertImportance : definition.importance;
+  definition.memory_max_bytes = static_cast<uint64_t>(config.limits.rule_memory_bytes);
   definition.where = rule.where;
   definition.where_in_expr = [rule](size_t offset) { return rule.WhereInExpr(offset); };
   return definition;
@@ -151,7 +154,7 @@ rules::GroupDefinition DefineGroup(const config::RuleGroup& group, const config:
   definition.query_offset_ms = group.query_offset_ms.value_or(config.rule_query_offset_ms);
   definition.limit = group.limit;
   for (const config::Rule& rule : group.rules) {
-    definition.rules.push_back(DefineRule(rule, group));
+    definition.rules.push_back(DefineRule(rule, group, config));
   }
   return definition;
 }
@@ -175,8 +178,15 @@ void SetPipeline(const config::Config& config, PipelineOptions* pipeline) {
   if (!config.state_dir.empty()) {
     pipeline->engine.tape_after_ms = config.tape_after_ms;
   }
-  pipeline->memory_max_bytes = static_cast<uint64_t>(config.limits.memory_bytes);
+  constexpr uint64_t kShareOfContainer = 9;  // in ten: the rest is for what a second brings, and for the kernel's own
+  pipeline->memory_max_bytes = config.limits.memory_bytes.has_value()
+                                   ? static_cast<uint64_t>(*config.limits.memory_bytes)
+                                   : ContainerMemoryMax() / 10 * kShareOfContainer;
   pipeline->resident_bytes = ResidentBytes;
+  pipeline->return_free_memory = ReturnFreeMemory;
+  for (const config::PluginInstance& source : config.sources) {
+    pipeline->engine.source_series_max.push_back(static_cast<uint32_t>(source.series_max));
+  }
   pipeline->ingest.labels_max = static_cast<uint32_t>(config.limits.series_labels);
   pipeline->ingest.name_bytes_max = static_cast<uint32_t>(config.limits.label_name_bytes);
   pipeline->ingest.value_bytes_max = static_cast<uint32_t>(config.limits.label_value_bytes);
@@ -282,7 +292,14 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
   settings.alert_relabel = config.alerting.relabel;
   AddPlugins(config.sources, &settings.sources);
   WEIR_RETURN_IF_ERROR(AddSinks(config, &settings));
+  for (const SourceSpec& source : settings.sources) {
+    settings.pipeline.sources.push_back(source.name);
+  }
   settings.queue.batches = static_cast<size_t>(config.limits.queue_batches);
+  if (settings.pipeline.memory_max_bytes > 0) {  // what waits must not be what memory is short of
+    constexpr uint64_t kShareOfQueue = 8;
+    settings.queue.bytes = std::min<uint64_t>(settings.queue.bytes, settings.pipeline.memory_max_bytes / kShareOfQueue);
+  }
   settings.body_bytes_max = static_cast<uint64_t>(config.limits.body_bytes);
   settings.plugins_key = text;
   settings.fixed_key = FixedKey(settings);

@@ -113,7 +113,7 @@ TEST_F(ApiTest, RulesHaveTheShapeOfPrometheus) {
   std::string error;
   std::string json = RulesJson(*pipeline_, {}, &error);
   EXPECT_EQ(error, "");
-  json = Blank(Blank(json, "evaluationTime"), "lastEvaluation");
+  json = Blank(Blank(Blank(json, "evaluationTime"), "lastEvaluation"), "stateBytes");
   const std::string alert =
       R"({"labels":{"alertname":"Hot","gpu":"0","severity":"page"},"annotations":{"summary":"0"},"state":"firing",)"
       R"("activeAt":"1970-01-01T00:01:00.337076781Z","value":"9e+01"})";
@@ -126,13 +126,13 @@ TEST_F(ApiTest, RulesHaveTheShapeOfPrometheus) {
       R"({"groups":[{"name":"a","file":"rules.yml","rules":[{"name":"broken","query":"temp * on() temp","health":"err",)"
       R"("lastError":)" +
           quoted.text() +
-          R"(,"evaluationTime":_,"lastEvaluation":_,"type":"recording"}],)"
+          R"(,"evaluationTime":_,"lastEvaluation":_,"type":"recording","importance":50,"stateBytes":_}],)"
           R"("interval":60,"limit":0,"evaluationTime":_,"lastEvaluation":_},)"
           R"({"name":"g","file":"rules.yml","rules":[{"name":"r","query":"temp * 2","health":"ok","evaluationTime":_,)"
-          R"("lastEvaluation":_,"type":"recording"},{"state":"firing","name":"Hot","query":"temp > 80","duration":60,)"
+          R"("lastEvaluation":_,"type":"recording","importance":50,"stateBytes":_},{"state":"firing","name":"Hot","query":"temp > 80","duration":60,)"
           R"("keepFiringFor":0,"labels":{"severity":"page"},"annotations":{"summary":"{{ $labels.gpu }}"},"alerts":[)" +
           alert +
-          R"(],"health":"ok","evaluationTime":_,"lastEvaluation":_,"type":"alerting"}],)"
+          R"(],"health":"ok","evaluationTime":_,"lastEvaluation":_,"type":"alerting","importance":50,"stateBytes":_}],)"
           R"("interval":60,"limit":0,"evaluationTime":_,"lastEvaluation":_}]})");
 }
 

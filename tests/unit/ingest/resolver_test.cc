@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 
+#include "core/ingest/intake.h"
 #include "core/promql/parser.h"
 
 namespace weir::ingest {
@@ -497,6 +498,146 @@ TEST_F(ResolverTest, RandomStreamsAgreeWithAMap) {
   }
   std::sort(expected.begin(), expected.end());
   EXPECT_EQ(Values(plan, now), expected);
+}
+
+// Sources with budgets of series: 0 may bring two, 1 any number.
+class SourceLimitTest : public testing::TestWithParam<uint32_t> {
+ protected:
+  SourceLimitTest()
+      : engine_(engine::Options{.lookback_ms = 60000, .source_series_max = {2, 0}, .shards = GetParam()}),
+        intake_(&engine_, {}),
+        expr_(promql::ParseExpr("up").expr) {
+    engine::Grid grid;
+    grid.interval_ms = 15000;
+    plan_ = *engine_.AddPlan(*expr_, grid);
+  }
+  // Sends one sample of each up{i="…"}.
+  IngestOutcome Send(uint32_t source, const std::vector<std::string>& instances, int64_t t_ms) {
+    BatchBuilder builder;
+    for (const std::string& instance : instances) {
+      builder.Add({{"__name__", "up"}, {"i", instance}}, {{t_ms, 1}});
+    }
+    SampleBatch batch = builder.Take();
+    batch.source = source;
+    Intake::Item item{&batch, source == 0 ? "a" : "b", t_ms, nullptr, {}, 0};
+    intake_.Apply({&item, 1});
+    return item.outcome;
+  }
+  std::pair<uint32_t, uint32_t> Series() const { return {engine_.SeriesOfSource(0), engine_.SeriesOfSource(1)}; }
+
+  engine::Engine engine_;
+  Intake intake_;
+  promql::ExprPtr expr_;
+  engine::PlanId plan_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Shards, SourceLimitTest, testing::Values(1U, 3U));
+
+using Shares = std::pair<uint32_t, uint32_t>;
+
+TEST_P(SourceLimitTest, BeyondItsBudgetASourceIsRefusedAndOthersAreNot) {
+  EXPECT_EQ(Send(0, {"1", "2"}, kNow).written, 2U);
+  const IngestOutcome refused = Send(0, {"1", "2", "3"}, kNow + 1);
+  EXPECT_EQ(refused.written, 2U);
+  EXPECT_EQ(refused.rejected, 1U);
+  EXPECT_EQ(refused.over_budget, 1U);
+  EXPECT_EQ(refused.first_error, "the source brings as many series as its max_series allows: series up{i=\"3\"}, t " +
+                                     std::to_string(kNow + 1));
+  EXPECT_EQ(intake_.stats().over_source_limit, 1U);
+  EXPECT_EQ(Send(1, {"3", "4", "5"}, kNow + 2).written, 3U) << "what one source may not bring another may";
+  EXPECT_EQ(Series(), Shares(2, 3));
+  EXPECT_EQ(Send(0, {"3", "4"}, kNow + 3).written, 2U) << "a series that is there is anybody's to send";
+  EXPECT_EQ(Series(), Shares(2, 3)) << "and counts for who brought it first";
+}
+
+TEST_P(SourceLimitTest, ASourceGetsItsShareBackWhenSeriesGoAway) {
+  Send(0, {"1", "2"}, kNow);
+  EXPECT_EQ(Send(0, {"1", "3"}, kNow + 300000).rejected, 1U);
+  EXPECT_EQ(engine_.Expire(kNow + 300000), 1U);
+  EXPECT_EQ(Series(), Shares(1, 0));
+  EXPECT_EQ(Send(0, {"1", "3"}, kNow + 301000).rejected, 0U);
+  EXPECT_EQ(Send(0, {"4"}, kNow + 302000).rejected, 1U);
+}
+
+TEST_P(SourceLimitTest, ASeriesThatAnotherSourceGoesOnWithBecomesThatOnes) {
+  int64_t t = kNow;
+  const auto pass = [&](uint32_t source, const std::vector<std::string>& instances) {
+    for (int minute = 0; minute < 3; ++minute) {
+      t += 60000;
+      Send(source, instances, t);
+      engine_.Expire(t);
+    }
+  };
+  Send(0, {"1", "2"}, t);
+  pass(1, {"1"});
+  EXPECT_EQ(Series(), Shares(0, 1)) << "2 has gone away, 1 is the other source's";
+  EXPECT_EQ(Send(0, {"5", "6"}, t).rejected, 0U);
+  for (int minute = 0; minute < 5; ++minute) {  // both bring them: they stay where they are
+    t += 60000;
+    Send(1, {"1", "5", "6"}, t);
+    Send(0, {"5", "6"}, t + 1);
+    engine_.Expire(t);
+  }
+  EXPECT_EQ(Series(), Shares(2, 1));
+}
+
+// A flood of series that are refused leaves nothing behind: no label, no alias.
+TEST_P(SourceLimitTest, WhatIsRefusedLeavesNoTrace) {
+  Send(0, {"1"}, kNow);
+  engine_.SetAdmitting(false);
+  const size_t labels = engine_.Stats().label_bytes;
+  const uint64_t aliases = intake_.stats().aliases;
+  for (int i = 0; i < 5000; ++i) {
+    EXPECT_EQ(Send(1, {"flood" + std::to_string(i)}, kNow + i).rejected, 1U);
+  }
+  EXPECT_EQ(engine_.Stats().label_bytes, labels);
+  EXPECT_EQ(intake_.stats().aliases, aliases);
+  EXPECT_EQ(intake_.stats().memory_short, 5000U);
+  engine_.SetAdmitting(true);
+  EXPECT_EQ(Send(1, {"flood1"}, kNow + 6000).written, 1U);
+}
+
+// Chunks of series and tables of labels go back to where they were, and the same series may come again by the same aliases.
+TEST_P(SourceLimitTest, AFloodThatIsOverGivesItsMemoryBack) {
+  Send(1, {"stays"}, kNow);
+  const engine::SeriesStats before = engine_.Stats();
+  std::vector<std::string> flood;
+  for (int i = 0; i < 20000; ++i) {
+    flood.push_back("flood" + std::to_string(i));
+  }
+  int64_t t = kNow;
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(Send(1, flood, t + 1000).written, 20000U);
+    EXPECT_GT(engine_.Stats().window_bytes, before.window_bytes + 20000 * 64);
+    t += 600000;
+    Send(1, {"stays"}, t);
+    EXPECT_GE(engine_.Expire(t), 20000U);
+    const engine::SeriesStats after = engine_.Stats();
+    EXPECT_EQ(after.series, 1U);
+    EXPECT_LE(after.window_bytes, before.window_bytes + GetParam() * 2 * 65536);  // chunks that are begun
+    EXPECT_LE(after.label_bytes,
+              before.label_bytes + 250000);  // an entry of 4 bytes a number of a set, and members in reserve
+    Send(1, {"new" + std::to_string(round)}, t);
+  }
+  const engine::Evaluation result = engine_.Evaluate(plan_, (t / 15000 + 1) * 15000);
+  size_t present = 0;
+  for (size_t slot = 0; slot < result.vector.size(); ++slot) {
+    present += result.vector.present(slot) ? 1 : 0;
+  }
+  EXPECT_EQ(present, 2U);
+}
+
+TEST_P(SourceLimitTest, GrowthIsAnnounced) {
+  int looks = 0;
+  engine_.OnGrowth([&] {
+    if (++looks == 3) {
+      engine_.SetAdmitting(false);
+    }
+  });
+  std::vector<std::string> instances;
+  for (int i = 0; i < 5000; ++i) {
+    instances.push_back(std::to_string(i));
+  }
+  EXPECT_EQ(Send(1, instances, kNow).written, 2048U);
 }
 
 }  // namespace

@@ -238,5 +238,152 @@ TEST_F(PipelineTest, NewSeriesAreRefusedWhileMemoryIsShort) {
   EXPECT_EQ(Send({{"up{i=\"1\"}", 25000, 1}, {"up{i=\"2\"}", 25000, 1}}).written, 2U);
 }
 
+// A limit of memory with readings in the test's hands, and a rule for junk beside one that pages.
+class ShortMemoryTest : public PipelineTest {
+ protected:
+  void MakeAll() {
+    PipelineOptions options = FixedLateness(5000);
+    options.memory_max_bytes = kLimit;
+    options.resident_bytes = [this] { return resident_; };
+    options.return_free_memory = [this] {
+      ++returned_;
+      resident_ -= std::min(resident_, free_);
+      free_ = 0;
+    };
+    rules::RuleDefinition junk = MakeRule("junk", "sum_over_time(x[1h])");
+    junk.importance = 10;
+    rules::RuleDefinition page = MakeRule("Page", "count(up) > 1", true);
+    page.importance = 100;
+    Make({MakeGroup("g", {junk, page})}, options);
+  }
+  void Percent(uint64_t used) { resident_ = used * kLimit / 100; }
+  const rules::Rule& Rule(size_t i) { return *pipeline_->Groups()[0]->rules()[i]; }
+  double Gauge(const std::string& name, MetricLabels labels = {}) {
+    return metrics_.GetGauge(name, "", std::move(labels)).value();
+  }
+  void SendMinute(int64_t minute) {
+    std::vector<TestSample> samples = {{"up{i=\"1\"}", minute * kMinute - 1000, 1},
+                                       {"up{i=\"2\"}", minute * kMinute - 1000, 1}};
+    for (int i = 0; i < 100; ++i) {
+      samples.push_back({"x{i=\"" + std::to_string(i) + "\"}", minute * kMinute - 1000, 1});
+    }
+    At(minute * kMinute - 500);
+    Send(samples);
+    At(minute * kMinute + 6000);
+  }
+  size_t LinesOf(const Lines& lines, const std::string& part) {
+    return static_cast<size_t>(std::count_if(
+        lines.begin(), lines.end(), [&](const std::string& line) { return line.find(part) != std::string::npos; }));
+  }
+
+  static constexpr uint64_t kLimit = 10000000;
+  uint64_t resident_ = 0;
+  uint64_t free_ = 0;
+  int returned_ = 0;
+};
+
+TEST_F(ShortMemoryTest, TheLeastImportantRuleStopsAndComesBackAndThePageFiresThroughout) {
+  MakeAll();
+  SendMinute(1);
+  Lines lines = Take();
+  EXPECT_EQ(LinesOf(lines, "junk{"), 100U);
+  EXPECT_EQ(LinesOf(lines, "firing {alertname=\"Page\"}"), 1U);
+  EXPECT_GT(pipeline_->engine().Stats().series, 101U);
+  Percent(96);
+  SendMinute(2);
+  EXPECT_EQ(Rule(0).health(), rules::Health::kError);
+  EXPECT_EQ(Rule(0).last_error().substr(0, 68), "stopped: memory is near its limit (9.2 MiB of 9.5 MiB resident), and");
+  EXPECT_EQ(Rule(1).health(), rules::Health::kOk);
+  lines = Take();
+  EXPECT_EQ(LinesOf(lines, "junk{"), LinesOf(lines, " stale")) << "its series have been ended";
+  EXPECT_EQ(LinesOf(lines, " stale"), 100U);
+  EXPECT_EQ(LinesOf(lines, "ALERTS{alertname=\"Page\", alertstate=\"firing\"} 1"), 1U);
+  EXPECT_LT(pipeline_->engine().Stats().series, 10U) << "nobody reads x: its windows are given up";
+  EXPECT_EQ(Gauge("weir_rules_stopped", {{"reason", "memory"}}), 1);
+  EXPECT_EQ(Gauge("weir_rule_group_stopped_rules", {{"rule_group", "rules.yml;g"}}), 1);
+  EXPECT_EQ(Gauge("weir_memory_short"), 1);
+  Percent(50);
+  SendMinute(4);
+  EXPECT_EQ(Gauge("weir_rules_stopped", {{"reason", "memory"}}), 0);
+  SendMinute(5);
+  lines = Take();
+  EXPECT_EQ(LinesOf(lines, "300 junk{"), 100U);
+  EXPECT_EQ(LinesOf(lines, "resolved"), 0U);
+  EXPECT_EQ(Rule(0).health(), rules::Health::kOk);
+  EXPECT_EQ(Rule(0).last_error(), "");
+}
+
+TEST_F(ShortMemoryTest, WhatTheHeapHoldsWithoutNeedIsNotUsed) {
+  MakeAll();
+  Percent(96);
+  free_ = kLimit / 2;
+  SendMinute(1);
+  EXPECT_EQ(returned_, 1);
+  EXPECT_EQ(Gauge("weir_memory_short"), 0);
+  EXPECT_EQ(Rule(0).health(), rules::Health::kOk);
+}
+
+TEST_F(ShortMemoryTest, AReloadKeepsWhatIsStoppedAndChecksItAllTheSame) {
+  MakeAll();
+  SendMinute(1);
+  Percent(96);
+  SendMinute(2);
+  rules::RuleDefinition junk = MakeRule("junk", "sum_over_time(x[2h])");
+  junk.importance = 10;
+  ASSERT_TRUE(SetRules({MakeGroup("g", {junk, MakeRule("Page", "count(up) > 1", true)})}).ok());
+  EXPECT_EQ(Rule(0).health(), rules::Health::kError);
+  EXPECT_FALSE(Rule(0).planned());
+  pipeline_->SetMemoryMax(0);
+  At(clock_.NowMs() + 2 * kMinute);
+  EXPECT_TRUE(Rule(0).planned()) << "there is no limit any more";
+}
+
+TEST_F(ShortMemoryTest, AGroupThatIsEvaluatedLessOftenKeepsItsAlertsAndWindows) {
+  PipelineOptions options = FixedLateness(5000);
+  options.memory_max_bytes = kLimit;
+  options.resident_bytes = [this] { return resident_; };
+  Make({MakeGroup("g", {MakeRule("r", "sum(increase(x[5m]))"), MakeRule("A", "count(x) > 1", true, 2 * kMinute)})},
+       options);
+  for (int minute = 1; minute <= 3; ++minute) {
+    SendMinute(minute);
+  }
+  Percent(93);
+  SendMinute(4);
+  EXPECT_EQ(pipeline_->Groups()[0]->definition().slots.interval_ms, 4 * kMinute);
+  Take();
+  for (int minute = 5; minute <= 8; ++minute) {
+    SendMinute(minute);
+  }
+  const Lines lines = Take();
+  EXPECT_EQ(LinesOf(lines, " r "), 1U);
+  EXPECT_EQ(LinesOf(lines, "480 r 0"), 1U) << "its window is whole";
+  EXPECT_EQ(LinesOf(lines, "480 ALERTS{alertname=\"A\", alertstate=\"firing\"} 1"), 1U)
+      << "pending since the first minute";
+  EXPECT_EQ(Gauge("weir_rule_groups_slowed"), 1);
+  EXPECT_EQ(Gauge("weir_rule_group_interval_factor", {{"rule_group", "rules.yml;g"}}), 4);
+}
+
+TEST_F(PipelineTest, ARuleOverItsBudgetIsStoppedAndWhatItReadIsGivenUp) {
+  rules::RuleDefinition rule = MakeRule("wide", "max_over_time(x[1h])");
+  rule.memory_max_bytes = 20000;
+  Make({MakeGroup("g", {rule, MakeRule("other", "count(y)")})});
+  for (int minute = 1; minute <= 10; ++minute) {
+    std::vector<TestSample> samples = {{"y", minute * kMinute - 1000, 1}};
+    for (int i = 0; i < 10 * minute; ++i) {
+      samples.push_back({"x{i=\"" + std::to_string(i) + "\"}", minute * kMinute - 1000, 1});
+    }
+    At(minute * kMinute - 500);
+    Send(samples);
+    At(minute * kMinute + 6000);
+  }
+  const rules::Rule& wide = *pipeline_->Groups()[0]->rules()[0];
+  EXPECT_EQ(wide.health(), rules::Health::kError);
+  EXPECT_NE(wide.last_error().find("is over its budget of 19.5 KiB; tried again at 1970-01-01T00:1"), std::string::npos)
+      << wide.last_error();
+  EXPECT_LT(pipeline_->engine().Stats().series, 5U);
+  const Lines lines = Take();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "600 other 1"), 1);
+}
+
 }  // namespace
 }  // namespace weir::runtime
