@@ -222,7 +222,9 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     constexpr int64_t kRowsOfOnePoint = 8;
     interval = interval == 0 ? demand->range_ms / kRowsOfOnePoint : interval;
   }
-  if (spec.anchored || spec.smoothed) {
+  if (between_) {
+    demand->not_on_tape = "an eager alert's windows end at any time, and tapes have rows for those that end at ticks";
+  } else if (spec.anchored || spec.smoothed) {
     demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
   } else if (spec.tape == window::TapeKind::kNone) {
     demand->not_on_tape = "the function looks at more of the window than its two ends";
