@@ -9,6 +9,7 @@
 
 #include "core/engine/engine.h"
 #include "core/promqltest/classify.h"
+#include "core/promqltest/eager_check.h"
 
 namespace weir::promqltest {
 
@@ -52,10 +53,14 @@ void AddMissing(const std::string& text, std::vector<std::string>* to) {
 // One engine with its plans and the samples still to come.
 class Stream {
  public:
-  Stream(const Storage& storage, StreamingMode mode, uint64_t seed, const std::shared_ptr<StateDirectory>& tape)
+  Stream(const Storage& storage, StreamingMode mode, uint64_t seed, const std::shared_ptr<StateDirectory>& tape,
+         EagerCounts* eager)
       : engine_(EngineOptions(mode, tape)), storage_(storage), mode_(mode), random_(seed), taped_(tape != nullptr) {
     if (mode == StreamingMode::kYielding) {
       engine_.SetYield([this] { AppendAhead(); });
+    }
+    if (eager != nullptr) {
+      eager_ = std::make_unique<EagerCheck>(&engine_, EngineOptions(mode, tape), eager);
     }
     for (uint32_t shard = 0; shard < engine_.shards(); ++shard) {
       writers_.emplace_back(&engine_, shard);
@@ -79,6 +84,9 @@ class Stream {
       times_.insert(t);
     }
     planned_.push_back({*plan, std::move(grid), &request, outcome});
+    if (eager_) {
+      eager_->Plan(request, outcome);
+    }
   }
 
   void Run() {
@@ -94,6 +102,9 @@ class Stream {
       }
     }
     std::stable_sort(feed_.begin(), feed_.end(), [](const Feed& a, const Feed& b) { return a.t < b.t; });
+    if (eager_ && !feed_.empty()) {
+      eager_->Begin(storage_, ids, feed_.size(), feed_.front().t, feed_.back().t);
+    }
     const int64_t delay_ms = mode_ == StreamingMode::kDelayed ? kDelayMs : 0;
     for (int64_t t : times_) {
       AppendUpTo(t, delay_ms);
@@ -110,7 +121,10 @@ class Stream {
       if (mode_ == StreamingMode::kYielding) {
         engine_.EndYielding();
       }
-      engine_.Release(t);
+      if (eager_) {
+        eager_->Tick(t);
+      }
+      engine_.Release(eager_ ? t - 1 : t);
     }
   }
 
@@ -221,10 +235,16 @@ class Stream {
   }
 
   void Append(const Feed& f) {
+    if (eager_) {
+      eager_->Before(f.t);
+    }
     if (f.h) {
       engine_.AppendHistogram(f.series, f.t, f.h, f.start);
     } else {
       engine_.Append(f.series, f.t, f.v, f.start);
+    }
+    if (eager_) {
+      eager_->Take(f.series, f.t, f.v, f.h, f.start);
     }
   }
 
@@ -286,6 +306,7 @@ class Stream {
   size_t next_ = 0;
   int64_t advanced_ms_ = std::numeric_limits<int64_t>::min();
   int64_t ahead_of_ms_ = 0;
+  std::unique_ptr<EagerCheck> eager_;  // null: nothing is evaluated between ticks
   std::vector<engine::ShardWriter> writers_;
   std::vector<Feed> run_;  // kSharded: to be appended together
 };
@@ -307,6 +328,11 @@ bool Settle(const EvalRequest& request, Outcome* outcome) {
 
 }  // namespace
 
+bool StreamingEvaluator::MayBeEager(StreamingMode mode) {
+  return mode == StreamingMode::kTogether || mode == StreamingMode::kOneByOne || mode == StreamingMode::kDelayed ||
+         mode == StreamingMode::kReloaded;
+}
+
 std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::span<const EvalRequest> requests) {
   std::vector<Outcome> outcomes(requests.size());
   std::vector<size_t> open;
@@ -316,7 +342,7 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
     }
   }
   if (mode_ != StreamingMode::kOneByOne) {
-    Stream stream(storage, mode_, seed_++, tape_);
+    Stream stream(storage, mode_, seed_++, tape_, eager_);
     for (size_t i : open) {
       stream.Plan(requests[i], &outcomes[i]);
     }
@@ -324,7 +350,7 @@ std::vector<Outcome> StreamingEvaluator::Evaluate(const Storage& storage, std::s
     return outcomes;
   }
   for (size_t i : open) {
-    Stream stream(storage, mode_, seed_, tape_);
+    Stream stream(storage, mode_, seed_, tape_, eager_);
     stream.Plan(requests[i], &outcomes[i]);
     stream.Run();
   }

@@ -14,6 +14,8 @@ class StateDirectory;
 
 namespace weir::promqltest {
 
+struct EagerCounts;
+
 enum class StreamingMode : unsigned char {
   kTogether,  // all evals of a group in one engine, common subexpressions shared
   kOneByOne,  // an engine of its own for each eval, nothing shared
@@ -31,15 +33,20 @@ inline constexpr int64_t kDelayMs = 120000;
 
 class StreamingEvaluator final : public Evaluator {
  public:
-  // `seed`: of kShuffled. `tape`: every window that can be is on tape there, and its rows are written at once.
-  explicit StreamingEvaluator(StreamingMode mode, uint64_t seed = 0, std::shared_ptr<StateDirectory> tape = nullptr)
-      : mode_(mode), seed_(seed), tape_(std::move(tape)) {}
+  // `seed`: of kShuffled. `tape`: every window that can be is on tape there, and its rows are written at once. `eager`: every eval is
+  // an eager alert's expression, too (eager_check.h), and what is done for that is counted there. REQUIRES for it: MayBeEager(mode).
+  explicit StreamingEvaluator(StreamingMode mode, uint64_t seed = 0, std::shared_ptr<StateDirectory> tape = nullptr,
+                              EagerCounts* eager = nullptr)
+      : mode_(mode), seed_(seed), tape_(std::move(tape)), eager_(eager) {}
+  // RETURNS: whether samples come one after the other and in the order of time.
+  static bool MayBeEager(StreamingMode mode);
   std::vector<Outcome> Evaluate(const Storage& storage, std::span<const EvalRequest> requests) override;
 
  private:
   const StreamingMode mode_;
   uint64_t seed_;  // of the next group
   std::shared_ptr<StateDirectory> tape_;
+  EagerCounts* const eager_;
 };
 
 }  // namespace weir::promqltest

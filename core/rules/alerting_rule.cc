@@ -287,7 +287,9 @@ Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_m
     return InvalidError("rule result is not a vector or scalar");
   }
   // The view is read out: templates may call the engine again.
+  size_t done = 0;
   for (AlertElement& element : elements_) {
+    environment_->engine->MayYield(done++);
     if (element.labels == kNoLabelSet) {
       element.labels = LabelsOf(element.element, element.value, slot_ms);
     }
@@ -351,6 +353,7 @@ void AlertingRule::Send(const Alerts& alerts, int64_t sent_ms) {
     part.tick_ms = sent_ms;
     part.alerts.reserve(std::min(kPartAlertsMax, alerts.size() - i));
     for (; i < alerts.size() && part.alerts.size() < kPartAlertsMax; ++i) {
+      environment_->engine->MayYield(i);
       part.alerts.push_back(ToSend(*alerts[i], sent_ms));
     }
     environment_->output->OnAlerts(std::move(part));

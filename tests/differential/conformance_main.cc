@@ -1,6 +1,7 @@
 // Runs conformance scripts: conformance EVALUATOR [--skips] PATH… where EVALUATOR is naive or a mode of streaming: streaming (all
 // evals of a segment in one engine), one-by-one, shuffled, delayed, reloaded, sharded or yielding (core/promqltest/streaming.h), or
-// `taped-` and such a mode: every window that can be is on tape. A PATH is a script or a folder of *.test files. WEIR_SEED is the
+// `taped-` and such a mode: every window that can be is on tape, or `eager-` and streaming, one-by-one, delayed or reloaded: every
+// eval is an eager alert's expression, too (core/promqltest/eager_check.h). A PATH is a script or a folder of *.test files. WEIR_SEED is the
 // seed of shuffled; unset, a fresh one is drawn and printed.
 // Exit status: 0 when nothing failed, 1 when something did, 2 when a script cannot be read, 77 when a path does not exist
 // (ctest: skipped).
@@ -18,6 +19,7 @@
 #include "core/promqltest/runner.h"
 #ifdef WEIR_HAVE_ENGINE
 #include "core/base/state_directory.h"
+#include "core/promqltest/eager_check.h"
 #include "core/promqltest/streaming.h"
 #include "tests/support/temporary_state.h"
 #endif
@@ -28,15 +30,19 @@ namespace {
 constexpr int kExitSkipped = 77;
 
 #ifdef WEIR_HAVE_ENGINE
+using weir::promqltest::EagerCounts;
+
 uint64_t PrintedSeed() {
   const char* given = std::getenv("WEIR_SEED");
   const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
   std::cout << "WEIR_SEED=" << seed << "\n";
   return seed;
 }
+#else
+struct EagerCounts {};
 #endif
 
-std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(std::string name) {
+std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(std::string name, [[maybe_unused]] EagerCounts* counts) {
   using weir::promqltest::Evaluator;
   if (name == "naive") {
     return std::make_unique<weir::naive::ScriptEvaluator>();
@@ -57,9 +63,13 @@ std::unique_ptr<weir::promqltest::Evaluator> MakeEvaluator(std::string name) {
     tape = state.directory();
     name.erase(0, kTaped.size());
   }
+  constexpr std::string_view kEager = "eager-";
+  const bool eager = name.starts_with(kEager);
+  name.erase(0, eager ? kEager.size() : 0);
   for (const auto& [mode_name, mode] : kModes) {
-    if (name == mode_name) {
-      return std::make_unique<StreamingEvaluator>(mode, mode == StreamingMode::kShuffled ? PrintedSeed() : 0, tape);
+    if (name == mode_name && (!eager || StreamingEvaluator::MayBeEager(mode))) {
+      return std::make_unique<StreamingEvaluator>(mode, mode == StreamingMode::kShuffled ? PrintedSeed() : 0, tape,
+                                                  eager ? counts : nullptr);
     }
   }
 #endif
@@ -83,10 +93,12 @@ std::vector<std::filesystem::path> Scripts(const std::filesystem::path& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1]) : nullptr;
+  EagerCounts eager;
+  std::unique_ptr<weir::promqltest::Evaluator> evaluator = argc > 2 ? MakeEvaluator(argv[1], &eager) : nullptr;
   if (!evaluator) {
-    std::cerr << "usage: conformance naive|[taped-]streaming|one-by-one|shuffled|delayed|reloaded|sharded|yielding "
-                 "[--skips] PATH...\n";
+    std::cerr
+        << "usage: conformance naive|[taped-][eager-]streaming|one-by-one|shuffled|delayed|reloaded|sharded|yielding "
+           "[--skips] PATH...\n";
     return 2;
   }
   weir::promqltest::ScriptRunner runner(evaluator.get());
@@ -129,5 +141,10 @@ int main(int argc, char** argv) {
     std::cout << runner.skips()[i] << "\n";
   }
   std::cout << runner.Summary() << "\n";
+#ifdef WEIR_HAVE_ENGINE
+  if (eager.plans > 0) {
+    std::cout << eager.ToString() << "\n";
+  }
+#endif
   return unreadable ? 2 : runner.counts().failed > 0 ? 1 : 0;
 }

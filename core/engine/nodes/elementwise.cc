@@ -186,7 +186,8 @@ class ElementwiseNode final : public MapNode {
       if (of.numbers()) {
         span.Add(Value(of.lo, params));
         span.Add(Value(of.hi, params));
-        if (row_.id == FunctionId::kAbs && of.lo < 0 && of.hi > 0) {
+        // The least value lies between: abs() turns there, sqrt() begins there.
+        if ((row_.id == FunctionId::kAbs || row_.id == FunctionId::kSqrt) && of.lo < 0 && of.hi > 0) {
           span.Add(0.0);
         }
       }

@@ -138,6 +138,26 @@ TEST_F(TapeTest, RamDoesNotGrowWithTheWindow) {
   EXPECT_LT(more.node_bytes + more.tape_bytes - nodes[1], kSeries * (2 * (16 + kOfAnyNode) + 2 * 16));
 }
 
+// Between ticks windows begin where no row of a tape does: those of an eager plan are raw, beside the ones of ticks.
+TEST_F(TapeTest, EvaluationsBetweenTicksAreExact) {
+  value_of_ = [](int64_t minute) { return static_cast<double>(minute * minute); };
+  Start("increase(c[2h])", 3);
+  const promql::ParseOutcome parsed = promql::ParseExpr("increase(c[2h])", promql::ParserOptions::All());
+  Grid grid;
+  grid.interval_ms = 10 * kMinuteMs;
+  grid.between = true;
+  const Result<PlanId> eager = engine_->AddPlan(*parsed.expr, grid);
+  ASSERT_TRUE(eager.ok());
+  ASSERT_EQ(engine_->Between(*eager).at_ticks_only, "");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(Run(i == 0 ? 300 : 1).empty());
+    const Evaluation between = engine_->EvaluateBetween(*eager, kBegin + (minute_ - 1) * kMinuteMs + 20000);
+    ASSERT_TRUE(between.status.ok()) << between.status.message();
+    // 120 samples, of 119 minutes; 39 seconds before them and 21 behind are extrapolated.
+    EXPECT_NEAR(between.vector.value(0), (value_of_(minute_ - 1) - value_of_(minute_ - 120)) * 120 / 119, 1e-6);
+  }
+}
+
 TEST_F(TapeTest, DiskIsBounded) {
   constexpr size_t kSeries = 600;
   constexpr int64_t kReach = 3 * kHourMs;
