@@ -42,7 +42,7 @@ Result<NodePtr> Planner::PlanRoot(const Expr& expr, const Times& times) {
                    std::to_string(bounds_->step_ms);
   }
   if (max_error_ > 0) {
-    key_suffix_ += " within " + std::to_string(max_error_);
+    key_suffix_ += " within " + std::to_string(std::bit_cast<uint64_t>(max_error_));
   }
   query_times_ = times;
   NodePtr root = Plan(expr, times);

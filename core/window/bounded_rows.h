@@ -4,8 +4,8 @@
 // agreed share of what is newer than both. That is true for windows of any length and however the mass lies in them; the number
 // of samples kept grows with the logarithm of what a window holds (an exponential histogram whose buckets are kept samples).
 //
-// Where nothing was dropped around the start of a window the result is exact, but that what resets lost is added up beforehand. Counters are not below zero and not NaN; what is has
-// no bound. One thread.
+// Where nothing was dropped around the start of a window the result is exact, but that what resets lost is added up
+// beforehand. Counters are not below zero and not NaN; what is has no bound. One thread.
 
 #include <cstdint>
 #include <memory>

@@ -111,6 +111,68 @@ TEST_F(TapeTest, WhatIsEvaluatedBetweenTicksStaysInTheRing) {
   EXPECT_EQ(e.vector.value(0), 120);
 }
 
+// Samples of the next minute and new series that come in while a tick reads and writes rows change nothing of it.
+TEST_F(TapeTest, TicksThatLetSamplesInAreThoseThatDoNot) {
+  constexpr int kSeries = 1000;  // four blocks of a row
+  constexpr int kMinutes = 5 * 60;
+  constexpr int kNewEvery = 7;
+  std::vector<std::vector<double>> results[2];
+  for (const bool yielding : {false, true}) {
+    Options options;
+    options.state = state_.directory();
+    options.tape_after_ms = kHourMs / 2;
+    options.slots_per_yield = 64;
+    Engine engine(options);
+    std::vector<PlanId> plans;
+    for (const auto& [text, error] : {std::pair("increase(c[2h])", 0.0), std::pair("sum_over_time(c[2h])", 0.0),
+                                      std::pair("increase(c[3h])", 1.0 / 16)}) {
+      const promql::ParseOutcome parsed = promql::ParseExpr(text, promql::ParserOptions::All());
+      Grid grid;
+      grid.interval_ms = kMinuteMs;
+      grid.max_error = error;
+      plans.push_back(*engine.AddPlan(*parsed.expr, grid));
+    }
+    std::vector<SeriesId> ids;
+    int next = 0;  // of the samples of the minute that comes
+    int64_t minute = 1;
+    const auto take = [&](int until) {
+      for (; next < until; ++next) {
+        const auto i = static_cast<size_t>(next);
+        if (i >= ids.size()) {
+          ids.push_back(engine.Intern(engine.labels().InternSet({{"__name__", "c"}, {"i", std::to_string(i)}})));
+        }
+        const int64_t t = kBegin + minute * kMinuteMs - kMinuteMs / 2;
+        EXPECT_EQ(engine.Append(ids[i], t, static_cast<double>(minute * (next % 10))), AppendOutcome::kOk);
+      }
+    };
+    const auto samples = [&] { return kSeries + static_cast<int>(minute) / kNewEvery; };
+    engine.SetYield([&] { take(std::min(samples(), next + 3)); });
+    for (int k = 0; k < kMinutes; ++k) {
+      take(samples());
+      const int64_t t = kBegin + minute * kMinuteMs;
+      ++minute;
+      next = 0;
+      if (yielding) {
+        engine.BeginYielding();
+      }
+      for (const PlanId plan : plans) {
+        const Evaluation e = engine.Evaluate(plan, t);
+        ASSERT_TRUE(e.status.ok()) << e.status.message();
+        std::vector<double>& row = results[yielding ? 1 : 0].emplace_back();
+        for (size_t slot = 0; slot < e.vector.size(); ++slot) {
+          row.push_back(e.vector.present(slot) ? e.vector.value(slot) : -1);
+        }
+      }
+      engine.Release(t);
+      if (yielding) {
+        EXPECT_GT(next, 0);
+        engine.EndYielding();
+      }
+    }
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
 TEST_F(TapeTest, RamDoesNotGrowWithTheWindow) {
   constexpr size_t kSeries = 1000;
   size_t bytes[2] = {};
