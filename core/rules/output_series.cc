@@ -126,9 +126,7 @@ Status OutputSeries::Commit(int64_t t_ms, std::vector<plugin::ResultSample>* emi
     }
     const engine::SeriesId series = SeriesOf(entry);
     if (series == engine::kNoSeries) {
-      refused = LimitError(
-          (engine_->admitting() ? "the limit of series is reached: " : "memory is near its limit, no new series: ") +
-          entry.labels->ToString());
+      refused = LimitError("the limit of series is reached: " + entry.labels->ToString());
       continue;
     }
     const engine::AppendOutcome outcome = sample.h == nullptr ? engine_->Append(series, t_ms, sample.v)
