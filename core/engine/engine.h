@@ -81,7 +81,9 @@ using PlanId = uint32_t;
 using SeriesId = uint32_t;
 inline constexpr PlanId kNoPlan = 0xffffffff;
 inline constexpr SeriesId kNoSeries = 0xffffffff;
-inline constexpr uint32_t kNoSource = 0xffffffff;  // made by rules, or by nobody in particular
+inline constexpr uint32_t kNoSource = 0xffffffff;  // from nobody in particular
+inline constexpr uint32_t kFromRules =
+    0xfffffffe;  // not refused for memory: a result that lacks some of its series is wrong
 
 // Why a new series is not made.
 enum class Refusal : unsigned char { kNone, kMemory, kSeriesLimit, kSourceLimit };
@@ -221,7 +223,8 @@ class Engine {
   void RemoveLabelHolder(const LabelHolder* holder);
   // RETURNS: the series with these labels, made if new, whether or not a plan reads it; kNoSeries past series_max.
   SeriesId Intern(LabelSetId labels);
-  // While it does not admit, Intern makes no series (kNoSeries), as past series_max. Those that are known go on.
+  // While it does not admit, writers make no series for sources (kNoSeries), as past series_max. Those that are known go on, and so
+  // do rules.
   void SetAdmitting(bool admitting);
   bool admitting() const;
   // Called before the first series of each thousand that is made, on the thread of Intern; may call SetAdmitting.

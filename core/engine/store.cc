@@ -53,7 +53,7 @@ Store::Store(const Options& options)
 }
 
 Refusal Store::Refuses(uint32_t source) const {
-  if (!admitting_) {
+  if (!admitting_ && source != kFromRules) {
     return Refusal::kMemory;
   }
   if (live_ >= series_max_) {
@@ -672,7 +672,7 @@ SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
 
 SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
   Refresh();
-  SeriesId id = Allocate(0, labels, kNoSource);
+  SeriesId id = Allocate(0, labels, kFromRules);
   if (id != kNoSeries) {
     at(id).profile = ProfileOf({set.id});
     Attach(id);

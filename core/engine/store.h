@@ -149,7 +149,7 @@ class Store {
       origin.other = static_cast<uint8_t>(source);
     }
   }
-  SeriesId Intern(LabelSetId labels) { return InternFor(0, labels, kNoSource); }
+  SeriesId Intern(LabelSetId labels) { return InternFor(0, labels, kFromRules); }
   // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
   // are. TakeAside() makes up for both.
   void SetAside(bool on) { aside_ = on; }

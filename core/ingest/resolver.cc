@@ -242,15 +242,14 @@ struct Resolver::Impl {
       Alias& alias = aliases.at(position);
       alias.epoch = epoch;
       alias.series = Parse(series.labels);
-      alias.generation = Generation(alias.series);
+      Stamp(&alias);
       return alias.series;
     }
     Alias& alias = aliases.at(position);
     if (alias.epoch != epoch) {
       alias.epoch = epoch;
     }
-    if (alias.generation != Generation(alias.series) ||
-        (alias.series == kLimited && engine.Refuses(source) == Refusal::kNone)) {
+    if (alias.generation != Generation(alias.series)) {
       Revalidate(series.labels, &alias);
     }
     return alias.series;
@@ -262,8 +261,18 @@ struct Resolver::Impl {
   // until rules change.
   uint32_t Generation(uint32_t series) const { return series == kIgnored ? plans_generation : structure_generation; }
 
-  // Rules or series ids changed since the alias was resolved.
+  // Who was refused is looked at every time: there may be room, or the sender may be another.
+  void Stamp(Alias* alias) const {
+    alias->generation = alias->series == kLimited ? LimitedGeneration() : Generation(alias->series);
+  }
+  uint32_t LimitedGeneration() const { return plans_generation ^ 0x80000000; }  // no count gets there
+
+  // Rules or series ids changed since the alias was resolved, or it was refused.
   void Revalidate(std::string_view block, Alias* alias) {
+    if (alias->series == kLimited && alias->generation == LimitedGeneration() &&
+        engine.Refuses(source) != Refusal::kNone) {
+      return;
+    }
     if (alias->series < kSeriesEnd && HasLabels(alias->series, block)) {
       if (!engine.IsRead(alias->series)) {
         alias->series = kIgnored;
@@ -271,7 +280,7 @@ struct Resolver::Impl {
     } else if (alias->series != kInvalid) {
       alias->series = Parse(block);
     }
-    alias->generation = Generation(alias->series);
+    Stamp(alias);
   }
 
   // RETURNS: whether the series still is the one with these labels. Cheaper than interning them; a block that is not sorted or
@@ -457,7 +466,7 @@ struct Resolver::Impl {
     }
   }
 
-  void Refuse(std::string_view block, int64_t t, IngestOutcome* outcome) {
+  [[gnu::noinline]] void Refuse(std::string_view block, int64_t t, IngestOutcome* outcome) {
     switch (engine.Refuses(source)) {
       case Refusal::kMemory:
         ++stats.memory_short;
@@ -536,7 +545,7 @@ struct Resolver::Impl {
       saw_foreign = saw_foreign || foreign;
       if (position != kNowhere) {
         aliases.at(position).series = foreign ? kForeign : found;
-        aliases.at(position).generation = Generation(aliases.at(position).series);
+        Stamp(&aliases.at(position));
       }
     }
     const uint64_t written = outcome->written;

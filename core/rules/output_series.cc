@@ -182,9 +182,7 @@ Status OutputSeries::Commit(int64_t t_ms, ResultParts* parts) {
   EndVanished(t_ms, parts);
   previous_ = returned_;
   if (unknown_ != kNoLabelSet) {
-    refused_ = LimitError(
-        (engine_->admitting() ? "the limit of series is reached: " : "memory is near its limit, no new series: ") +
-        engine_->labels().ToLabels(unknown_).ToString());
+    refused_ = LimitError("the limit of series is reached: " + engine_->labels().ToLabels(unknown_).ToString());
   }
   return refused_;
 }

@@ -682,7 +682,6 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
   if (const int64_t complete = watermarks_.Complete(now_ms); complete != kNone) {
     metrics_->complete.Set(static_cast<double>(complete) / 1000);
   }
-  UpdateIngestMetrics();
   UpdateBudgetMetrics(now_ms);
   const Counts counts = Count();
   metrics_->pending.Set(static_cast<double>(counts.pending));
@@ -746,6 +745,7 @@ void Pipeline::LookAtGrowth() {
 
 void Pipeline::WatchMemory(int64_t now_ms) {
   watched_ms_ = now_ms;
+  UpdateIngestMetrics();  // who floods is to be seen while it does
   if (options_.resident_bytes == nullptr) {
     return;
   }

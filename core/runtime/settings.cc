@@ -297,7 +297,7 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
   }
   settings.queue.batches = static_cast<size_t>(config.limits.queue_batches);
   if (settings.pipeline.memory_max_bytes > 0) {  // what waits must not be what memory is short of
-    constexpr uint64_t kShareOfQueue = 8;
+    constexpr uint64_t kShareOfQueue = 16;
     settings.queue.bytes = std::min<uint64_t>(settings.queue.bytes, settings.pipeline.memory_max_bytes / kShareOfQueue);
   }
   settings.body_bytes_max = static_cast<uint64_t>(config.limits.body_bytes);

@@ -43,7 +43,7 @@ class ContainerTest : public testing::Test {
     EXPECT_NE(::mkdtemp(path.data()), nullptr);
     root_ = path;
   }
-  ~ContainerTest() override { std::filesystem::remove_all(root_); }
+  void TearDown() override { std::filesystem::remove_all(root_); }
   void Write(const std::string& path, const std::string& text) const {
     std::filesystem::create_directories((root_ + path).substr(0, (root_ + path).rfind('/')));
     std::ofstream(root_ + path) << text;

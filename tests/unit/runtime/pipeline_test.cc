@@ -85,7 +85,7 @@ TEST_F(PipelineTest, AQueryOffsetKeepsWhatItLooksBackAt) {
   Make({group});
   for (int64_t t = 1000; t <= 10 * kMinute; t += 1000) {
     At(t + 10);
-    Send({{"x", t, static_cast<double>(t / 1000)}});
+    Send({{"x", t, static_cast<double>(t) / 1000}});
   }
   At(10 * kMinute + 5000);
   Lines lines = Take();
@@ -311,6 +311,22 @@ TEST_F(ShortMemoryTest, TheLeastImportantRuleStopsAndComesBackAndThePageFiresThr
   EXPECT_EQ(LinesOf(lines, "resolved"), 0U);
   EXPECT_EQ(Rule(0).health(), rules::Health::kOk);
   EXPECT_EQ(Rule(0).last_error(), "");
+}
+
+TEST_F(ShortMemoryTest, WhatRulesMakeIsNotRefused) {
+  MakeAll();
+  Percent(91);
+  At(2000);
+  ASSERT_FALSE(pipeline_->engine().admitting());
+  EXPECT_EQ(Send({{"up{i=\"1\"}", 2000, 1}}).rejected, 1U);
+  Percent(80);
+  At(4000);
+  Send({{"up{i=\"1\"}", 4000, 1}, {"up{i=\"2\"}", 4000, 1}});
+  Percent(91);
+  At(kMinute + 6000);
+  ASSERT_FALSE(pipeline_->engine().admitting());
+  EXPECT_EQ(LinesOf(Take(), "ALERTS{alertname=\"Page\", alertstate=\"firing\"} 1"), 1U);
+  EXPECT_EQ(Rule(1).health(), rules::Health::kOk) << Rule(1).last_error();
 }
 
 TEST_F(ShortMemoryTest, WhatTheHeapHoldsWithoutNeedIsNotUsed) {
