@@ -449,8 +449,9 @@ TEST(Group, LabelsOfFailedEvaluationsAreGivenBack) {
   World world;
   world.Use(GroupOf({Alert("Twice", "x", 0, {{"same", "{{ $value }}"}, {"i", ""}}, {})}));
   for (int64_t tick = 1; tick <= 3000; ++tick) {
-    for (int i = 0; i < 20; ++i) {
-      world.Add("x{i=\"" + std::to_string(i) + "\"}", tick * kMinute, static_cast<double>(tick * 100 + i / 2));
+    for (int64_t i = 0; i < 20; ++i) {
+      const int64_t value = tick * 100 + i / 2;
+      world.Add("x{i=\"" + std::to_string(i) + "\"}", tick * kMinute, static_cast<double>(value));
     }
     EXPECT_TRUE(world.Tick(tick * kMinute).empty());
     world.engine().Release(tick * kMinute);
