@@ -3,8 +3,9 @@
 namespace weir {
 namespace {
 
-// Work often comes in bursts: a short look before a thread lets go of its core, some microseconds.
+// Work often comes in bursts: a short look before a thread lets go of its core, some microseconds, or longer when more is to come.
 constexpr int kSpins = 400;
+constexpr int kSpinsToStay = 20000;
 
 void Pause() {
 #if defined(__x86_64__)
@@ -13,8 +14,8 @@ void Pause() {
 }
 
 template <typename Done>
-void Wait(const std::atomic<uint32_t>& value, Done done) {
-  for (int i = 0; i < kSpins; ++i) {
+void Wait(const std::atomic<uint32_t>& value, const std::atomic<bool>& stay, Done done) {
+  for (int i = 0; i < kSpins || (i < kSpinsToStay && stay.load(std::memory_order_relaxed)); ++i) {
     if (done(value.load(std::memory_order_acquire))) {
       return;
     }
@@ -43,6 +44,10 @@ ForkJoin::~ForkJoin() {
   }
 }
 
+void ForkJoin::Stay(bool stay) {
+  stay_.store(stay && members() <= std::thread::hardware_concurrency(), std::memory_order_relaxed);
+}
+
 void ForkJoin::Run(const std::function<void(uint32_t)>& work) {
   if (!threads_.empty()) {
     work_ = &work;
@@ -52,14 +57,14 @@ void ForkJoin::Run(const std::function<void(uint32_t)>& work) {
   }
   work(0);
   if (!threads_.empty()) {
-    Wait(busy_, [](uint32_t busy) { return busy == 0; });
+    Wait(busy_, stay_, [](uint32_t busy) { return busy == 0; });
   }
 }
 
 void ForkJoin::Loop(uint32_t member) {
   uint32_t round = 0;
   for (;;) {
-    Wait(round_, [round](uint32_t now) { return now != round; });
+    Wait(round_, stay_, [round](uint32_t now) { return now != round; });
     ++round;
     if (work_ == nullptr) {
       return;

@@ -21,6 +21,10 @@ class ForkJoin {
   // Calls work(member) on every member's thread, 0 being the caller's. What was written before the call is seen inside, and
   // what was written inside is seen after it. THREAD: one caller at a time; not from inside.
   void Run(const std::function<void(uint32_t member)>& work);
+  // While there is a series of calls with little between them: members then look out for the next for some 0.3 ms before they let go
+  // of their cores, since to wake them costs more than the part of a small piece. Not where there are fewer cores than members.
+  // THREAD: as Run.
+  void Stay(bool stay);
 
  private:
   void Loop(uint32_t member);
@@ -28,6 +32,7 @@ class ForkJoin {
   const std::function<void(uint32_t)>* work_ = nullptr;  // null: the crew goes home
   std::atomic<uint32_t> round_{0};
   std::atomic<uint32_t> busy_{0};
+  std::atomic<bool> stay_{false};
   std::vector<std::thread> threads_;
 };
 

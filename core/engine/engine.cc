@@ -585,6 +585,8 @@ AppendOutcome ShardWriter::AppendHistogram(SeriesId series, int64_t t_ms, const 
   return outcome;
 }
 
+void Engine::StayTogether(bool stay) { impl_->crew.Stay(stay); }
+
 void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }
 
 void Engine::BeginYielding() {

@@ -289,12 +289,16 @@ class Engine {
   // not `together`. Inside, samples are taken in by ShardWriters and nothing else of the engine is called.
   void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
 
+  // Around a series of evaluations: the crew stays at hand between their parts.
+  void StayTogether(bool stay);
+
   // --- sharing the thread ---
   // Long work (evaluations, AdvanceTo, Release, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
   // millisecond. Inside it, and nowhere else in such work, series may be interned and samples appended: they change nothing that
   // is being evaluated as long as every sample is later than ReadsUntil() of the evaluation's time, and are there for what comes
   // after EndYielding. Nothing else of the engine may be called there.
   void SetYield(std::function<void()> yield);
+
   void BeginYielding();
   void EndYielding();
   // RETURNS: the newest time that an evaluation at t_ms can look at: later than t_ms where some plan reads ahead (negative

@@ -572,6 +572,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   const bool emit = Emits(tick_ms);
   const Yielding yielding(*this, tick_ms);
   eager_.BeginTick();
+  engine_.StayTogether(true);
   std::vector<rules::Group*> evaluated;
   for (Scheduled* scheduled : now) {
     evaluated.push_back(scheduled->group.get());
@@ -579,6 +580,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
     scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
   }
   RunRetired(tick_ms, emit);
+  engine_.StayTogether(false);
   last_tick_ms_ = tick_ms;
   ++ticks_;
   // Queries at this tick must stay possible, so it is the time before it that is let go.

@@ -18,6 +18,16 @@ TEST(ForkJoin, EveryMemberWorksOnceAndItsWorkIsSeenAfterwards) {
   }
 }
 
+TEST(ForkJoin, CallsInARowAreAllDoneWhetherMembersStayOrNot) {
+  ForkJoin crew(2);
+  std::vector<int> done(2);
+  for (int i = 0; i < 500; ++i) {
+    crew.Stay(i / 100 % 2 == 0);
+    crew.Run([&](uint32_t member) { ++done[member]; });
+  }
+  EXPECT_EQ(done, std::vector<int>(2, 500));
+}
+
 TEST(ForkJoin, MembersAreThreadsAndTheCallerIsTheFirst) {
   ForkJoin crew(3);
   std::vector<std::thread::id> ids(3);
