@@ -145,6 +145,16 @@ struct MetricRegistry::Impl {
     WEIR_ASSERT(it->second.kind == kind);
     return it->second.metrics[LabelText(labels)];
   }
+
+  Gauge& FindGauge(std::string_view name, std::string_view help, Kind kind, const MetricLabels& labels) {
+    const std::lock_guard lock(mutex);
+    Metric& metric = Find(name, help, kind, labels);
+    WEIR_ASSERT(!metric.counter);
+    if (!metric.gauge) {
+      metric.gauge = std::make_unique<Gauge>();
+    }
+    return *metric.gauge;
+  }
 };
 
 MetricRegistry::MetricRegistry() : impl_(std::make_unique<Impl>()) {}
@@ -160,12 +170,11 @@ Counter& MetricRegistry::GetCounter(std::string_view name, std::string_view help
 }
 
 Gauge& MetricRegistry::GetGauge(std::string_view name, std::string_view help, MetricLabels labels) {
-  const std::lock_guard lock(impl_->mutex);
-  Metric& metric = impl_->Find(name, help, Kind::kGauge, labels);
-  if (!metric.gauge) {
-    metric.gauge = std::make_unique<Gauge>();
-  }
-  return *metric.gauge;
+  return impl_->FindGauge(name, help, Kind::kGauge, labels);
+}
+
+Gauge& MetricRegistry::GetTotal(std::string_view name, std::string_view help, MetricLabels labels) {
+  return impl_->FindGauge(name, help, Kind::kCounter, labels);
 }
 
 HistogramMetric& MetricRegistry::GetHistogram(std::string_view name, std::string_view help, std::vector<double> bounds,

@@ -61,6 +61,8 @@ class MetricRegistry {
   // RETURNS: the metric of this name and these labels, made on first use. `help` is one sentence.
   Counter& GetCounter(std::string_view name, std::string_view help, MetricLabels labels = {});
   Gauge& GetGauge(std::string_view name, std::string_view help, MetricLabels labels = {});
+  // A counter whose total, perhaps no whole number, is kept elsewhere and set here.
+  Gauge& GetTotal(std::string_view name, std::string_view help, MetricLabels labels = {});
   HistogramMetric& GetHistogram(std::string_view name, std::string_view help, std::vector<double> bounds,
                                 MetricLabels labels = {});
   // Called before each exposition, to set gauges that are derived. Called on the exposing thread.

@@ -19,7 +19,7 @@ double Seconds(const timeval& time) {
 void AddProcessMetrics(MetricRegistry& registry, int64_t start_ms) {
   registry.GetGauge("process_start_time_seconds", "When the process started.")
       .Set(static_cast<double>(start_ms) / 1000);
-  Gauge& cpu = registry.GetGauge("process_cpu_seconds_total", "User and system time of the process.");
+  Gauge& cpu = registry.GetTotal("process_cpu_seconds_total", "User and system time of the process.");
   Gauge& resident = registry.GetGauge("process_resident_memory_bytes", "Resident memory of the process.");
   Gauge& virtual_bytes = registry.GetGauge("process_virtual_memory_bytes", "Virtual memory of the process.");
   Gauge& code = registry.GetGauge("weir_code_bytes", "Resident memory of the program and its libraries.");

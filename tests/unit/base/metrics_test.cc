@@ -14,6 +14,7 @@ TEST(Metrics, ExposesSortedFamiliesWithEscapes) {
   registry.GetGauge("weir_b", "The b.").Set(-0.5);
   registry.GetCounter("weir_a_total", "Line one\nand \\.", {{"path", "a\"b\\c\nd"}}).Add(3);
   registry.GetCounter("weir_a_total", "", {{"path", "x"}}).Add();
+  registry.GetTotal("weir_c_seconds_total", "The c.").Set(1.5);
   EXPECT_EQ(registry.Expose(),
             "# HELP weir_a_total Line one\\nand \\\\.\n"
             "# TYPE weir_a_total counter\n"
@@ -21,7 +22,10 @@ TEST(Metrics, ExposesSortedFamiliesWithEscapes) {
             "weir_a_total{path=\"x\"} 1\n"
             "# HELP weir_b The b.\n"
             "# TYPE weir_b gauge\n"
-            "weir_b -0.5\n");
+            "weir_b -0.5\n"
+            "# HELP weir_c_seconds_total The c.\n"
+            "# TYPE weir_c_seconds_total counter\n"
+            "weir_c_seconds_total 1.5\n");
 }
 
 TEST(Metrics, HandlesAreStable) {
