@@ -147,6 +147,7 @@ TEST_F(AlertmanagerSinkTest, ADeadPeerDelaysNobody) {
   EXPECT_EQ(host_.Metric("prometheus_notifications_alertmanagers_discovered"), "2");
   sink_->OnAlerts(Numbered(0, 1));
   dead.Wait(1);
+  peer_.Wait(1);  // else one request may carry both alerts
   sink_->OnAlerts(Numbered(1, 1));
   EXPECT_EQ(peer_.Wait(2).size(), 2u);
   sink_->Drain(0);
