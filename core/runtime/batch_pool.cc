@@ -8,6 +8,7 @@ namespace weir::runtime {
 
 plugin::SampleBatch BatchPool::Take() {
   const std::lock_guard lock(mutex_);
+  ++taken_;
   if (batches_.empty()) {
     return {};
   }
@@ -22,6 +23,10 @@ void BatchPool::Give(plugin::SampleBatch&& batch) {
   kept.ClearButBytes();
   const size_t bytes = BatchBytes(kept);
   const std::lock_guard lock(mutex_);
+  if (taken_ == 0) {
+    return;
+  }
+  --taken_;
   if (bytes_ + bytes <= bytes_max_) {
     bytes_ += bytes;
     batches_.push_back(std::move(kept));

@@ -17,6 +17,7 @@ class BatchPool {
 
   // RETURNS: a batch to decode into. Its arena may hold bytes of the past; codecs overwrite them.
   plugin::SampleBatch Take();
+  // Keeps no more batches than were taken: those of sources that make their own would only lie here.
   void Give(plugin::SampleBatch&& batch);
   // RETURNS: what is kept.
   size_t bytes() const;
@@ -26,6 +27,7 @@ class BatchPool {
   mutable std::mutex mutex_;
   std::vector<plugin::SampleBatch> batches_;  // under mutex_
   size_t bytes_ = 0;                          // under mutex_
+  size_t taken_ = 0;                          // and not given back; under mutex_
 };
 
 }  // namespace weir::runtime

@@ -40,12 +40,21 @@ TEST(BatchPool, GivesTheMemoryOfABatchToTheNext) {
 TEST(BatchPool, KeepsNoMoreThanItMay) {
   const size_t one = BatchBytes(Used(5000));
   BatchPool pool(2 * one);
+  for (int i = 0; i < 4; ++i) {
+    pool.Take();
+  }
   for (int i = 0; i < 3; ++i) {
     pool.Give(Used(5000));
   }
   EXPECT_EQ(pool.bytes(), 2 * one);
   pool.Give(Used(1 << 20));
   EXPECT_EQ(pool.bytes(), 2 * one);
+}
+
+TEST(BatchPool, KeepsNothingForSourcesThatTakeNothing) {
+  BatchPool pool(1 << 20);
+  pool.Give(Used(5000));
+  EXPECT_EQ(pool.bytes(), 0u);
 }
 
 }  // namespace
