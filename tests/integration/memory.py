@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 
-from processes import Processes, api, fetch, free_port
+from native_exporter import double, integer, message, text, varint
+from processes import Checks, api, fetch, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT_MIB = 120
@@ -56,24 +57,10 @@ sinks: [{{file: {{path: results.jsonl, samples: false}}}}]
 """
 
 
-def varint(number):
-    out = bytearray()
-    while number > 0x7f:
-        out.append(number & 0x7f | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def field(number, payload):
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
 def series(labels, t_ms, value, samples=1):
     """RETURNS: one TimeSeries of a WriteRequest; its samples are a millisecond apart."""
-    text = b"".join(field(1, field(1, name.encode()) + field(2, text.encode())) for name, text in sorted(labels.items()))
-    return field(1, text + b"".join(field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(t_ms + i))
-                                    for i in range(samples)))
+    pairs = b"".join(message(1, text(1, name) + text(2, label)) for name, label in sorted(labels.items()))
+    return message(1, pairs + b"".join(message(2, double(1, value) + integer(2, t_ms + i)) for i in range(samples)))
 
 
 def snappy(data):
@@ -89,29 +76,14 @@ def now_ms():
     return int(time.time() * 1000)
 
 
-class Suite:
+class Suite(Checks):
     def __init__(self, weir, folder):
+        super().__init__(folder)
         self.weir = weir
-        self.folder = folder
-        self.processes = Processes(folder)
-        self.passed = 0
-        self.failed = 0
         self.port = free_port()
         self.floods = 0
         self.steady = None
         self.steady_ms = 0
-
-    def check(self, what, good, shown=""):
-        if good:
-            self.passed += 1
-            print(f"PASS {what}")
-        else:
-            self.failed += 1
-            print(f"FAIL {what}\n     {shown}")
-
-    def write(self, name, text):
-        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as handle:
-            handle.write(text)
 
     def post(self, data, path="/api/v1/write"):
         """RETURNS: status and text of the answer."""

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 
-from processes import Processes, api, fetch, free_port
+from processes import Checks, api, fetch, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -37,27 +37,10 @@ RULES = """groups:
 """
 
 
-class Suite:
+class Suite(Checks):
     def __init__(self, weir, folder):
+        super().__init__(folder)
         self.weir = weir
-        self.folder = folder
-        self.processes = Processes(folder)
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, what, good, shown=""):
-        if good:
-            self.passed += 1
-            print(f"PASS {what}")
-        else:
-            self.failed += 1
-            print(f"FAIL {what}\n     {shown}")
-
-    def write(self, name, text):
-        path = os.path.join(self.folder, name)
-        with open(path, "w", encoding="utf-8") as handle:
-            handle.write(text)
-        return path
 
     def run(self, *arguments, seconds=60):
         return subprocess.run([self.weir, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=seconds)

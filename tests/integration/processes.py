@@ -90,3 +90,28 @@ class Processes:
     def stop_all(self):
         for name in list(self.running):
             self.stop(name, wait_s=10)
+
+
+class Checks:
+    """What a suite has found, a line each, and the files it writes. It needs a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.processes = Processes(folder)
+        self.passed = 0
+        self.failed = 0
+
+    def check(self, what, good, shown=""):
+        if good:
+            self.passed += 1
+            print(f"PASS {what}", flush=True)
+        else:
+            self.failed += 1
+            print(f"FAIL {what}\n     {shown}", flush=True)
+
+    def write(self, name, text):
+        """RETURNS: the path."""
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(text)
+        return path
