@@ -210,8 +210,9 @@ class Engine {
   void RemovePlan(PlanId plan);
   // RETURNS: for each of the plans what it consists of and what is kept for it.
   std::vector<PlanFacts> Facts(std::span<const PlanId> plans) const;
-  // RETURNS: for each group of plans what it holds. Walks all series.
-  std::vector<PlanLoad> Loads(std::span<const std::vector<PlanId>> groups) const;
+  // RETURNS: for each group of plans what it holds. Walks all series; `stats`, unless null: what Stats() would tell, from the same
+  // walk.
+  std::vector<PlanLoad> Loads(std::span<const std::vector<PlanId>> groups, SeriesStats* stats = nullptr) const;
   // RETURNS: how far back any plan looks, in milliseconds (the `start: window` of sources).
   int64_t LongestWindowMs() const;
 
@@ -289,8 +290,10 @@ class Engine {
   // not `together`. Inside, samples are taken in by ShardWriters and nothing else of the engine is called.
   void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
 
-  // Around a series of evaluations: the crew stays at hand between their parts.
-  void StayTogether(bool stay);
+  // Around the evaluations of these plans at `t_ms`, in this order as far as possible: with several shards the crew computes leaves
+  // ahead of them, and stays at hand between them. Results do not hang on it. REQUIRES: no plan is removed between.
+  void BeginTick(std::span<const PlanId> plans, int64_t t_ms);
+  void EndTick();
 
   // --- sharing the thread ---
   // Long work (evaluations, AdvanceTo, Release, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a

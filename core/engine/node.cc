@@ -37,6 +37,10 @@ void Node::Evaluate(Context& ctx) {
     seen_[i] = {in.generation_, in.version_};
   }
   uint64_t source = SourceVersion(ctx);
+  if (ahead_ != nullptr) {
+    const bool done = ctx.ahead->Finish(*ahead_);
+    ahead_ = done && !reset && ahead_->t_ms == ctx.t_ms && ahead_->version == source ? ahead_ : nullptr;
+  }
   fresh = fresh && source == source_version_ && !reset;
   source_version_ = source;
   epoch_ = ctx.epoch;
@@ -55,11 +59,44 @@ void Node::Evaluate(Context& ctx) {
   }
   Extend(ctx);
   Compute(ctx);
+  ahead_ = nullptr;
   ctx.yield();
   if (!histograms_.empty()) {
     histograms_.resize(labels_.size());  // slots may have been made behind the last histogram
   }
   ++version_;
+}
+
+bool Node::GoAhead(Context& ctx, AheadTask* task) {
+  const SeriesSet* set = Source();
+  if (set == nullptr || !inputs_.empty() || reset_pending_ || source_generation_ != SourceGeneration() ||
+      labels_.size() != set->members.size() || !CanGoAhead(ctx, task->t_ms)) {
+    return false;
+  }
+  for (const window::Profile* profile : set->profiles) {
+    if (profile->written_by_rules) {
+      return false;
+    }
+  }
+  task->node = this;
+  task->version = SourceVersion(ctx);
+  task->slots = labels_.size();
+  ahead_ = task;
+  computed_ = false;
+  ClearValues();
+  return true;
+}
+
+bool Node::TakeAhead(std::vector<uint32_t>* left) {
+  if (ahead_ == nullptr) {
+    ClearValues();
+    return false;
+  }
+  for (const std::vector<uint32_t>& own : ahead_->left) {
+    left->insert(left->end(), own.begin(), own.end());
+  }
+  std::sort(left->begin(), left->end());
+  return true;
 }
 
 void Node::Bound(const Horizon&, std::span<const Bounds* const>, Bounds* out) const {

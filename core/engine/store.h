@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/fork_join.h"
 #include "core/engine/engine.h"
 #include "core/engine/trigger.h"
 #include "core/model/matcher.h"
@@ -136,6 +137,12 @@ class Store {
   void SetAdmitting(bool admitting) { admitting_ = admitting; }
   bool admitting() const { return admitting_; }
   void OnGrowth(std::function<void()> handler) { on_growth_ = std::move(handler); }
+  // Called before tables change that whoever computes leaves reads: series, sets and profiles. `all`: what has been computed may change,
+  // too.
+  void BeforeChange(std::function<void(bool all)> handler) { before_change_ = std::move(handler); }
+  // Rules write samples to the series while a tick runs. RETURNS: whether that is known.
+  bool WrittenByRules(SeriesId id) const { return profile_of(id).written_by_rules; }
+  void SetWrittenByRules(SeriesId id);
   Refusal Refuses(uint32_t source) const;
   uint32_t SeriesOfSource(uint32_t source) const { return sources_[source].series; }
   bool tracks_sources() const { return sources_.size() > 1; }
@@ -197,14 +204,18 @@ class Store {
   int64_t LongestMs() const;
   uint64_t generation() const { return generation_; }
   uint64_t plans_generation() const { return plans_generation_; }  // without the changes that expiry makes
-  SeriesStats Stats(const std::function<void()>& yield) const;
-  // What the series hold that the same sets read; series nobody reads are left out.
+  // What the series hold that the same sets read.
   struct SharedLoad {
-    const std::vector<uint32_t>* sets = nullptr;  // ids, sorted
+    const std::vector<uint32_t>* sets = nullptr;  // ids, sorted; none: nobody reads them
+    bool read = false;                            // by some plan
     size_t series = 0;
-    size_t bytes = 0;  // windows, and the series themselves
+    size_t samples = 0;  // records in rings
+    size_t bytes = 0;    // windows, without the series themselves
   };
-  std::vector<SharedLoad> LoadByProfile(const std::function<void()>& yield) const;
+  // By profile. Walks all series, with the crew.
+  std::vector<SharedLoad> LoadByProfile(ForkJoin& crew, const std::function<void()>& yield) const;
+  // RETURNS: all but nodes, given what LoadByProfile has found.
+  SeriesStats Stats(std::span<const SharedLoad> loads) const;
 
  private:
   static constexpr uint8_t kNobody = 0xff;
@@ -277,6 +288,7 @@ class Store {
   uint32_t series_max_;
   bool admitting_ = true;
   std::function<void()> on_growth_;
+  std::function<void(bool all)> before_change_ = [](bool) {};
   uint32_t made_ = 0;  // series, since the start
   std::vector<Source> sources_;
   std::vector<Origin> origin_;  // by series, when there are sources
