@@ -417,19 +417,27 @@ std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups,
       group_of[plan] = static_cast<uint32_t>(g);
     }
   }
-  std::unordered_map<uint32_t, std::set<uint32_t>> readers;     // by id of the set
-  std::unordered_map<const Node*, std::set<uint32_t>> holders;  // by node
+  using Use = std::pair<uintptr_t, uint32_t>;  // of a set (its id) or a node (its address), by a group
+  std::vector<Use> readers;
+  std::vector<Use> holders;
   for (PlanId id = 0; id < impl_->plans.size(); ++id) {
     const uint32_t group = group_of[id] == kNoPlan ? static_cast<uint32_t>(groups.size()) + id : group_of[id];
     for (const PlannedDemand& demand : impl_->plans[id].demands) {
-      readers[demand.set->id].insert(group);
+      readers.emplace_back(demand.set->id, group);
     }
     for (const Site& site : impl_->plans[id].sites) {
-      holders[site.node.get()].insert(group);
+      holders.emplace_back(reinterpret_cast<uintptr_t>(site.node.get()), group);
     }
   }
+  const auto order = [](std::vector<Use>* uses) {
+    std::sort(uses->begin(), uses->end());
+    uses->erase(std::unique(uses->begin(), uses->end()), uses->end());
+  };
+  order(&readers);
+  order(&holders);
   std::vector<PlanLoad> loads(groups.size());
-  const auto add = [&loads](const std::set<uint32_t>& who, size_t series, size_t bytes) {
+  // `who`: without repetition.
+  const auto add = [&loads](std::span<const uint32_t> who, size_t series, size_t bytes) {
     for (const uint32_t group : who) {
       if (group < loads.size()) {
         loads[group].series += series;
@@ -442,17 +450,25 @@ std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups,
   if (stats != nullptr) {
     *stats = impl_->StatsOf(by_profile);
   }
+  std::vector<uint32_t> who;
   for (const Store::SharedLoad& load : by_profile) {
-    std::set<uint32_t> who;
+    who.clear();
     for (const uint32_t set : *load.sets) {
-      if (const auto found = readers.find(set); found != readers.end()) {
-        who.insert(found->second.begin(), found->second.end());
+      for (auto it = std::lower_bound(readers.begin(), readers.end(), Use(set, 0));
+           it != readers.end() && it->first == set; ++it) {
+        who.push_back(it->second);
       }
     }
+    std::sort(who.begin(), who.end());
+    who.erase(std::unique(who.begin(), who.end()), who.end());
     add(who, load.series, load.series * sizeof(Series) + load.bytes);
   }
-  for (const auto& [node, who] : holders) {
-    add(who, 0, node->Bytes());
+  for (size_t i = 0; i < holders.size();) {
+    const uintptr_t node = holders[i].first;
+    for (who.clear(); i < holders.size() && holders[i].first == node; ++i) {
+      who.push_back(holders[i].second);
+    }
+    add(who, 0, reinterpret_cast<const Node*>(node)->Bytes());
   }
   return loads;
 }

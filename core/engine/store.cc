@@ -505,6 +505,9 @@ void Store::LeaveTapes(SeriesId id) {
 }
 
 void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
+  if (set.members.size() == set.members.capacity()) {
+    before_change_(false);
+  }
   set.members.push_back(id);
   AddProfile(set, *profiles_[profile_id]);
 }
@@ -518,7 +521,6 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
   if (Refuses(source) != Refusal::kNone) {
     return kNoSeries;
   }
-  before_change_(false);
   ++made_;
   SeriesId id = kNoSeries;
   if (!shard.free.empty()) {
@@ -526,6 +528,7 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
     shard.free.pop_back();
   } else {
     if (shard.next == shard.end) {
+      before_change_(false);
       auto chunk = std::make_unique<Series[]>(size_t{1} << kChunkBits);
       uint32_t number = 0;
       if (vacant_.empty()) {

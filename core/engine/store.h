@@ -137,8 +137,8 @@ class Store {
   void SetAdmitting(bool admitting) { admitting_ = admitting; }
   bool admitting() const { return admitting_; }
   void OnGrowth(std::function<void()> handler) { on_growth_ = std::move(handler); }
-  // Called before tables change that whoever computes leaves reads: series, sets and profiles. `all`: what has been computed may change,
-  // too.
+  // Called before tables move that whoever computes leaves reads (chunks of series, members of sets, profiles). `all`: before what
+  // they hold may change, too.
   void BeforeChange(std::function<void(bool all)> handler) { before_change_ = std::move(handler); }
   // Rules write samples to the series while a tick runs. RETURNS: whether that is known.
   bool WrittenByRules(SeriesId id) const { return profile_of(id).written_by_rules; }
