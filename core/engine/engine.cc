@@ -642,6 +642,10 @@ bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
 
 bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
 
+bool ShardWriter::Draft(Views labels, SeriesDrafts* drafts) const { return engine_->store.Draft(labels, drafts); }
+SeriesId ShardWriter::Intern(const SeriesDrafts& drafts, size_t draft, uint32_t source) {
+  return engine_->store.InternFor(shard_, drafts, draft, source);
+}
 SeriesId ShardWriter::Intern(Views labels, uint32_t source) { return engine_->store.InternFor(shard_, labels, source); }
 Refusal ShardWriter::Refuses(uint32_t source) const { return engine_->store.Refuses(source); }
 bool ShardWriter::TracksSources() const { return engine_->store.tracks_sources(); }

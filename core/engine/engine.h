@@ -316,6 +316,27 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+// Series that are yet to be made: what of it can be done while shards take samples in. Valid until anything but Intern of one of them
+// is done to the engine.
+class SeriesDrafts {
+ public:
+  // RETURNS: how many there are; a draft is known by its number.
+  size_t size() const { return drafts_.size(); }
+  void Clear();
+
+ private:
+  friend class Store;
+  struct Draft {
+    size_t symbols = 0;  // where its own begin
+    size_t missing = 0;
+    uint32_t profile = 0;
+  };
+  std::vector<Draft> drafts_;
+  std::vector<SymbolId> symbols_;          // name and value of each label
+  std::vector<std::string_view> missing_;  // texts that are no symbols yet, in order
+  std::vector<uint32_t> sets_;             // scratch
+};
+
 // How one shard takes samples in. THREAD: the shard's inside OnShards, the engine's outside; Begin and Intern only outside.
 class ShardWriter {
  public:
@@ -333,6 +354,11 @@ class ShardWriter {
   // As Engine::Intern, for a source. A series that is made is this shard's; one that was there may be another's. What is refused
   // leaves no trace. REQUIRES: labels sorted by name.
   SeriesId Intern(Views labels, uint32_t source = kNoSource);
+  // Adds a draft of the series with these labels. RETURNS: false, and adds none, when no plan would read it (WouldRead). THREAD: as
+  // Append. REQUIRES: labels sorted by name, whose texts live as long as the draft.
+  bool Draft(Views labels, SeriesDrafts* drafts) const;
+  // As Intern of the labels of the draft. REQUIRES: Refuses(source) is kNone.
+  SeriesId Intern(const SeriesDrafts& drafts, size_t draft, uint32_t source);
   // RETURNS: why a new series of the source would not be made now.
   Refusal Refuses(uint32_t source) const;
   // RETURNS: whether somebody wants to be told by Seen() which source brings which series; tells it. THREAD: as Append.

@@ -1,5 +1,7 @@
 #include "core/engine/store.h"
 
+#include <absl/container/inlined_vector.h>
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -88,6 +90,7 @@ std::shared_ptr<SeriesSet> Store::SetOf(const std::vector<Matcher>& matchers) {
   set->id = static_cast<uint32_t>(sets_.size());
   set->one_name = HasOneName(matchers);
   sets_.push_back(set);
+  set_at_.push_back(set.get());
   set_by_text_[key] = set->id;
   changed_ = true;
   return set;
@@ -124,6 +127,7 @@ std::shared_ptr<SeriesSet> Store::HiddenSet() {
   set->id = static_cast<uint32_t>(sets_.size());
   set->attached = true;
   sets_.push_back(set);
+  set_at_.push_back(set.get());
   changed_ = true;
   return set;
 }
@@ -216,7 +220,8 @@ void Store::SetWrittenByRules(SeriesId id) {
   }
 }
 
-bool Store::AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+template <typename Look>
+void Store::ForSetsOf(std::span<const std::pair<std::string_view, std::string_view>> labels, Look look) const {
   const auto text = [labels](std::string_view name) {
     for (const auto& [own_name, value] : labels) {
       if (own_name == name) {
@@ -225,20 +230,92 @@ bool Store::AnySetMatches(std::span<const std::pair<std::string_view, std::strin
     }
     return std::string_view();
   };
-  const auto matches = [&](uint32_t id) {
-    const auto set = sets_[id].lock();
-    return set && std::all_of(set->matchers.begin(), set->matchers.end(),
-                              [&](const Matcher& m) { return m.Matches(text(m.name())); });
+  const auto goes_on = [&](uint32_t id) {
+    const SeriesSet* set = LiveSet(id);
+    return set == nullptr ||
+           !std::all_of(set->matchers.begin(), set->matchers.end(),
+                        [&](const Matcher& m) { return m.Matches(text(m.name())); }) ||
+           look(id);
   };
   const auto named = sets_by_name_.find(labels_.Find(text(kMetricName)));
-  return (named != sets_by_name_.end() && std::any_of(named->second.begin(), named->second.end(), matches)) ||
-         std::any_of(sets_without_name_.begin(), sets_without_name_.end(), matches);
+  if (named == sets_by_name_.end() || std::all_of(named->second.begin(), named->second.end(), goes_on)) {
+    (void)std::all_of(sets_without_name_.begin(), sets_without_name_.end(), goes_on);
+  }
+}
+
+bool Store::AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+  bool any = false;
+  ForSetsOf(labels, [&any](uint32_t) {
+    any = true;
+    return false;
+  });
+  return any;
+}
+
+namespace {
+
+constexpr SymbolId kMissingSymbol = 0xffffffff;
+
+}  // namespace
+
+void SeriesDrafts::Clear() {
+  constexpr size_t kKept = 16384;  // symbols: more belong to a flood
+  drafts_.clear();
+  symbols_.clear();
+  missing_.clear();
+  if (symbols_.capacity() > kKept) {
+    drafts_ = {};
+    symbols_ = {};
+    missing_ = {};
+  }
+}
+
+bool Store::Draft(std::span<const std::pair<std::string_view, std::string_view>> labels, SeriesDrafts* drafts) const {
+  drafts->sets_.clear();
+  ForSetsOf(labels, [drafts](uint32_t id) {
+    drafts->sets_.push_back(id);
+    return true;
+  });
+  if (drafts->sets_.empty()) {
+    return false;
+  }
+  std::sort(drafts->sets_.begin(), drafts->sets_.end());
+  const auto profile = profile_by_sets_.find(drafts->sets_);
+  drafts->drafts_.push_back({drafts->symbols_.size(), drafts->missing_.size(),
+                             profile == profile_by_sets_.end() ? kNoProfile : profile->second});
+  for (const auto& [name, value] : labels) {
+    for (const std::string_view text : {name, value}) {
+      const SymbolId symbol = labels_.Find(text);
+      const bool missing = symbol == kEmptySymbol && !text.empty();
+      drafts->symbols_.push_back(missing ? kMissingSymbol : symbol);
+      if (missing) {
+        drafts->missing_.push_back(text);
+      }
+    }
+  }
+  return true;
+}
+
+SeriesId Store::InternFor(uint32_t shard, const SeriesDrafts& drafts, size_t number, uint32_t source) {
+  const SeriesDrafts::Draft& draft = drafts.drafts_[number];
+  const size_t end = number + 1 < drafts.drafts_.size() ? drafts.drafts_[number + 1].symbols : drafts.symbols_.size();
+  size_t missing = draft.missing;
+  const auto symbol = [&](size_t at) {
+    const SymbolId known = drafts.symbols_[at];
+    return known == kMissingSymbol ? labels_.Intern(drafts.missing_[missing++]) : known;
+  };
+  absl::InlinedVector<LabelPair, 32> pairs;
+  for (size_t at = draft.symbols; at < end; at += 2) {
+    const SymbolId name = symbol(at);
+    pairs.push_back({name, symbol(at + 1)});
+  }
+  return InternFor(shard, labels_.InternSet(pairs), source, draft.profile);
 }
 
 void Store::MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids) {
   auto consider = [&](uint32_t id) {
-    auto set = sets_[id].lock();
-    if (set && !(only_new && set->attached) && Matches(*set, labels)) {
+    const SeriesSet* set = LiveSet(id);
+    if (set != nullptr && !(only_new && set->attached) && Matches(*set, labels)) {
       ids->push_back(id);
     }
   };
@@ -606,12 +683,16 @@ void Store::VacateChunks() {
   }
 }
 
-void Store::Place(SeriesId id) {
+void Store::Place(SeriesId id, uint32_t profile) {
   const LabelSetId labels = at(id).labels;
   if (labels >= by_labels_.size()) {
     by_labels_.resize(std::max<size_t>(labels + size_t{1}, by_labels_.size() * 5 / 4), kNoSeries);
   }
   by_labels_[labels] = id;
+  if (profile != kNoProfile) {
+    at(id).profile = profile;
+    return;
+  }
   std::vector<uint32_t> ids;
   MatchingSets(labels, false, &ids);
   std::sort(ids.begin(), ids.end());
@@ -622,7 +703,7 @@ void Store::Attach(SeriesId id) {
   arrival_[id] = ++arrivals_;
   const uint32_t profile = at(id).profile;
   for (uint32_t set_id : profiles_[profile]->sets) {
-    if (auto set = sets_[set_id].lock()) {
+    if (SeriesSet* set = LiveSet(set_id); set != nullptr) {
       AddMember(*set, id, profile);
     }
   }
@@ -660,10 +741,11 @@ void Store::RenumberArrivals() {
   }
 }
 
-SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
+SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source, uint32_t profile) {
   if (const SeriesId known = Known(labels); known != kNoSeries) {
     return known;
   }
+  profile = changed_ ? kNoProfile : profile;
   if (!aside_) {
     Refresh();
   }
@@ -671,7 +753,7 @@ SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
   if (id == kNoSeries) {
     return id;
   }
-  Place(id);
+  Place(id, profile);
   if (aside_) {
     new_aside_.push_back(id);
   } else {

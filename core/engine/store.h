@@ -168,6 +168,10 @@ class Store {
   // RETURNS: the series with these labels, made if new, as one of this shard's. `labels` sorted by name.
   SeriesId InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels,
                      uint32_t source);
+  // As InternFor of the draft's labels. REQUIRES: Refuses(source) is kNone.
+  SeriesId InternFor(uint32_t shard, const SeriesDrafts& drafts, size_t draft, uint32_t source);
+  // See ShardWriter. THREAD: a shard's, with nothing but appends going on.
+  bool Draft(std::span<const std::pair<std::string_view, std::string_view>> labels, SeriesDrafts* drafts) const;
   // What is below is for shards that take samples in at once. THREAD: the shard's, all else at rest.
   bool Owns(uint32_t shard, SeriesId id) const { return owner_[id >> kChunkBits] == shard; }
   // REQUIRES: Owns(shard, id), or that all shards are at rest.
@@ -219,6 +223,7 @@ class Store {
 
  private:
   static constexpr uint8_t kNobody = 0xff;
+  static constexpr uint32_t kNoProfile = 0xffffffff;
   // Who brings a series. `other`: the owner, once it has brought a sample since the last HandOver; until then the first one
   // beside it that has.
   struct Origin {
@@ -256,17 +261,23 @@ class Store {
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
     triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
   }
-  SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source);
+  // `profile`: what Place would find, if known.
+  SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source, uint32_t profile = kNoProfile);
   SeriesId Allocate(uint32_t shard, LabelSetId labels, uint32_t source);
   // Series pass to the sources that bring them.
   void HandOver();
-  // The series' profile as its labels want it, and its place by labels; not yet its sets.
-  void Place(SeriesId id);
+  // The series' profile as its labels want it (or `profile`), and its place by labels; not yet its sets.
+  void Place(SeriesId id, uint32_t profile);
   SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
   void Free(SeriesId id);
   // Gives the memory of chunks back in which every series is free.
   void VacateChunks();
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
+  // RETURNS: null when it is gone. Cheaper than to lock it; nobody drops sets meanwhile.
+  SeriesSet* LiveSet(uint32_t id) const { return sets_[id].expired() ? nullptr : set_at_[id]; }
+  // Calls look(id) for every set that a series with these labels would join, until that returns false.
+  template <typename Look>
+  void ForSetsOf(std::span<const std::pair<std::string_view, std::string_view>> labels, Look look) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
   static void AddProfile(SeriesSet& set, const ProfileEntry& entry);
@@ -309,6 +320,7 @@ class Store {
   std::vector<SeriesId> new_aside_;             // in order of arrival
   std::vector<SeriesId> by_labels_;             // LabelSetId -> series
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
+  std::vector<SeriesSet*> set_at_;              // what sets_ refers to
   std::unordered_map<std::string, uint32_t> set_by_text_;
   std::unordered_map<SymbolId, std::vector<uint32_t>> sets_by_name_;
   std::vector<uint32_t> sets_without_name_;
