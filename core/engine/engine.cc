@@ -640,6 +640,9 @@ bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
                     });
 }
 
+bool ShardWriter::SameSince(SeriesId series, uint32_t generation) const {
+  return engine_->store.SameSince(series, generation);
+}
 bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
 
 bool ShardWriter::Draft(Views labels, SeriesDrafts* drafts) const { return engine_->store.Draft(labels, drafts); }

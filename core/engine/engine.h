@@ -350,6 +350,8 @@ class ShardWriter {
   bool WouldRead(Views labels) const;
   // RETURNS: whether the series has exactly these labels, sorted by name.
   bool HasLabels(SeriesId series, Views labels) const;
+  // RETURNS: whether the series is sure to be the one that had this id at that structure_generation() (its low bits). Cheap.
+  bool SameSince(SeriesId series, uint32_t generation) const;
   bool IsRead(SeriesId series) const;
   // As Engine::Intern, for a source. A series that is made is this shard's; one that was there may be another's. What is refused
   // leaves no trace. REQUIRES: labels sorted by name.

@@ -735,6 +735,7 @@ void Store::RenumberArrivals() {
     }
   }
   SortByArrival(&ids);
+  ended_ = {};
   arrivals_ = 0;
   for (SeriesId id : ids) {
     arrival_[id] = ++arrivals_;
@@ -793,7 +794,7 @@ void Store::Rebuild() {
   before_change_(true);
   TakeAside();
   changed_ = false;
-  ++generation_;
+  NextGeneration();
   ++plans_generation_;
   IndexSets();
   for (auto& weak : sets_) {
@@ -958,7 +959,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
   if (going.empty()) {
     return 0;
   }
-  ++generation_;
+  NextGeneration();
   expired_since_collect_ += going.size();
   std::vector<bool> touched(sets_.size());
   for (SeriesId id : going) {

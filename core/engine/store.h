@@ -5,6 +5,7 @@
 // selectors change. Every series belongs to one shard, whose thread alone appends to it while shards take samples in; all else is
 // the engine's thread's, with the shards at rest, except where a THREAD line says so.
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -173,6 +174,11 @@ class Store {
   // See ShardWriter. THREAD: a shard's, with nothing but appends going on.
   bool Draft(std::span<const std::pair<std::string_view, std::string_view>> labels, SeriesDrafts* drafts) const;
   // What is below is for shards that take samples in at once. THREAD: the shard's, all else at rest.
+  // RETURNS: whether the series is sure to be the one that had this id in that generation (its low bits). It may be even if not.
+  bool SameSince(SeriesId id, uint32_t generation) const {
+    const Ended& then = ended_[generation % kGenerationsKnown];
+    return then.generation == generation && arrival_[id] != 0 && arrival_[id] <= then.arrivals;
+  }
   bool Owns(uint32_t shard, SeriesId id) const { return owner_[id >> kChunkBits] == shard; }
   // REQUIRES: Owns(shard, id), or that all shards are at rest.
   AppendOutcome AppendFor(uint32_t shard, SeriesId id, int64_t t_ms, double v, int64_t start_ms);
@@ -249,6 +255,11 @@ class Store {
   static constexpr uint32_t kChunkBits = 10;
   static constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
 
+  // Ids that are free from now on may become other series'.
+  void NextGeneration() {
+    ended_[generation_ % kGenerationsKnown] = {static_cast<uint32_t>(generation_), arrivals_};
+    ++generation_;
+  }
   void Rebuild();
   void RecomputeProfile(ProfileEntry& entry);
   void SetTapeReach();
@@ -337,6 +348,13 @@ class Store {
   std::mutex tape_mutex_;  // several shards may have late samples or histograms for one tape
   bool changed_ = false;
   uint64_t generation_ = 1;
+  // The last generations: what had arrived when they ended.
+  struct Ended {
+    uint32_t generation = 0;
+    uint32_t arrivals = 0;
+  };
+  static constexpr uint32_t kGenerationsKnown = 64;  // a power of two
+  std::array<Ended, kGenerationsKnown> ended_{};
   uint64_t plans_generation_ = 1;
 };
 

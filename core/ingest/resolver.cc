@@ -274,7 +274,8 @@ struct Resolver::Impl {
         engine.Refuses(source) != Refusal::kNone) {
       return;
     }
-    if (alias->series < kSeriesEnd && HasLabels(alias->series, block)) {
+    if (alias->series < kSeriesEnd &&
+        (engine.SameSince(alias->series, alias->generation) || HasLabels(alias->series, block))) {
       if (!engine.IsRead(alias->series)) {
         alias->series = kIgnored;
       }
