@@ -139,6 +139,42 @@ void Node::Renumbered() {
   ++generation_;
 }
 
+namespace {
+
+constexpr size_t kGrownPerYield = 16384;
+
+template <typename T>
+void Reserve(Context& ctx, size_t size, std::vector<T>* of) {
+  if (of->capacity() >= size) {
+    return;
+  }
+  std::vector<T> larger;
+  larger.reserve(of->empty() ? size : size + size / 8);
+  for (size_t from = 0; from < of->size(); from += kGrownPerYield) {
+    const auto begin = of->begin() + static_cast<ptrdiff_t>(from);
+    larger.insert(larger.end(), begin, begin + static_cast<ptrdiff_t>(std::min(kGrownPerYield, of->size() - from)));
+    ctx.yield();
+  }
+  of->swap(larger);
+}
+
+}  // namespace
+
+void Node::MakeRoom(Context& ctx, size_t slots) {
+  if (slots < kGrownPerYield) {
+    return;
+  }
+  Reserve(ctx, slots, &labels_);
+  Reserve(ctx, slots, &values_);
+  Reserve(ctx, slots, &present_);
+  while (values_.size() < slots) {
+    const size_t size = std::min(slots, values_.size() + kGrownPerYield);
+    values_.resize(size);
+    present_.resize(size);
+    ctx.yield();
+  }
+}
+
 uint32_t Node::AddSlot(LabelSetId labels, bool drop) {
   auto slot = static_cast<uint32_t>(labels_.size());
   if (slot == labels_.capacity()) {

@@ -193,6 +193,8 @@ class Node {
   uint32_t AddSlotDroppingName(Context& ctx, LabelSetId labels);
   // Sizes values_ and present_ to the slots; present_ cleared, no histograms.
   void ClearValues();
+  // Makes room for so many slots, with yields: a large node is copied, and new memory is touched, piece by piece.
+  void MakeRoom(Context& ctx, size_t slots);
   // Values, presence and histograms are those of `in`. REQUIRES: as many slots.
   void TakeValues(const Node& in);
   void SetFloat(size_t slot, double v) {

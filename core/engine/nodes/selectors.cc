@@ -122,6 +122,7 @@ class InstantSelectorNode final : public Node {
 
   void Extend(Context& ctx) override {
     const auto& members = spec_.set->members;
+    MakeRoom(ctx, members.size());
     for (size_t i = labels_.size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
       if (spec_.what != SampleField::kValue && !spec_.of_info) {
@@ -335,6 +336,7 @@ class RangeNode final : public Node {
 
   void Extend(Context& ctx) override {
     const auto& members = spec_.set->members;
+    MakeRoom(ctx, members.size());
     for (size_t i = labels_.size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
       if (spec_.keeps_name) {
