@@ -232,6 +232,18 @@ TEST_F(ResolverTest, ReusedSeriesIdsAreNotMistaken) {
   EXPECT_EQ(resolver_.stats().parsed, 4u);  // series 2 was recognised without parsing
 }
 
+TEST_F(ResolverTest, SeriesAreKnownHoweverOftenSomethingChanged) {
+  Plan("up");
+  for (int64_t i = 0; i < 3; ++i) {
+    for (int n = 0; n < (i == 1 ? 100 : 1); ++n) {
+      engine_.RemovePlan(Plan("other" + std::to_string(n)));
+      ASSERT_EQ(engine_.structure_generation(), engine_.structure_generation());  // brought in line
+    }
+    EXPECT_EQ(ApplyOne(Up(1), {kNow + i, 1}).written, 1u);
+  }
+  EXPECT_EQ(resolver_.stats().parsed, 1u);
+}
+
 TEST_F(ResolverTest, BadSamplesCostThemselvesOnly) {
   const engine::PlanId plan = Plan("up");
   ApplyOne(Up(1), {kNow - 1000, 1});
