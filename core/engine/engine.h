@@ -159,6 +159,7 @@ struct SeriesStats {
   size_t series_unread = 0;  // known, but no plan reads them
   size_t samples_kept = 0;   // records in all rings
   size_t window_bytes = 0;
+  size_t spare_window_bytes = 0;  // held for windows to come
   size_t label_bytes = 0;
   size_t nodes = 0;
   size_t node_bytes = 0;
