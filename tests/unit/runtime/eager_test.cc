@@ -278,9 +278,9 @@ TEST(Overrides, AlertsWinOverGroupsAndUnknownNamesAreErrors) {
   };
   EXPECT_EQ(ApplyOverrides({override_of("", "HostSlow", "interval"), override_of("nodes", "", "eager")}, &groups),
             std::vector<std::string>());
-  EXPECT_TRUE(groups[0].rules[0].eager);
-  EXPECT_FALSE(groups[0].rules[1].eager);
-  EXPECT_FALSE(groups[0].rules[2].eager);
+  EXPECT_TRUE(groups[0].rules[0]->eager);
+  EXPECT_FALSE(groups[0].rules[1]->eager);
+  EXPECT_FALSE(groups[0].rules[2]->eager);
   EXPECT_EQ(ApplyOverrides(
                 {override_of("node", "", "eager"), override_of("", "HostDwon", "eager"), override_of("", "r", "eager")},
                 &groups),
@@ -300,9 +300,9 @@ TEST(Overrides, PrecisionIsOfAllRulesOfAGroupAndAnAlertMayDiffer) {
   alert.alert = "Burns";
   alert.precision = "exact";
   EXPECT_EQ(ApplyOverrides({alert, group}, &groups), std::vector<std::string>());
-  EXPECT_EQ(groups[0].rules[0].max_error, 0);
-  EXPECT_EQ(groups[0].rules[1].max_error, 0.01);
-  EXPECT_EQ(groups[0].rules[2].max_error, 0.01);
+  EXPECT_EQ(groups[0].rules[0]->max_error, 0);
+  EXPECT_EQ(groups[0].rules[1]->max_error, 0.01);
+  EXPECT_EQ(groups[0].rules[2]->max_error, 0.01);
 }
 
 TEST(Overrides, TheQuickstartHasAnEagerAlertWithTriggerValues) {
