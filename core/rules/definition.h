@@ -44,8 +44,10 @@ struct RuleDefinition {
 // A rule as part of a group: copies of a group share its definitions until one of them is edited.
 class SharedRule {
  public:
+  // NOLINTNEXTLINE(google-explicit-constructor): groups are made of definitions
   SharedRule(RuleDefinition definition) : rule_(std::make_shared<RuleDefinition>(std::move(definition))) {}
 
+  // NOLINTNEXTLINE(google-explicit-constructor): who only reads need not know
   operator const RuleDefinition&() const { return *rule_; }
   const RuleDefinition* operator->() const { return rule_.get(); }
   // RETURNS: the definition as this holder's own.
