@@ -49,16 +49,22 @@ void ForkJoin::Stay(bool stay) {
 }
 
 void ForkJoin::Run(const std::function<void(uint32_t)>& work) {
+  Start(work);
+  work(0);
+  Join();
+}
+
+void ForkJoin::Start(const std::function<void(uint32_t)>& work) {
   if (!threads_.empty()) {
     work_ = &work;
     busy_.store(static_cast<uint32_t>(threads_.size()), std::memory_order_relaxed);
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
   }
-  work(0);
-  if (!threads_.empty()) {
-    Wait(busy_, stay_, [](uint32_t busy) { return busy == 0; });
-  }
+}
+
+void ForkJoin::Join() {
+  Wait(busy_, stay_, [](uint32_t busy) { return busy == 0; });
 }
 
 void ForkJoin::Loop(uint32_t member) {

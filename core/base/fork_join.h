@@ -21,6 +21,11 @@ class ForkJoin {
   // Calls work(member) on every member's thread, 0 being the caller's. What was written before the call is seen inside, and
   // what was written inside is seen after it. THREAD: one caller at a time; not from inside.
   void Run(const std::function<void(uint32_t member)>& work);
+  // Run without the caller, who goes on: calls work(member) for members from 1 on and does not wait for them. REQUIRES: `work` lives
+  // until Join, and nothing else is called before. THREAD: as Run.
+  void Start(const std::function<void(uint32_t member)>& work);
+  // Returns when all members are done, as after Run.
+  void Join();
   // While there is a series of calls with little between them: members then look out for the next for some 0.3 ms before they let go
   // of their cores, since to wake them costs more than the part of a small piece. Not where there are fewer cores than members.
   // THREAD: as Run.

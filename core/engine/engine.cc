@@ -37,17 +37,27 @@ struct Engine::Impl {
                                                   store.Pin(kBucketLabel)} {
     ctx.yield = [this] { Yield(); };
     ctx.crew = &crew;
+    ctx.ahead = &ahead;
+    store.BeforeChange([this](bool all) {
+      ahead.Rest();
+      if (all) {
+        ahead.Abandon();
+      }
+    });
   }
 
   void Yield() {
-    if (!yielding_allowed || inside_yield) {
+    if (inside_yield) {
       return;
     }
-    inside_yield = true;
-    store.SetAside(true);
-    yield();
-    store.SetAside(false);
-    inside_yield = false;
+    if (yielding_allowed) {
+      inside_yield = true;
+      store.SetAside(true);
+      yield();
+      store.SetAside(false);
+      inside_yield = false;
+    }
+    ahead.Start();
   }
 
   // RETURNS: how far behind its tick a plan may be evaluated.
@@ -158,10 +168,61 @@ struct Engine::Impl {
   }
 
   void BeforeAppend() {
-    if (!inside_yield) {
+    if (inside_yield) {
+      ahead.Rest();
+    } else {
       Settle();
       ++ctx.epoch;
     }
+  }
+
+  // Of rules, which may append while leaves are computed, and others.
+  void BeforeAppendTo(SeriesId series) {
+    BeforeAppend();
+    if (ahead.active() && !inside_yield && !store.WrittenByRules(series)) {
+      store.SetWrittenByRules(series);
+    }
+  }
+
+  // Adds the leaves at and below a node, in the order in which Evaluate comes to them at t_ms.
+  void CollectLeaves(const NodePtr& node, int64_t t_ms, std::unordered_map<Node*, int64_t>* seen,
+                     std::vector<std::pair<Node*, int64_t>>* leaves) {
+    const auto [at, fresh] = seen->try_emplace(node.get(), t_ms);
+    if (!fresh) {
+      at->second = at->second == t_ms ? t_ms : kTimesDiffer;
+      return;
+    }
+    for (const NodePtr& in : node->inputs()) {
+      CollectLeaves(in, t_ms, seen, leaves);
+    }
+    if (node->Source() != nullptr) {
+      leaves->emplace_back(node.get(), t_ms);
+    }
+  }
+  static constexpr int64_t kTimesDiffer = std::numeric_limits<int64_t>::min();
+
+  void BeginAhead(std::span<const PlanId> ids, int64_t t_ms) {
+    std::unordered_map<Node*, int64_t> seen;
+    std::vector<std::pair<Node*, int64_t>> leaves;
+    for (const PlanId id : ids) {
+      CollectLeaves(plans[id].root, t_ms - plans[id].query_offset_ms, &seen, &leaves);
+    }
+    size_t slots = 0;
+    for (const auto& [node, at_ms] : leaves) {
+      slots += node->size();
+    }
+    if (slots < crew.members() * size_t{options.slots_per_yield}) {
+      return;
+    }
+    std::vector<std::unique_ptr<AheadTask>> tasks;
+    for (const auto& [node, at_ms] : leaves) {
+      auto task = std::make_unique<AheadTask>();
+      task->t_ms = at_ms;
+      if (seen[node] == at_ms && node->GoAhead(ctx, task.get())) {
+        tasks.push_back(std::move(task));
+      }
+    }
+    ahead.Begin(std::move(tasks), options.slots_per_yield);
   }
 
   void Sweep() {
@@ -219,6 +280,17 @@ struct Engine::Impl {
     return out;
   }
 
+  SeriesStats StatsOf(std::span<const Store::SharedLoad> loads) const {
+    SeriesStats stats = store.Stats(loads);
+    for (const auto& [key, weak] : graph.nodes) {
+      if (auto node = weak.lock()) {
+        ++stats.nodes;
+        stats.node_bytes += node->Bytes();
+      }
+    }
+    return stats;
+  }
+
   // Adds an annotation with the place of its part in the expression; each text once.
   static void Tell(const Annotation& a, const std::vector<Site>& sites, std::vector<Remark>* out) {
     if (std::any_of(out->begin(), out->end(), [&](const Remark& r) { return r.text == a.text; })) {
@@ -233,6 +305,7 @@ struct Engine::Impl {
   Store store;
   ForkJoin crew;
   Context ctx;
+  LeavesAhead ahead{&ctx, &crew};
   Graph graph;
   // Of the plans that are evaluated between ticks: what they find there must not show at a tick, not even in the order of slots.
   Graph between;
@@ -335,7 +408,7 @@ std::vector<PlanFacts> Engine::Facts(std::span<const PlanId> ids) const {
   return all;
 }
 
-std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups) const {
+std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups, SeriesStats* stats) const {
   impl_->Settle();
   std::vector<uint32_t> group_of(impl_->plans.size(),
                                  kNoPlan);  // plans outside count as a group each: they are somebody else
@@ -344,19 +417,27 @@ std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups)
       group_of[plan] = static_cast<uint32_t>(g);
     }
   }
-  std::unordered_map<uint32_t, std::set<uint32_t>> readers;     // by id of the set
-  std::unordered_map<const Node*, std::set<uint32_t>> holders;  // by node
+  using Use = std::pair<uintptr_t, uint32_t>;  // of a set (its id) or a node (its address), by a group
+  std::vector<Use> readers;
+  std::vector<Use> holders;
   for (PlanId id = 0; id < impl_->plans.size(); ++id) {
     const uint32_t group = group_of[id] == kNoPlan ? static_cast<uint32_t>(groups.size()) + id : group_of[id];
     for (const PlannedDemand& demand : impl_->plans[id].demands) {
-      readers[demand.set->id].insert(group);
+      readers.emplace_back(demand.set->id, group);
     }
     for (const Site& site : impl_->plans[id].sites) {
-      holders[site.node.get()].insert(group);
+      holders.emplace_back(reinterpret_cast<uintptr_t>(site.node.get()), group);
     }
   }
+  const auto order = [](std::vector<Use>* uses) {
+    std::sort(uses->begin(), uses->end());
+    uses->erase(std::unique(uses->begin(), uses->end()), uses->end());
+  };
+  order(&readers);
+  order(&holders);
   std::vector<PlanLoad> loads(groups.size());
-  const auto add = [&loads](const std::set<uint32_t>& who, size_t series, size_t bytes) {
+  // `who`: without repetition.
+  const auto add = [&loads](std::span<const uint32_t> who, size_t series, size_t bytes) {
     for (const uint32_t group : who) {
       if (group < loads.size()) {
         loads[group].series += series;
@@ -365,17 +446,29 @@ std::vector<PlanLoad> Engine::Loads(std::span<const std::vector<PlanId>> groups)
       }
     }
   };
-  for (const Store::SharedLoad& load : impl_->store.LoadByProfile(impl_->ctx.yield)) {
-    std::set<uint32_t> who;
+  const std::vector<Store::SharedLoad> by_profile = impl_->store.LoadByProfile(impl_->crew, impl_->ctx.yield);
+  if (stats != nullptr) {
+    *stats = impl_->StatsOf(by_profile);
+  }
+  std::vector<uint32_t> who;
+  for (const Store::SharedLoad& load : by_profile) {
+    who.clear();
     for (const uint32_t set : *load.sets) {
-      if (const auto found = readers.find(set); found != readers.end()) {
-        who.insert(found->second.begin(), found->second.end());
+      for (auto it = std::lower_bound(readers.begin(), readers.end(), Use(set, 0));
+           it != readers.end() && it->first == set; ++it) {
+        who.push_back(it->second);
       }
     }
-    add(who, load.series, load.bytes);
+    std::sort(who.begin(), who.end());
+    who.erase(std::unique(who.begin(), who.end()), who.end());
+    add(who, load.series, load.series * sizeof(Series) + load.bytes);
   }
-  for (const auto& [node, who] : holders) {
-    add(who, 0, node->Bytes());
+  for (size_t i = 0; i < holders.size();) {
+    const uintptr_t node = holders[i].first;
+    for (who.clear(); i < holders.size() && holders[i].first == node; ++i) {
+      who.push_back(holders[i].second);
+    }
+    add(who, 0, reinterpret_cast<const Node*>(node)->Bytes());
   }
   return loads;
 }
@@ -412,7 +505,7 @@ LabelSetId Engine::SeriesLabels(SeriesId series) const { return impl_->store.at(
 int64_t Engine::LastTime(SeriesId series) const { return impl_->store.at(series).window.last_t_ms(); }
 
 AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t start_ms) {
-  impl_->BeforeAppend();
+  impl_->BeforeAppendTo(series);
   const AppendOutcome outcome =
       impl_->store.Append(series, t_ms, v, impl_->options.use_start_timestamps ? start_ms : 0);
   impl_->TellCrossings();
@@ -420,7 +513,7 @@ AppendOutcome Engine::Append(SeriesId series, int64_t t_ms, double v, int64_t st
 }
 
 AppendOutcome Engine::AppendHistogram(SeriesId series, int64_t t_ms, const HistogramRef& histogram, int64_t start_ms) {
-  impl_->BeforeAppend();
+  impl_->BeforeAppendTo(series);
   const AppendOutcome outcome =
       impl_->store.AppendHistogram(series, t_ms, histogram, impl_->options.use_start_timestamps ? start_ms : 0, false);
   impl_->TellCrossings();
@@ -510,16 +603,7 @@ size_t Engine::Expire(int64_t t_ms) {
   return expired;
 }
 
-SeriesStats Engine::Stats() const {
-  SeriesStats stats = impl_->store.Stats(impl_->ctx.yield);
-  for (const auto& [key, weak] : impl_->graph.nodes) {
-    if (auto node = weak.lock()) {
-      ++stats.nodes;
-      stats.node_bytes += node->Bytes();
-    }
-  }
-  return stats;
-}
+SeriesStats Engine::Stats() const { return impl_->StatsOf(impl_->store.LoadByProfile(impl_->crew, impl_->ctx.yield)); }
 
 uint32_t Engine::shards() const { return impl_->options.shards; }
 
@@ -556,8 +640,15 @@ bool ShardWriter::HasLabels(SeriesId series, Views labels) const {
                     });
 }
 
+bool ShardWriter::SameSince(SeriesId series, uint32_t generation) const {
+  return engine_->store.SameSince(series, generation);
+}
 bool ShardWriter::IsRead(SeriesId series) const { return engine_->store.profile_of(series).read; }
 
+bool ShardWriter::Draft(Views labels, SeriesDrafts* drafts) const { return engine_->store.Draft(labels, drafts); }
+SeriesId ShardWriter::Intern(const SeriesDrafts& drafts, size_t draft, uint32_t source) {
+  return engine_->store.InternFor(shard_, drafts, draft, source);
+}
 SeriesId ShardWriter::Intern(Views labels, uint32_t source) { return engine_->store.InternFor(shard_, labels, source); }
 Refusal ShardWriter::Refuses(uint32_t source) const { return engine_->store.Refuses(source); }
 bool ShardWriter::TracksSources() const { return engine_->store.tracks_sources(); }
@@ -585,7 +676,18 @@ AppendOutcome ShardWriter::AppendHistogram(SeriesId series, int64_t t_ms, const 
   return outcome;
 }
 
-void Engine::StayTogether(bool stay) { impl_->crew.Stay(stay); }
+void Engine::BeginTick(std::span<const PlanId> plans, int64_t t_ms) {
+  impl_->Settle();
+  impl_->crew.Stay(true);
+  if (impl_->crew.members() > 1) {
+    impl_->BeginAhead(plans, t_ms);
+  }
+}
+
+void Engine::EndTick() {
+  impl_->ahead.End();
+  impl_->crew.Stay(false);
+}
 
 void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }
 

@@ -211,8 +211,9 @@ class Engine {
   void RemovePlan(PlanId plan);
   // RETURNS: for each of the plans what it consists of and what is kept for it.
   std::vector<PlanFacts> Facts(std::span<const PlanId> plans) const;
-  // RETURNS: for each group of plans what it holds. Walks all series.
-  std::vector<PlanLoad> Loads(std::span<const std::vector<PlanId>> groups) const;
+  // RETURNS: for each group of plans what it holds. Walks all series; `stats`, unless null: what Stats() would tell, from the same
+  // walk.
+  std::vector<PlanLoad> Loads(std::span<const std::vector<PlanId>> groups, SeriesStats* stats = nullptr) const;
   // RETURNS: how far back any plan looks, in milliseconds (the `start: window` of sources).
   int64_t LongestWindowMs() const;
 
@@ -290,8 +291,10 @@ class Engine {
   // not `together`. Inside, samples are taken in by ShardWriters and nothing else of the engine is called.
   void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
 
-  // Around a series of evaluations: the crew stays at hand between their parts.
-  void StayTogether(bool stay);
+  // Around the evaluations of these plans at `t_ms`, in this order as far as possible: with several shards the crew computes leaves
+  // ahead of them, and stays at hand between them. Results do not hang on it. REQUIRES: no plan is removed between.
+  void BeginTick(std::span<const PlanId> plans, int64_t t_ms);
+  void EndTick();
 
   // --- sharing the thread ---
   // Long work (evaluations, AdvanceTo, Release, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
@@ -314,6 +317,27 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+// Series that are yet to be made: what of it can be done while shards take samples in. Valid until anything but Intern of one of them
+// is done to the engine.
+class SeriesDrafts {
+ public:
+  // RETURNS: how many there are; a draft is known by its number.
+  size_t size() const { return drafts_.size(); }
+  void Clear();
+
+ private:
+  friend class Store;
+  struct Draft {
+    size_t symbols = 0;  // where its own begin
+    size_t missing = 0;
+    uint32_t profile = 0;
+  };
+  std::vector<Draft> drafts_;
+  std::vector<SymbolId> symbols_;          // name and value of each label
+  std::vector<std::string_view> missing_;  // texts that are no symbols yet, in order
+  std::vector<uint32_t> sets_;             // scratch
+};
+
 // How one shard takes samples in. THREAD: the shard's inside OnShards, the engine's outside; Begin and Intern only outside.
 class ShardWriter {
  public:
@@ -327,10 +351,17 @@ class ShardWriter {
   bool WouldRead(Views labels) const;
   // RETURNS: whether the series has exactly these labels, sorted by name.
   bool HasLabels(SeriesId series, Views labels) const;
+  // RETURNS: whether the series is sure to be the one that had this id at that structure_generation() (its low bits). Cheap.
+  bool SameSince(SeriesId series, uint32_t generation) const;
   bool IsRead(SeriesId series) const;
   // As Engine::Intern, for a source. A series that is made is this shard's; one that was there may be another's. What is refused
   // leaves no trace. REQUIRES: labels sorted by name.
   SeriesId Intern(Views labels, uint32_t source = kNoSource);
+  // Adds a draft of the series with these labels. RETURNS: false, and adds none, when no plan would read it (WouldRead). THREAD: as
+  // Append. REQUIRES: labels sorted by name, whose texts live as long as the draft.
+  bool Draft(Views labels, SeriesDrafts* drafts) const;
+  // As Intern of the labels of the draft. REQUIRES: Refuses(source) is kNone.
+  SeriesId Intern(const SeriesDrafts& drafts, size_t draft, uint32_t source);
   // RETURNS: why a new series of the source would not be made now.
   Refusal Refuses(uint32_t source) const;
   // RETURNS: whether somebody wants to be told by Seen() which source brings which series; tells it. THREAD: as Append.

@@ -37,6 +37,10 @@ void Node::Evaluate(Context& ctx) {
     seen_[i] = {in.generation_, in.version_};
   }
   uint64_t source = SourceVersion(ctx);
+  if (ahead_ != nullptr) {
+    const bool done = ctx.ahead->Finish(*ahead_);
+    ahead_ = done && !reset && ahead_->t_ms == ctx.t_ms && ahead_->version == source ? ahead_ : nullptr;
+  }
   fresh = fresh && source == source_version_ && !reset;
   source_version_ = source;
   epoch_ = ctx.epoch;
@@ -55,11 +59,44 @@ void Node::Evaluate(Context& ctx) {
   }
   Extend(ctx);
   Compute(ctx);
+  ahead_ = nullptr;
   ctx.yield();
   if (!histograms_.empty()) {
     histograms_.resize(labels_.size());  // slots may have been made behind the last histogram
   }
   ++version_;
+}
+
+bool Node::GoAhead(Context& ctx, AheadTask* task) {
+  const SeriesSet* set = Source();
+  if (set == nullptr || !inputs_.empty() || reset_pending_ || source_generation_ != SourceGeneration() ||
+      labels_.size() != set->members.size() || !CanGoAhead(ctx, task->t_ms)) {
+    return false;
+  }
+  for (const window::Profile* profile : set->profiles) {
+    if (profile->written_by_rules) {
+      return false;
+    }
+  }
+  task->node = this;
+  task->version = SourceVersion(ctx);
+  task->slots = labels_.size();
+  ahead_ = task;
+  computed_ = false;
+  ClearValues();
+  return true;
+}
+
+bool Node::TakeAhead(std::vector<uint32_t>* left) {
+  if (ahead_ == nullptr) {
+    ClearValues();
+    return false;
+  }
+  for (const std::vector<uint32_t>& own : ahead_->left) {
+    left->insert(left->end(), own.begin(), own.end());
+  }
+  std::sort(left->begin(), left->end());
+  return true;
 }
 
 void Node::Bound(const Horizon&, std::span<const Bounds* const>, Bounds* out) const {
@@ -100,6 +137,42 @@ void Node::Renumbered() {
   twins_.clear();
   twins_of_ = 0;
   ++generation_;
+}
+
+namespace {
+
+constexpr size_t kGrownPerYield = 16384;
+
+template <typename T>
+void Reserve(Context& ctx, size_t size, std::vector<T>* of) {
+  if (of->capacity() >= size) {
+    return;
+  }
+  std::vector<T> larger;
+  larger.reserve(of->empty() ? size : size + size / 8);
+  for (size_t from = 0; from < of->size(); from += kGrownPerYield) {
+    const auto begin = of->begin() + static_cast<ptrdiff_t>(from);
+    larger.insert(larger.end(), begin, begin + static_cast<ptrdiff_t>(std::min(kGrownPerYield, of->size() - from)));
+    ctx.yield();
+  }
+  of->swap(larger);
+}
+
+}  // namespace
+
+void Node::MakeRoom(Context& ctx, size_t slots) {
+  if (slots < kGrownPerYield) {
+    return;
+  }
+  Reserve(ctx, slots, &labels_);
+  Reserve(ctx, slots, &values_);
+  Reserve(ctx, slots, &present_);
+  while (values_.size() < slots) {
+    const size_t size = std::min(slots, values_.size() + kGrownPerYield);
+    values_.resize(size);
+    present_.resize(size);
+    ctx.yield();
+  }
 }
 
 uint32_t Node::AddSlot(LabelSetId labels, bool drop) {

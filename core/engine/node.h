@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/fork_join.h"
+#include "core/engine/ahead.h"
 #include "core/engine/store.h"
 
 namespace weir::engine {
@@ -28,20 +29,23 @@ struct Context {
   bool pair_ahead = false;   // joins make their slots for what is not present yet, too: of plans that have triggers
   uint64_t epoch = 0;        // changes with every append and every tick: nothing evaluated in this epoch can be stale
   ForkJoin* crew = nullptr;  // one member a shard
+  LeavesAhead* ahead = nullptr;         // what the crew may be busy with
   std::function<void()> yield = [] {};  // lets samples in, none of which this evaluation can see
 
   LabelSetTable& labels() { return store.labels(); }
   // RETURNS: the set without __name__, __type__ and __unit__.
   LabelSetId DropName(LabelSetId id);
   // Calls work(begin, end, member) for ranges that together are [begin, end), at once on all members of the crew, and yields
-  // between them. Work on a slot touches nothing but that slot and what is the member's own.
+  // between them; on this thread alone while the crew computes leaves ahead. Work on a slot touches nothing but that slot and what
+  // is the member's own.
   template <typename Work>
   void ForSlots(size_t begin, size_t end, Work work) {
-    const size_t members = crew->members();
+    const size_t members = ahead->Busy() ? 1 : crew->members();
     const size_t together = members * std::size_t{options.slots_per_yield} * kYieldsPerHandOver;
     while (members > 1 && end - begin >= members * options.slots_per_yield) {
       const size_t stop = std::min(end, begin + together);
       const size_t share = (stop - begin + members - 1) / members;
+      ahead->Rest();
       crew->Run([&](uint32_t member) {
         const size_t from = std::min(stop, begin + member * share);
         work(from, std::min(stop, from + share), member);
@@ -77,6 +81,12 @@ struct Annotation {
   std::string detail;  // follows the text where the position is shown, too
   // Of a part of a subquery: not worth telling where the only step is at the very end of the range.
   bool over_steps = false;
+};
+
+struct AheadPiece {
+  size_t from;
+  size_t to;
+  uint32_t member;
 };
 
 class Node {
@@ -138,6 +148,15 @@ class Node {
   virtual void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
                          Bounds* out) const;
 
+  // --- ahead of its turn (ahead.h) ---
+  // Gets a leaf ready for being computed at task->t_ms by AheadSlots, if that is all there is to do: no slot is new, and rules write
+  // nothing that it reads. Its values are gone. RETURNS: whether it waits for the task now.
+  bool GoAhead(Context& ctx, AheadTask* task);
+  void ForgetAhead() { ahead_ = nullptr; }
+  // Computes slots; `left`: takes those that only the engine's thread may compute. THREAD: any, as Context::ForSlots. `ctx` tells of
+  // the engine, not of the evaluation.
+  virtual void AheadSlots(Context&, const AheadTask&, AheadPiece, std::vector<uint32_t>*) {}
+
   // Marks every label set the node holds.
   virtual void MarkLabels(std::vector<bool>* live) const { Mark(labels_, live); }
 
@@ -156,6 +175,11 @@ class Node {
   // Adds slots for what is new in the inputs. Labels only.
   virtual void Extend(Context&) {}
   virtual void Compute(Context&) = 0;
+  // RETURNS: whether AheadSlots computes the node at t_ms as it stands; called with no slot new.
+  virtual bool CanGoAhead(Context&, int64_t) { return false; }
+  // In Compute(): values and presence are ready but for the slots that were left, which are added to `left` in order. RETURNS:
+  // false when there is nothing ready; the slots are cleared then.
+  bool TakeAhead(std::vector<uint32_t>* left);
   // What Evaluate of the inputs happens at; a subquery or `@` node evaluates its own children.
   void SetError(Status status);
   // The node renumbered its slots in Compute(): consumers start anew.
@@ -169,6 +193,8 @@ class Node {
   uint32_t AddSlotDroppingName(Context& ctx, LabelSetId labels);
   // Sizes values_ and present_ to the slots; present_ cleared, no histograms.
   void ClearValues();
+  // Makes room for so many slots, with yields: a large node is copied, and new memory is touched, piece by piece.
+  void MakeRoom(Context& ctx, size_t slots);
   // Values, presence and histograms are those of `in`. REQUIRES: as many slots.
   void TakeValues(const Node& in);
   void SetFloat(size_t slot, double v) {
@@ -214,6 +240,7 @@ class Node {
   uint64_t version_ = 0;
   bool computed_ = false;
   bool reset_pending_ = false;  // an input's error kept a reset from being done
+  AheadTask* ahead_ = nullptr;  // whose values are waited for; in Compute(): that are ready
   Status error_;
   // Groups of slots with equal labels; made again when slots were added.
   std::vector<std::vector<uint32_t>> twins_;

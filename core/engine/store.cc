@@ -1,5 +1,7 @@
 #include "core/engine/store.h"
 
+#include <absl/container/inlined_vector.h>
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -91,6 +93,7 @@ std::shared_ptr<SeriesSet> Store::SetOf(const std::vector<Matcher>& matchers) {
   set->id = static_cast<uint32_t>(sets_.size());
   set->one_name = HasOneName(matchers);
   sets_.push_back(set);
+  set_at_.push_back(set.get());
   set_by_text_[key] = set->id;
   changed_ = true;
   return set;
@@ -127,6 +130,7 @@ std::shared_ptr<SeriesSet> Store::HiddenSet() {
   set->id = static_cast<uint32_t>(sets_.size());
   set->attached = true;
   sets_.push_back(set);
+  set_at_.push_back(set.get());
   changed_ = true;
   return set;
 }
@@ -212,7 +216,15 @@ bool Store::Matches(const SeriesSet& set, LabelSetId labels) const {
   return true;
 }
 
-bool Store::AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+void Store::SetWrittenByRules(SeriesId id) {
+  before_change_(true);
+  for (const auto& copy : profiles_[at(id).profile]->copies) {
+    copy->written_by_rules = true;
+  }
+}
+
+template <typename Look>
+void Store::ForSetsOf(std::span<const std::pair<std::string_view, std::string_view>> labels, Look look) const {
   const auto text = [labels](std::string_view name) {
     for (const auto& [own_name, value] : labels) {
       if (own_name == name) {
@@ -221,20 +233,92 @@ bool Store::AnySetMatches(std::span<const std::pair<std::string_view, std::strin
     }
     return std::string_view();
   };
-  const auto matches = [&](uint32_t id) {
-    const auto set = sets_[id].lock();
-    return set && std::all_of(set->matchers.begin(), set->matchers.end(),
-                              [&](const Matcher& m) { return m.Matches(text(m.name())); });
+  const auto goes_on = [&](uint32_t id) {
+    const SeriesSet* set = LiveSet(id);
+    return set == nullptr ||
+           !std::all_of(set->matchers.begin(), set->matchers.end(),
+                        [&](const Matcher& m) { return m.Matches(text(m.name())); }) ||
+           look(id);
   };
   const auto named = sets_by_name_.find(labels_.Find(text(kMetricName)));
-  return (named != sets_by_name_.end() && std::any_of(named->second.begin(), named->second.end(), matches)) ||
-         std::any_of(sets_without_name_.begin(), sets_without_name_.end(), matches);
+  if (named == sets_by_name_.end() || std::all_of(named->second.begin(), named->second.end(), goes_on)) {
+    (void)std::all_of(sets_without_name_.begin(), sets_without_name_.end(), goes_on);
+  }
+}
+
+bool Store::AnySetMatches(std::span<const std::pair<std::string_view, std::string_view>> labels) const {
+  bool any = false;
+  ForSetsOf(labels, [&any](uint32_t) {
+    any = true;
+    return false;
+  });
+  return any;
+}
+
+namespace {
+
+constexpr SymbolId kMissingSymbol = 0xffffffff;
+
+}  // namespace
+
+void SeriesDrafts::Clear() {
+  constexpr size_t kKept = 16384;  // symbols: more belong to a flood
+  drafts_.clear();
+  symbols_.clear();
+  missing_.clear();
+  if (symbols_.capacity() > kKept) {
+    drafts_ = {};
+    symbols_ = {};
+    missing_ = {};
+  }
+}
+
+bool Store::Draft(std::span<const std::pair<std::string_view, std::string_view>> labels, SeriesDrafts* drafts) const {
+  drafts->sets_.clear();
+  ForSetsOf(labels, [drafts](uint32_t id) {
+    drafts->sets_.push_back(id);
+    return true;
+  });
+  if (drafts->sets_.empty()) {
+    return false;
+  }
+  std::sort(drafts->sets_.begin(), drafts->sets_.end());
+  const auto profile = profile_by_sets_.find(drafts->sets_);
+  drafts->drafts_.push_back({drafts->symbols_.size(), drafts->missing_.size(),
+                             profile == profile_by_sets_.end() ? kNoProfile : profile->second});
+  for (const auto& [name, value] : labels) {
+    for (const std::string_view text : {name, value}) {
+      const SymbolId symbol = labels_.Find(text);
+      const bool missing = symbol == kEmptySymbol && !text.empty();
+      drafts->symbols_.push_back(missing ? kMissingSymbol : symbol);
+      if (missing) {
+        drafts->missing_.push_back(text);
+      }
+    }
+  }
+  return true;
+}
+
+SeriesId Store::InternFor(uint32_t shard, const SeriesDrafts& drafts, size_t number, uint32_t source) {
+  const SeriesDrafts::Draft& draft = drafts.drafts_[number];
+  const size_t end = number + 1 < drafts.drafts_.size() ? drafts.drafts_[number + 1].symbols : drafts.symbols_.size();
+  size_t missing = draft.missing;
+  const auto symbol = [&](size_t at) {
+    const SymbolId known = drafts.symbols_[at];
+    return known == kMissingSymbol ? labels_.Intern(drafts.missing_[missing++]) : known;
+  };
+  absl::InlinedVector<LabelPair, 32> pairs;
+  for (size_t at = draft.symbols; at < end; at += 2) {
+    const SymbolId name = symbol(at);
+    pairs.push_back({name, symbol(at + 1)});
+  }
+  return InternFor(shard, labels_.InternSet(pairs), source, draft.profile);
 }
 
 void Store::MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids) {
   auto consider = [&](uint32_t id) {
-    auto set = sets_[id].lock();
-    if (set && !(only_new && set->attached) && Matches(*set, labels)) {
+    const SeriesSet* set = LiveSet(id);
+    if (set != nullptr && !(only_new && set->attached) && Matches(*set, labels)) {
       ids->push_back(id);
     }
   };
@@ -248,6 +332,7 @@ void Store::MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>
 uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
   auto [it, inserted] = profile_by_sets_.try_emplace(sets, static_cast<uint32_t>(profiles_.size()));
   if (inserted) {
+    before_change_(false);
     auto entry = std::make_unique<ProfileEntry>();
     for (uint32_t i = 0; i < shards(); ++i) {
       entry->copies.push_back(std::make_unique<Profile>());
@@ -332,9 +417,11 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
   fresh.cuts.Finish();
   fresh.SetFloor(floor_ms_);
   for (size_t shard = 0; shard < entry.copies.size(); ++shard) {
+    Profile& copy = *entry.copies[shard];
     fresh.cells = entry.cells[shard];
-    fresh.version = entry.copies[shard]->version;
-    *entry.copies[shard] = fresh;
+    fresh.version = copy.version;
+    fresh.written_by_rules = copy.written_by_rules;
+    copy = fresh;
   }
 }
 
@@ -501,6 +588,9 @@ void Store::LeaveTapes(SeriesId id) {
 }
 
 void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
+  if (set.members.size() == set.members.capacity()) {
+    before_change_(false);
+  }
   set.members.push_back(id);
   AddProfile(set, *profiles_[profile_id]);
 }
@@ -521,6 +611,7 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
     shard.free.pop_back();
   } else {
     if (shard.next == shard.end) {
+      before_change_(false);
       auto chunk = std::make_unique<Series[]>(size_t{1} << kChunkBits);
       uint32_t number = 0;
       if (vacant_.empty()) {
@@ -598,12 +689,16 @@ void Store::VacateChunks() {
   }
 }
 
-void Store::Place(SeriesId id) {
+void Store::Place(SeriesId id, uint32_t profile) {
   const LabelSetId labels = at(id).labels;
   if (labels >= by_labels_.size()) {
     by_labels_.resize(std::max<size_t>(labels + size_t{1}, by_labels_.size() * 5 / 4), kNoSeries);
   }
   by_labels_[labels] = id;
+  if (profile != kNoProfile) {
+    at(id).profile = profile;
+    return;
+  }
   std::vector<uint32_t> ids;
   MatchingSets(labels, false, &ids);
   std::sort(ids.begin(), ids.end());
@@ -614,7 +709,7 @@ void Store::Attach(SeriesId id) {
   arrival_[id] = ++arrivals_;
   const uint32_t profile = at(id).profile;
   for (uint32_t set_id : profiles_[profile]->sets) {
-    if (auto set = sets_[set_id].lock()) {
+    if (SeriesSet* set = LiveSet(set_id); set != nullptr) {
       AddMember(*set, id, profile);
     }
   }
@@ -646,16 +741,18 @@ void Store::RenumberArrivals() {
     }
   }
   SortByArrival(&ids);
+  ended_ = {};
   arrivals_ = 0;
   for (SeriesId id : ids) {
     arrival_[id] = ++arrivals_;
   }
 }
 
-SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
+SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source, uint32_t profile) {
   if (const SeriesId known = Known(labels); known != kNoSeries) {
     return known;
   }
+  profile = changed_ ? kNoProfile : profile;
   if (!aside_) {
     Refresh();
   }
@@ -663,7 +760,7 @@ SeriesId Store::InternFor(uint32_t shard, LabelSetId labels, uint32_t source) {
   if (id == kNoSeries) {
     return id;
   }
-  Place(id);
+  Place(id, profile);
   if (aside_) {
     new_aside_.push_back(id);
   } else {
@@ -700,9 +797,10 @@ SeriesId Store::InternFor(uint32_t shard, std::span<const std::pair<std::string_
 }
 
 void Store::Rebuild() {
+  before_change_(true);
   TakeAside();
   changed_ = false;
-  ++generation_;
+  NextGeneration();
   ++plans_generation_;
   IndexSets();
   for (auto& weak : sets_) {
@@ -867,7 +965,7 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
   if (going.empty()) {
     return 0;
   }
-  ++generation_;
+  NextGeneration();
   expired_since_collect_ += going.size();
   std::vector<bool> touched(sets_.size());
   for (SeriesId id : going) {
@@ -950,43 +1048,57 @@ int64_t Store::ReadsUntil(int64_t t_ms) const {
   return until;
 }
 
-std::vector<Store::SharedLoad> Store::LoadByProfile(const std::function<void()>& yield) const {
-  std::vector<SharedLoad> loads(profiles_.size());
-  for (SeriesId id = 0; id < next_; ++id) {
-    if (id % kSeriesPerYield == 0) {
-      yield();
+std::vector<Store::SharedLoad> Store::LoadByProfile(ForkJoin& crew, const std::function<void()>& yield) const {
+  constexpr SeriesId kSeriesPerPart = 4096;  // a few hundred nanoseconds a thousand: long against a hand-over
+  std::vector<std::vector<SharedLoad>> parts(crew.members());
+  const SeriesId together = crew.members() * kSeriesPerPart;
+  for (SeriesId begin = 0; begin < next_; begin += std::min(together, next_ - begin)) {
+    const auto walk = [&, begin](uint32_t member) {
+      std::vector<SharedLoad>& loads = parts[member];
+      loads.resize(profiles_.size());
+      const SeriesId from = begin + std::min(next_ - begin, member * kSeriesPerPart);
+      const SeriesId to = from + std::min(next_ - from, kSeriesPerPart);
+      for (SeriesId id = from; id < to; ++id) {
+        const Series& series = at(id);
+        if (series.labels != kNoLabelSet) {
+          SharedLoad& load = loads[series.profile];
+          ++load.series;
+          load.samples += series.window.ring().size();
+          load.bytes += series.window.HeapBytes();
+        }
+      }
+    };
+    if (next_ - begin > kSeriesPerPart) {
+      crew.Run(walk);
+    } else {
+      walk(0);
     }
-    const Series& series = at(id);
-    if (series.labels != kNoLabelSet && series.profile < loads.size()) {
-      SharedLoad& load = loads[series.profile];
-      ++load.series;
-      load.bytes += sizeof(Series) + series.window.HeapBytes();
+    yield();
+  }
+  std::vector<SharedLoad> all(profiles_.size());
+  for (const std::vector<SharedLoad>& part : parts) {
+    for (size_t i = 0; i < part.size(); ++i) {
+      all[i].series += part[i].series;
+      all[i].samples += part[i].samples;
+      all[i].bytes += part[i].bytes;
     }
   }
-  for (size_t i = 0; i < loads.size(); ++i) {
-    loads[i].sets = &profiles_[i]->sets;
+  for (size_t i = 0; i < all.size(); ++i) {
+    all[i].sets = &profiles_[i]->sets;
+    all[i].read = profiles_[i]->copies[0]->read;
   }
-  loads[0] = loads.back();
-  loads.pop_back();
-  return loads;
+  return all;
 }
 
-SeriesStats Store::Stats(const std::function<void()>& yield) const {
+SeriesStats Store::Stats(std::span<const SharedLoad> loads) const {
   SeriesStats stats;
-  for (SeriesId id = 0; id < next_; ++id) {
-    if (id % kSeriesPerYield == 0) {
-      yield();
-    }
-    const Series& series = at(id);
-    if (series.labels == kNoLabelSet) {
-      continue;
-    }
-    if (profile(series.profile).read) {
-      ++stats.series;
-      stats.samples_kept += series.window.ring().size();
-      stats.window_bytes += series.window.HeapBytes();
+  for (const SharedLoad& load : loads) {
+    if (load.read) {
+      stats.series += load.series;
+      stats.samples_kept += load.samples;
+      stats.window_bytes += load.bytes;
     } else {
-      ++stats.series_unread;
+      stats.series_unread += load.series;
     }
   }
   stats.window_bytes += (chunks_.size() - vacant_.size()) * sizeof(Series) << kChunkBits;

@@ -5,6 +5,7 @@
 // selectors change. Every series belongs to one shard, whose thread alone appends to it while shards take samples in; all else is
 // the engine's thread's, with the shards at rest, except where a THREAD line says so.
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "core/base/cell_pool.h"
+#include "core/base/fork_join.h"
 #include "core/engine/engine.h"
 #include "core/engine/trigger.h"
 #include "core/model/matcher.h"
@@ -137,6 +139,12 @@ class Store {
   void SetAdmitting(bool admitting) { admitting_ = admitting; }
   bool admitting() const { return admitting_; }
   void OnGrowth(std::function<void()> handler) { on_growth_ = std::move(handler); }
+  // Called before tables move that whoever computes leaves reads (chunks of series, members of sets, profiles). `all`: before what
+  // they hold may change, too.
+  void BeforeChange(std::function<void(bool all)> handler) { before_change_ = std::move(handler); }
+  // Rules write samples to the series while a tick runs. RETURNS: whether that is known.
+  bool WrittenByRules(SeriesId id) const { return profile_of(id).written_by_rules; }
+  void SetWrittenByRules(SeriesId id);
   Refusal Refuses(uint32_t source) const;
   uint32_t SeriesOfSource(uint32_t source) const { return sources_[source].series; }
   bool tracks_sources() const { return sources_.size() > 1; }
@@ -162,7 +170,16 @@ class Store {
   // RETURNS: the series with these labels, made if new, as one of this shard's. `labels` sorted by name.
   SeriesId InternFor(uint32_t shard, std::span<const std::pair<std::string_view, std::string_view>> labels,
                      uint32_t source);
+  // As InternFor of the draft's labels. REQUIRES: Refuses(source) is kNone.
+  SeriesId InternFor(uint32_t shard, const SeriesDrafts& drafts, size_t draft, uint32_t source);
+  // See ShardWriter. THREAD: a shard's, with nothing but appends going on.
+  bool Draft(std::span<const std::pair<std::string_view, std::string_view>> labels, SeriesDrafts* drafts) const;
   // What is below is for shards that take samples in at once. THREAD: the shard's, all else at rest.
+  // RETURNS: whether the series is sure to be the one that had this id in that generation (its low bits). It may be even if not.
+  bool SameSince(SeriesId id, uint32_t generation) const {
+    const Ended& then = ended_[generation % kGenerationsKnown];
+    return then.generation == generation && arrival_[id] != 0 && arrival_[id] <= then.arrivals;
+  }
   bool Owns(uint32_t shard, SeriesId id) const { return owner_[id >> kChunkBits] == shard; }
   // REQUIRES: Owns(shard, id), or that all shards are at rest.
   AppendOutcome AppendFor(uint32_t shard, SeriesId id, int64_t t_ms, double v, int64_t start_ms);
@@ -198,17 +215,22 @@ class Store {
   int64_t LongestMs() const;
   uint64_t generation() const { return generation_; }
   uint64_t plans_generation() const { return plans_generation_; }  // without the changes that expiry makes
-  SeriesStats Stats(const std::function<void()>& yield) const;
-  // What the series hold that the same sets read; series nobody reads are left out.
+  // What the series hold that the same sets read.
   struct SharedLoad {
-    const std::vector<uint32_t>* sets = nullptr;  // ids, sorted
+    const std::vector<uint32_t>* sets = nullptr;  // ids, sorted; none: nobody reads them
+    bool read = false;                            // by some plan
     size_t series = 0;
-    size_t bytes = 0;  // windows, and the series themselves
+    size_t samples = 0;  // records in rings
+    size_t bytes = 0;    // windows, without the series themselves
   };
-  std::vector<SharedLoad> LoadByProfile(const std::function<void()>& yield) const;
+  // By profile. Walks all series, with the crew.
+  std::vector<SharedLoad> LoadByProfile(ForkJoin& crew, const std::function<void()>& yield) const;
+  // RETURNS: all but nodes, given what LoadByProfile has found.
+  SeriesStats Stats(std::span<const SharedLoad> loads) const;
 
  private:
   static constexpr uint8_t kNobody = 0xff;
+  static constexpr uint32_t kNoProfile = 0xffffffff;
   // Who brings a series. `other`: the owner, once it has brought a sample since the last HandOver; until then the first one
   // beside it that has.
   struct Origin {
@@ -235,6 +257,11 @@ class Store {
   static constexpr uint32_t kChunkBits = 10;
   static constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
 
+  // Ids that are free from now on may become other series'.
+  void NextGeneration() {
+    ended_[generation_ % kGenerationsKnown] = {static_cast<uint32_t>(generation_), arrivals_};
+    ++generation_;
+  }
   void Rebuild();
   void RecomputeProfile(ProfileEntry& entry);
   // RETURNS: the copy of the series' shard, whose memory its ring is of.
@@ -249,17 +276,23 @@ class Store {
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
     triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
   }
-  SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source);
+  // `profile`: what Place would find, if known.
+  SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source, uint32_t profile = kNoProfile);
   SeriesId Allocate(uint32_t shard, LabelSetId labels, uint32_t source);
   // Series pass to the sources that bring them.
   void HandOver();
-  // The series' profile as its labels want it, and its place by labels; not yet its sets.
-  void Place(SeriesId id);
+  // The series' profile as its labels want it (or `profile`), and its place by labels; not yet its sets.
+  void Place(SeriesId id, uint32_t profile);
   SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
   void Free(SeriesId id);
   // Gives the memory of chunks back in which every series is free.
   void VacateChunks();
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
+  // RETURNS: null when it is gone. Cheaper than to lock it; nobody drops sets meanwhile.
+  SeriesSet* LiveSet(uint32_t id) const { return sets_[id].expired() ? nullptr : set_at_[id]; }
+  // Calls look(id) for every set that a series with these labels would join, until that returns false.
+  template <typename Look>
+  void ForSetsOf(std::span<const std::pair<std::string_view, std::string_view>> labels, Look look) const;
   // Appends ids of the sets that match; `only_new`: of those not attached yet.
   void MatchingSets(LabelSetId labels, bool only_new, std::vector<uint32_t>* ids);
   static void AddProfile(SeriesSet& set, const ProfileEntry& entry);
@@ -281,6 +314,7 @@ class Store {
   uint32_t series_max_;
   bool admitting_ = true;
   std::function<void()> on_growth_;
+  std::function<void(bool all)> before_change_ = [](bool) {};
   uint32_t made_ = 0;                                  // series, since the start
   std::vector<std::unique_ptr<CellPool>> ring_cells_;  // by shard; before all that has rings in this list
   std::vector<Source> sources_;
@@ -302,6 +336,7 @@ class Store {
   std::vector<SeriesId> new_aside_;             // in order of arrival
   std::vector<SeriesId> by_labels_;             // LabelSetId -> series
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
+  std::vector<SeriesSet*> set_at_;              // what sets_ refers to
   std::unordered_map<std::string, uint32_t> set_by_text_;
   std::unordered_map<SymbolId, std::vector<uint32_t>> sets_by_name_;
   std::vector<uint32_t> sets_without_name_;
@@ -318,6 +353,13 @@ class Store {
   std::mutex tape_mutex_;  // several shards may have late samples or histograms for one tape
   bool changed_ = false;
   uint64_t generation_ = 1;
+  // The last generations: what had arrived when they ended.
+  struct Ended {
+    uint32_t generation = 0;
+    uint32_t arrivals = 0;
+  };
+  static constexpr uint32_t kGenerationsKnown = 64;  // a power of two
+  std::array<Ended, kGenerationsKnown> ended_{};
   uint64_t plans_generation_ = 1;
 };
 

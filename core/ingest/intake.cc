@@ -100,8 +100,8 @@ void Intake::ApplyToShards(std::span<Item> items) {
       result.newest_ms = resolver.newest_ms();
       result.error_at = resolver.first_error_at();
       result.invalid_at = resolver.first_invalid_at();
-      for (const uint32_t at : resolver.left()) {
-        result.left.push_back({at, shard});
+      for (const Resolver::Left& left : resolver.left()) {
+        result.left.push_back({left.series, shard, left.draft});
       }
     }
   });
@@ -116,6 +116,9 @@ void Intake::ApplyToShards(std::span<Item> items) {
     items[i].newest_ms = whole.newest_ms;
     items[i].parts = nullptr;
   }
+  for (const std::unique_ptr<Resolver>& resolver : resolvers_) {
+    resolver->ForgetDrafts();
+  }
 }
 
 void Intake::ApplyLeft(const Item& item, std::span<const Left> left, PartResult* result) {
@@ -123,7 +126,7 @@ void Intake::ApplyLeft(const Item& item, std::span<const Left> left, PartResult*
     Resolver& resolver = *resolvers_[one.shard];
     const bool no_error = result->outcome.first_error.empty();
     const bool no_invalid = result->outcome.first_invalid.empty();
-    resolver.ApplyLeft(*item.batch, one.series, item.now_ms, &result->outcome);
+    resolver.ApplyLeft(*item.batch, {one.series, one.draft}, item.now_ms, &result->outcome);
     result->newest_ms = std::max(result->newest_ms, resolver.newest_ms());
     if (no_error && !result->outcome.first_error.empty()) {
       result->error_at = one.series;

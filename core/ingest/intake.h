@@ -56,6 +56,7 @@ class Intake {
   struct Left {
     uint32_t series;
     uint32_t shard;
+    uint32_t draft;
   };
   // What was made of a part of one batch. Places are indexes of series in the batch.
   struct PartResult {

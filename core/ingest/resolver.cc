@@ -236,12 +236,12 @@ struct Resolver::Impl {
       // A flood of new series must not fill what is left of memory with their hashes.
       position = engine.admitting() ? aliases.Add(series.hash) : kNowhere;
       if (position == kNowhere) {
-        return Parse(series.labels);
+        return Parse(series.labels, kNowhere);
       }
       Follow(position, cursor);
       Alias& alias = aliases.at(position);
       alias.epoch = epoch;
-      alias.series = Parse(series.labels);
+      alias.series = Parse(series.labels, position);
       Stamp(&alias);
       return alias.series;
     }
@@ -250,7 +250,7 @@ struct Resolver::Impl {
       alias.epoch = epoch;
     }
     if (alias.generation != Generation(alias.series)) {
-      Revalidate(series.labels, &alias);
+      Revalidate(series.labels, position);
     }
     return alias.series;
   }
@@ -268,17 +268,19 @@ struct Resolver::Impl {
   uint32_t LimitedGeneration() const { return plans_generation ^ 0x80000000; }  // no count gets there
 
   // Rules or series ids changed since the alias was resolved, or it was refused.
-  void Revalidate(std::string_view block, Alias* alias) {
+  void Revalidate(std::string_view block, uint32_t position) {
+    Alias* alias = &aliases.at(position);
     if (alias->series == kLimited && alias->generation == LimitedGeneration() &&
         engine.Refuses(source) != Refusal::kNone) {
       return;
     }
-    if (alias->series < kSeriesEnd && HasLabels(alias->series, block)) {
+    if (alias->series < kSeriesEnd &&
+        (engine.SameSince(alias->series, alias->generation) || HasLabels(alias->series, block))) {
       if (!engine.IsRead(alias->series)) {
         alias->series = kIgnored;
       }
     } else if (alias->series != kInvalid) {
-      alias->series = Parse(block);
+      alias->series = Parse(block, position);
     }
     Stamp(alias);
   }
@@ -289,11 +291,27 @@ struct Resolver::Impl {
     return plugin::DecodeLabels(block, &views).ok() && engine.HasLabels(series, views);
   }
 
-  // With several shards nothing is asked of the engine's tables while they run: such series are left.
-  uint32_t Parse(std::string_view block) { return alone ? Ask(block) : kUnknown; }
+  // With several shards nothing is made while they run: such series are left, with what can be done before.
+  uint32_t Parse(std::string_view block, uint32_t position) {
+    ++stats.parsed;
+    return alone ? Ask(block) : Prepare(block, position);
+  }
+
+  uint32_t Prepare(std::string_view block, uint32_t position) {
+    InvalidReason reason{};
+    if (!Check(block, &reason)) {
+      NoteInvalid(reason);
+      return kInvalid;
+    }
+    if (!engine.Draft(views, &drafts)) {
+      return kIgnored;
+    }
+    prepared = static_cast<uint32_t>(drafts.size() - 1);
+    positions.push_back(position);
+    return kUnknown;
+  }
 
   uint32_t Ask(std::string_view block) {
-    ++stats.parsed;
     InvalidReason reason{};
     if (!Check(block, &reason)) {
       NoteInvalid(reason);
@@ -424,9 +442,10 @@ struct Resolver::Impl {
   }
 
   // Samples of aliases that are no engine series.
-  void Pass(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark, IngestOutcome* outcome) {
+  void Pass(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t mark, uint32_t draft,
+            IngestOutcome* outcome) {
     if (mark == kForeign || mark == kUnknown) {
-      left.push_back(at);
+      left.push_back({at, mark == kUnknown ? draft : kNowhere});
       return;
     }
     if (mark == kInvalid) {
@@ -508,11 +527,14 @@ struct Resolver::Impl {
   void ApplySeries(const SampleBatch& batch, std::span<const SampleBatch::Series> all, PlaceOf place_of, Cursor* cursor,
                    IngestOutcome* outcome) {
     std::array<uint32_t, kBlock> found{};
+    std::array<uint32_t, kBlock> draft{};
     const bool watching = !alone && engine.AnyWatched();
     for (size_t from = 0; from < all.size(); from += kBlock) {
       const size_t block = std::min<size_t>(kBlock, all.size() - from);
       for (size_t i = 0; i < block; ++i) {
+        prepared = kNowhere;
         found[i] = Resolve(all[from + i], cursor);
+        draft[i] = prepared;
         if (found[i] < kSeriesEnd) {
           engine.Prefetch(found[i]);
         }
@@ -526,9 +548,9 @@ struct Resolver::Impl {
         }
         at = place_of(from + i);
         if (found[i] >= kSeriesEnd) {
-          Pass(batch, all[from + i], found[i], outcome);
+          Pass(batch, all[from + i], found[i], draft[i], outcome);
         } else if (watching && engine.IsWatched(found[i])) {
-          left.push_back(at);  // its samples may have an alert evaluated
+          left.push_back({at, kNowhere});  // its samples may have an alert evaluated
         } else {
           Append(batch, all[from + i], found[i], outcome);
         }
@@ -536,11 +558,17 @@ struct Resolver::Impl {
     }
   }
   // A series that was left, with all shards at rest.
-  void ApplyLeft(const SampleBatch& batch, const SampleBatch::Series& series, IngestOutcome* outcome) {
-    const uint32_t position = aliases.Find(series.hash);
+  void ApplyLeft(const SampleBatch& batch, const SampleBatch::Series& series, uint32_t draft, IngestOutcome* outcome) {
+    const uint32_t position = draft == kNowhere ? aliases.Find(series.hash) : positions[draft];
     uint32_t found = position == kNowhere ? kUnknown : aliases.at(position).series;
     if (found >= kSeriesEnd) {
-      found = Ask(series.labels);
+      if (draft != kNowhere && engine.Refuses(source) == Refusal::kNone) {
+        found = engine.Intern(drafts, draft, source);
+        found = found == engine::kNoSeries ? kLimited : found;
+      } else {
+        stats.parsed += draft == kNowhere ? 1 : 0;
+        found = Ask(series.labels);
+      }
       const bool foreign = found < kSeriesEnd && !engine.Owns(found);
       saw_foreign = saw_foreign || foreign;
       if (position != kNowhere) {
@@ -553,7 +581,7 @@ struct Resolver::Impl {
     if (found < kSeriesEnd) {
       Append(batch, series, found, outcome);
     } else {
-      Pass(batch, series, found, outcome);
+      Pass(batch, series, found, kNowhere, outcome);
     }
     stats.written += outcome->written - written;
     stats.duplicates += outcome->duplicates - duplicates;
@@ -596,7 +624,10 @@ struct Resolver::Impl {
   uint32_t at = 0;                      // the series of the batch that is looked at
   uint32_t first_error_at = 0;
   uint32_t first_invalid_at = 0;
-  std::vector<uint32_t> left;
+  std::vector<Left> left;
+  engine::SeriesDrafts drafts;
+  std::vector<uint32_t> positions;  // of the drafts' aliases
+  uint32_t prepared = kNowhere;     // the draft that was made just now
   bool saw_foreign = false;
   uint32_t structure_generation = 0;
   uint32_t plans_generation = 0;
@@ -622,10 +653,15 @@ IngestOutcome Resolver::Apply(const SampleBatch& batch, const Part& part, std::s
   return impl_->Apply(batch, part.series, stream, now_ms, [&part](size_t i) { return part.places[i]; });
 }
 
-void Resolver::ApplyLeft(const SampleBatch& batch, uint32_t series, int64_t now_ms, IngestOutcome* outcome) {
+void Resolver::ApplyLeft(const SampleBatch& batch, const Left& left, int64_t now_ms, IngestOutcome* outcome) {
   impl_->Start(batch, now_ms);
-  impl_->at = series;
-  impl_->ApplyLeft(batch, batch.series[series], outcome);
+  impl_->at = left.series;
+  impl_->ApplyLeft(batch, batch.series[left.series], left.draft, outcome);
+}
+
+void Resolver::ForgetDrafts() {
+  impl_->drafts.Clear();
+  impl_->positions.clear();
 }
 
 template <typename PlaceOf>
@@ -652,7 +688,7 @@ IngestOutcome Resolver::Impl::Apply(const SampleBatch& batch, std::span<const Sa
 }
 
 int64_t Resolver::newest_ms() const { return impl_->newest_ms; }
-const std::vector<uint32_t>& Resolver::left() const { return impl_->left; }
+const std::vector<Resolver::Left>& Resolver::left() const { return impl_->left; }
 bool Resolver::saw_foreign() const { return impl_->saw_foreign; }
 uint32_t Resolver::first_error_at() const { return impl_->first_error_at; }
 uint32_t Resolver::first_invalid_at() const { return impl_->first_invalid_at; }

@@ -85,13 +85,19 @@ class Resolver {
   // Resolves every series of the batch and appends its samples. A bad series or sample costs itself only.
   // RETURNS: what became of the samples; `first_error` names the first rejected one.
   plugin::IngestOutcome Apply(const plugin::SampleBatch& batch, std::string_view stream, int64_t now_ms);
-  // The same for a part of the batch, inside Engine::OnShards. Nothing is done for series that the engine has to be asked for:
-  // left() tells them afterwards, by their places in the batch.
+  // The same for a part of the batch, inside Engine::OnShards. Series that the engine's thread has to make are only prepared:
+  // left() tells them afterwards.
   plugin::IngestOutcome Apply(const plugin::SampleBatch& batch, const Part& part, std::string_view stream,
                               int64_t now_ms);
-  const std::vector<uint32_t>& left() const;
+  struct Left {
+    uint32_t series = 0;  // its place in the batch
+    uint32_t draft = 0;   // what was prepared
+  };
+  const std::vector<Left>& left() const;
   // Does what was left, one series a call, in the order in which new series shall join; adds to `outcome`. Outside of OnShards.
-  void ApplyLeft(const plugin::SampleBatch& batch, uint32_t series, int64_t now_ms, plugin::IngestOutcome* outcome);
+  void ApplyLeft(const plugin::SampleBatch& batch, const Left& left, int64_t now_ms, plugin::IngestOutcome* outcome);
+  // What was left has been done: what was prepared for it goes.
+  void ForgetDrafts();
   // RETURNS: whether there ever was a series of another shard: label sets that are equal but written differently.
   bool saw_foreign() const;
   // RETURNS: where in the last batch the outcome's first_error and first_invalid are from, by index of the series.

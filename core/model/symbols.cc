@@ -32,6 +32,7 @@ struct Set {
   uint32_t hash = 0;
 };
 constexpr uint32_t kFreeSet = 0xffffffff;  // Set::schema of a free id
+constexpr uint32_t kNoSymbol = 0xffffffff;
 
 // The names of sets, in order.
 struct Schema {
@@ -125,6 +126,52 @@ class ValueArena {
   size_t bytes_ = 0;
 };
 
+// Ids by what they stand for. Many tables, by the upper bits of the hash: one of them grows at a time, so that none of a million ids is
+// made again in the middle of a tick.
+template <typename Hash, typename Equal>
+class IdIndex {
+ public:
+  static constexpr uint32_t kNone = 0xffffffff;  // kNoSymbol, kNoLabelSet
+
+  IdIndex(const Hash& hash, const Equal& equal) {
+    tables_.reserve(kTables);
+    for (size_t i = 0; i < kTables; ++i) {
+      tables_.emplace_back(0, hash, equal);
+    }
+  }
+  // REQUIRES: `key` has its hash as a member.
+  template <typename Key>
+  uint32_t Find(const Key& key) const {
+    const Table& table = tables_[key.hash >> kShift];
+    const auto at = table.find(key);
+    return at == table.end() ? kNone : *at;
+  }
+  void Insert(uint32_t id, uint32_t hash) { tables_[hash >> kShift].insert(id); }
+  void Erase(uint32_t id, uint32_t hash) { tables_[hash >> kShift].erase(id); }
+  size_t capacity() const {
+    size_t sum = 0;
+    for (const Table& table : tables_) {
+      sum += table.capacity();
+    }
+    return sum;
+  }
+  // Gives back what is in reserve beyond need.
+  void Shrink() {
+    constexpr size_t kReserve = 4;
+    for (Table& table : tables_) {
+      if (table.capacity() > kReserve * (table.size() + kReserve)) {
+        table.rehash(0);
+      }
+    }
+  }
+
+ private:
+  using Table = absl::flat_hash_set<uint32_t, Hash, Equal>;
+  static constexpr uint32_t kShift = 26;
+  static constexpr size_t kTables = size_t{1} << (32 - kShift);
+  std::vector<Table> tables_;
+};
+
 }  // namespace
 
 struct LabelSetTable::Impl {
@@ -182,8 +229,8 @@ struct LabelSetTable::Impl {
   std::map<std::vector<SymbolId>, uint32_t> schema_index;
   ValueArena values;
   size_t values_live = 0;
-  absl::flat_hash_set<SymbolId, SymbolHash, SymbolEqual> symbol_index{0, SymbolHash{this}, SymbolEqual{this}};
-  absl::flat_hash_set<LabelSetId, SetHash, SetEqual> set_index{0, SetHash{this}, SetEqual{this}};
+  IdIndex<SymbolHash, SymbolEqual> symbol_index{SymbolHash{this}, SymbolEqual{this}};
+  IdIndex<SetHash, SetEqual> set_index{SetHash{this}, SetEqual{this}};
   std::vector<LabelPair> scratch;
   std::vector<SymbolId> scratch_names;
   uint32_t last_schema = 0;  // of the set that was interned before
@@ -237,8 +284,8 @@ struct LabelSetTable::Impl {
       return kEmptyLabelSet;
     }
     const SetKey key{wanted, HashPairs(wanted)};
-    if (const auto at = set_index.find(key); at != set_index.end()) {
-      return *at;
+    if (const LabelSetId known = set_index.Find(key); known != kNoLabelSet) {
+      return known;
     }
     const Set set{values.Add(wanted), SchemaOf(wanted), key.hash};
     values_live += wanted.size();
@@ -252,7 +299,7 @@ struct LabelSetTable::Impl {
       free_sets.pop_back();
       sets[id] = set;
     }
-    set_index.insert(id);
+    set_index.Insert(id, key.hash);
     return id;
   }
 
@@ -260,8 +307,7 @@ struct LabelSetTable::Impl {
     if (wanted.empty()) {
       return kEmptyLabelSet;
     }
-    const auto at = set_index.find(SetKey{wanted, HashPairs(wanted)});
-    return at == set_index.end() ? kNoLabelSet : *at;
+    return set_index.Find(SetKey{wanted, HashPairs(wanted)});
   }
 
   void FreeDeadSets(const std::function<bool(LabelSetId)>& alive, std::vector<bool>* used) {
@@ -277,7 +323,7 @@ struct LabelSetTable::Impl {
         }
         continue;
       }
-      set_index.erase(id);
+      set_index.Erase(id, set.hash);
       values_live -= schemas[set.schema].names.size();
       --schemas[set.schema].sets;
       set.schema = kFreeSet;
@@ -300,7 +346,7 @@ struct LabelSetTable::Impl {
       if (used[id] || symbol.text == nullptr) {
         continue;
       }
-      symbol_index.erase(id);
+      symbol_index.Erase(id, symbol.hash);
       text_bytes_live -= symbol.size;
       symbol = Symbol{};
       free_symbols.push_back(id);
@@ -322,14 +368,8 @@ struct LabelSetTable::Impl {
     };
     cut(&symbols, &free_symbols, [](const Symbol& symbol) { return symbol.text == nullptr; });
     cut(&sets, &free_sets, [](const Set& set) { return set.schema == kFreeSet; });
-    constexpr size_t kReserve = 4;
-    const auto rehash = [](auto* index) {
-      if (index->capacity() > kReserve * (index->size() + kReserve)) {
-        index->rehash(0);
-      }
-    };
-    rehash(&symbol_index);
-    rehash(&set_index);
+    symbol_index.Shrink();
+    set_index.Shrink();
   }
 
   // Copies what is alive together when a quarter of an arena is dead.
@@ -363,8 +403,8 @@ SymbolId LabelSetTable::Intern(std::string_view text) {
     return kEmptySymbol;
   }
   const Impl::SymbolKey key{text, HashText(text)};
-  if (const auto at = impl_->symbol_index.find(key); at != impl_->symbol_index.end()) {
-    return *at;
+  if (const uint32_t known = impl_->symbol_index.Find(key); known != kNoSymbol) {
+    return known;
   }
   const Symbol symbol{impl_->texts.Add(text), static_cast<uint32_t>(text.size()), key.hash};
   impl_->text_bytes_live += text.size();
@@ -378,7 +418,7 @@ SymbolId LabelSetTable::Intern(std::string_view text) {
     impl_->free_symbols.pop_back();
     impl_->symbols[id] = symbol;
   }
-  impl_->symbol_index.insert(id);
+  impl_->symbol_index.Insert(id, key.hash);
   return id;
 }
 
@@ -386,8 +426,8 @@ SymbolId LabelSetTable::Find(std::string_view text) const {
   if (text.empty()) {
     return kEmptySymbol;
   }
-  const auto at = impl_->symbol_index.find(Impl::SymbolKey{text, HashText(text)});
-  return at == impl_->symbol_index.end() ? kEmptySymbol : *at;
+  const uint32_t known = impl_->symbol_index.Find(Impl::SymbolKey{text, HashText(text)});
+  return known == kNoSymbol ? kEmptySymbol : known;
 }
 
 std::string_view LabelSetTable::Text(SymbolId id) const { return impl_->Text(id); }

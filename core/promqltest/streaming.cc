@@ -112,11 +112,23 @@ class Stream {
         ahead_of_ms_ = engine_.ReadsUntil(t);
         engine_.BeginYielding();
       }
+      std::vector<const Planned*> now;
+      std::vector<engine::PlanId> plans;
       for (const Planned& p : planned_) {
         const std::vector<int64_t>& times = p.grid.times;
         if (std::binary_search(times.begin(), times.end(), t) && p.outcome->kind == Outcome::Kind::kValue) {
-          Tick(p, t);
+          now.push_back(&p);
+          plans.push_back(p.plan);
         }
+      }
+      if (mode_ == StreamingMode::kSharded) {
+        engine_.BeginTick(plans, t);
+      }
+      for (const Planned* p : now) {
+        Tick(*p, t);
+      }
+      if (mode_ == StreamingMode::kSharded) {
+        engine_.EndTick();
       }
       if (mode_ == StreamingMode::kYielding) {
         engine_.EndYielding();

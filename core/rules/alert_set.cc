@@ -20,9 +20,11 @@ std::string_view AlertStateText(AlertState state) {
   return "unknown";
 }
 
-bool AlertSet::Distinct(const std::vector<AlertElement>& elements) {
+bool AlertSet::Distinct(const std::vector<AlertElement>& elements, const MayYield& may_yield) {
   absl::flat_hash_set<LabelSetId> fresh;
+  size_t done = 0;
   for (const AlertElement& element : elements) {
+    may_yield(done++);
     const uint32_t place = by_labels_.Find(element.labels);
     const bool twice = place == LabelSetPlaces::kNoPlace ? !fresh.insert(element.labels).second
                                                          : std::exchange(alerts_[place].seen, updates_) == updates_;
@@ -53,26 +55,28 @@ void AlertSet::Take(const AlertElement& element, int64_t ts_ms) {
   alert.annotations = nullptr;
 }
 
-Status AlertSet::Update(const std::vector<AlertElement>& elements, const AlertTimings& timings, int64_t ts_ms) {
+Status AlertSet::Update(const std::vector<AlertElement>& elements, const AlertTimings& timings, int64_t ts_ms,
+                        const MayYield& may_yield) {
   ++updates_;
   // Duplicates are looked for before anything changes: an evaluation counts as a whole or not at all.
-  if (!Distinct(elements)) {
+  if (!Distinct(elements, may_yield)) {
     return InvalidError("vector contains metrics with the same labelset after applying alert labels");
   }
+  size_t done = 0;
   for (const AlertElement& element : elements) {
+    may_yield(done++);
     Take(element, ts_ms);
   }
   counts_ = {};
   bool any_gone = false;
   for (TrackedAlert& alert : alerts_) {
+    may_yield(done++);
     alert.gone = alert.gone || !Advance(alert, timings, ts_ms);
     any_gone = any_gone || alert.gone;
     counts_[static_cast<size_t>(alert.state)] += alert.gone ? 0 : 1;
   }
   if (any_gone) {
-    std::erase_if(alerts_, [](const TrackedAlert& alert) { return alert.gone; });
-    alerts_.shrink_to_fit();
-    Reindex();
+    CloseRanks(may_yield);
   }
   const size_t active = Count(AlertState::kPending) + Count(AlertState::kFiring);
   if (timings.limit > 0 && active > timings.limit) {
@@ -89,9 +93,28 @@ void AlertSet::Clear() {
   counts_ = {};
 }
 
-void AlertSet::Reindex() {
+void AlertSet::CloseRanks(const MayYield& may_yield) {
+  size_t kept = 0;
+  for (size_t i = 0; i < alerts_.size(); ++i) {
+    may_yield(i);
+    if (!alerts_[i].gone) {
+      if (kept < i) {
+        alerts_[kept] = std::move(alerts_[i]);
+      }
+      ++kept;
+    }
+  }
+  for (; alerts_.size() > kept; alerts_.pop_back()) {
+    may_yield(alerts_.size());
+  }
+  alerts_.shrink_to_fit();
+  Reindex(may_yield);
+}
+
+void AlertSet::Reindex(const MayYield& may_yield) {
   by_labels_.Clear();
   for (uint32_t place = 0; place < alerts_.size(); ++place) {
+    may_yield(place);
     by_labels_.Set(alerts_[place].labels, place);
   }
 }
@@ -159,7 +182,7 @@ void AlertSet::TakeFrom(AlertSet& old) {
   counts_ = old.counts_;
   updates_ = old.updates_;
   old.Clear();
-  Reindex();
+  Reindex([](size_t) {});
 }
 
 AlertState AlertSet::State() const {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -68,13 +69,18 @@ struct AlertTimings {
 
 class AlertSet {
  public:
+  using MayYield = std::function<void(size_t done)>;
+
   AlertSet() = default;
   AlertSet(const AlertSet&) = delete;
   AlertSet& operator=(const AlertSet&) = delete;
 
   // Applies the result of the evaluation at `ts_ms`. ERRORS: kInvalid for two elements with equal labels, no state
   // changes then; kLimit `exceeded limit of N with M alerts`, every alert is forgotten then.
-  Status Update(const std::vector<AlertElement>& elements, const AlertTimings& timings, int64_t ts_ms);
+  // `may_yield` is called with how far a pass over elements or alerts is, while none of them is half done.
+  Status Update(
+      const std::vector<AlertElement>& elements, const AlertTimings& timings, int64_t ts_ms,
+      const MayYield& may_yield = [](size_t) {});
 
   // Marks as sent, and returns, the alerts that are due at `ts_ms`: firing ones every resend delay, resolved ones at
   // once and then likewise. In order of creation.
@@ -98,12 +104,14 @@ class AlertSet {
 
  private:
   // RETURNS: whether no two elements are of one alert. Those that are tracked are seen from now on.
-  bool Distinct(const std::vector<AlertElement>& elements);
+  bool Distinct(const std::vector<AlertElement>& elements, const MayYield& may_yield);
   void Take(const AlertElement& element, int64_t ts_ms);
   // RETURNS: false when the alert is to be forgotten.
   bool Advance(TrackedAlert& alert, const AlertTimings& timings, int64_t ts_ms) const;
   void Clear();
-  void Reindex();
+  // Alerts that are gone leave.
+  void CloseRanks(const MayYield& may_yield);
+  void Reindex(const MayYield& may_yield);
 
   std::deque<TrackedAlert> alerts_;  // in order of creation
   LabelSetPlaces by_labels_;

@@ -449,8 +449,8 @@ Rule::Outcome AlertingRule::Run(const RuleTick& tick) {
     outcome.failed = Gather(evaluation, tick.slot_ms);
   }
   if (outcome.failed.ok()) {
-    outcome.failed =
-        alerts_.Update(elements_, {definition_.for_ms, definition_.keep_firing_for_ms, limit_}, tick.slot_ms);
+    outcome.failed = alerts_.Update(elements_, {definition_.for_ms, definition_.keep_firing_for_ms, limit_},
+                                    tick.slot_ms, [this](size_t done) { environment_->engine->MayYield(done); });
   }
   if (!outcome.failed.ok()) {
     return outcome;

@@ -49,6 +49,7 @@ void OutputSeries::Begin() {
   claimed_ = 0;
   returned_ = 0;
   pending_.clear();
+  pending_.reserve(previous_);
   refused_ = {};
   unknown_ = kNoLabelSet;
   if (structure_ != engine_->structure_generation()) {
@@ -171,6 +172,9 @@ void OutputSeries::Write(Index index, int64_t t_ms, double v, HistogramRef h, Re
 }
 
 Status OutputSeries::Commit(int64_t t_ms, ResultParts* parts) {
+  if (parts != nullptr) {
+    parts->Expect(pending_.size());
+  }
   size_t done = 0;
   for (Pending& sample : pending_) {
     engine_->MayYield(done++);

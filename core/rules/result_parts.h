@@ -25,14 +25,20 @@ class ResultParts {
   ResultParts& operator=(const ResultParts&) = delete;
 
   void Add(plugin::ResultSample sample);
+  // Some so many are about to be added.
+  void Expect(size_t samples);
   // Hands over what is left.
   void Finish();
 
  private:
+  // RETURNS: the part that is being filled.
+  plugin::SampleResults& Part();
+
   RuleOutput* output_;
   std::string group_;
   int64_t tick_ms_;
   std::shared_ptr<plugin::SampleResults> part_;
+  size_t expected_ = 0;
 };
 
 }  // namespace weir::rules

@@ -574,15 +574,23 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   const bool emit = Emits(tick_ms);
   const Yielding yielding(*this, tick_ms);
   eager_.BeginTick();
-  engine_.StayTogether(true);
+  std::vector<engine::PlanId> plans;
+  for (const Scheduled* scheduled : now) {
+    for (const std::unique_ptr<rules::Rule>& rule : scheduled->group->rules()) {
+      if (rule->planned()) {
+        plans.push_back(rule->plan());
+      }
+    }
+  }
+  engine_.BeginTick(plans, tick_ms);
   std::vector<rules::Group*> evaluated;
   for (Scheduled* scheduled : now) {
     evaluated.push_back(scheduled->group.get());
     scheduled->group->Evaluate(tick_ms, emit);
     scheduled->next_ms += scheduled->group->definition().slots.interval_ms;
   }
+  engine_.EndTick();
   RunRetired(tick_ms, emit);
-  engine_.StayTogether(false);
   last_tick_ms_ = tick_ms;
   ++ticks_;
   // Queries at this tick must stay possible, so it is the time before it that is let go.
@@ -650,15 +658,11 @@ Pipeline::Counts Pipeline::Count() const {
   return counts;
 }
 
-engine::SeriesStats Pipeline::Stats() {
-  const Yielding yielding(*this, kNone);  // nothing is evaluated: every sample may come in
-  return engine_.Stats();
-}
-
 void Pipeline::UpdateGauges(int64_t now_ms) {
   gauges_ms_ = now_ms;
   const int64_t start_ns = clock_->MonotonicNs();
-  const engine::SeriesStats stats = Stats();
+  engine::SeriesStats stats;
+  rule_loads_ = LoadsOfRules(&stats);
   series_ = stats.series;
   metrics_->series.Set(static_cast<double>(stats.series));
   metrics_->unread.Set(static_cast<double>(stats.series_unread));
@@ -787,7 +791,7 @@ void Pipeline::Govern(int64_t now_ms, const std::function<bool()>& ask) {
   metrics_->steps_up.Set(static_cast<double>(counts.steps_up));
 }
 
-std::vector<RuleLoad> Pipeline::LoadsOfRules() {
+std::vector<RuleLoad> Pipeline::LoadsOfRules(engine::SeriesStats* stats) {
   std::vector<std::vector<engine::PlanId>> plans;
   std::vector<size_t> results;
   for (const Scheduled& scheduled : groups_) {
@@ -796,8 +800,8 @@ std::vector<RuleLoad> Pipeline::LoadsOfRules() {
       results.push_back(rule->Bytes());
     }
   }
-  const Yielding yielding(*this, kNone);
-  const std::vector<engine::PlanLoad> loads = engine_.Loads(plans);
+  const Yielding yielding(*this, kNone);  // nothing is evaluated: every sample may come in
+  const std::vector<engine::PlanLoad> loads = engine_.Loads(plans, stats);
   std::vector<RuleLoad> all(loads.size());
   for (size_t i = 0; i < loads.size(); ++i) {
     all[i] = {loads[i].series, loads[i].bytes + results[i], loads[i].own_bytes + results[i]};
@@ -813,7 +817,6 @@ void Pipeline::UpdateBudgetMetrics(int64_t now_ms) {
     registry_->GetGauge("weir_source_series_max", "Series that a source may bring; 0: any number.", labels)
         .Set(options_.engine.source_series_max[source]);
   }
-  rule_loads_ = LoadsOfRules();
   size_t number = 0;
   for (const Scheduled& scheduled : groups_) {
     uint64_t bytes = 0;

@@ -181,7 +181,6 @@ class Pipeline {
   void EndSilentCatchUp(int64_t now_ms);
   void ReleaseBeforeFirstTick();
   void CountOutcome(uint32_t source, std::string_view stream, const plugin::IngestOutcome& outcome);
-  engine::SeriesStats Stats();
   // Refuses new series while memory is short, and lets rules give way and come back.
   void WatchMemory(int64_t now_ms);
   // RETURNS: resident memory, after free memory was given back if that is worth trying.
@@ -190,7 +189,8 @@ class Pipeline {
   void SetAdmitting(bool admitting, uint64_t used);
   // Asks the governor, and changes the rules if it says so. `ask`: its answer.
   void Govern(int64_t now_ms, const std::function<bool()>& ask);
-  std::vector<RuleLoad> LoadsOfRules();
+  // `stats`: as of Engine::Loads.
+  std::vector<RuleLoad> LoadsOfRules(engine::SeriesStats* stats = nullptr);
   void UpdateBudgetMetrics(int64_t now_ms);
   void UpdateIngestMetrics();
   // Tells the eager alerts where time is; `arrived_ns`: of the batch, 0 for none.

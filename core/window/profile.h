@@ -58,14 +58,15 @@ inline constexpr uint32_t kRawRecordsMax = 512;
 struct Profile {
   CutSet cuts;
   Thinning thinning = Thinning::kEdges;
-  uint8_t aggregates = 0;      // kDense: families of pane aggregates (panes.h)
-  uint32_t last_kept = 1;      // thinned: how many newest samples of a pane stay (irate needs 2)
-  uint32_t newest_kept = 0;    // how many newest samples stay however old they are
-  bool count_resets = false;   // a side list of resets is needed
-  bool count_changes = false;  // thinned: a prefix count of changes is needed
-  bool anchored = false;       // some window reads the newest sample before its start
-  bool read = false;           // some plan reads these series
-  bool watched = false;        // some plan has trigger values for them
+  uint8_t aggregates = 0;         // kDense: families of pane aggregates (panes.h)
+  uint32_t last_kept = 1;         // thinned: how many newest samples of a pane stay (irate needs 2)
+  uint32_t newest_kept = 0;       // how many newest samples stay however old they are
+  bool count_resets = false;      // a side list of resets is needed
+  bool count_changes = false;     // thinned: a prefix count of changes is needed
+  bool anchored = false;          // some window reads the newest sample before its start
+  bool read = false;              // some plan reads these series
+  bool watched = false;           // some plan has trigger values for them
+  bool written_by_rules = false;  // has had samples while a tick ran
   int64_t range_ms = 0;    // the longest offset + range: records at or before (floor − range) are out of every window
   int64_t instant_ms = 0;  // the longest offset of an instant: the newest record at (floor − instant) is still needed
   int64_t right_ms =

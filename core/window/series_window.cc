@@ -34,13 +34,10 @@ bool IsStartOverlap(int64_t previous_start_ms, int64_t previous_t_ms, int64_t st
   return start_ms != 0 && start_ms < previous_t_ms && start_ms != previous_start_ms;
 }
 
-size_t SeriesWindow::HeapBytes() const {
-  size_t bytes = ring_.HeapBytes();
-  if (!rare_) {
-    return bytes;
-  }
+size_t SeriesWindow::RareBytes() const {
   const SideLists& side = rare_->side;
-  bytes += sizeof(RareState) + side.resets.capacity() * sizeof(Reset) + side.changes.capacity() * sizeof(uint32_t);
+  size_t bytes =
+      sizeof(RareState) + side.resets.capacity() * sizeof(Reset) + side.changes.capacity() * sizeof(uint32_t);
   if (rare_->panes) {
     bytes += sizeof(Panes) + rare_->panes->HeapBytes();
   }

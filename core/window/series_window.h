@@ -71,7 +71,7 @@ class SeriesWindow {
   int64_t complete_since_ms() const { return rare_ ? rare_->complete_since_ms : std::numeric_limits<int64_t>::min(); }
   // REQUIRES: thinned(), and the profile counts changes. RETURNS: changes seen up to the record with this ring index.
   uint32_t ChangesAt(uint32_t index) const { return rare_->side.changes[index]; }
-  size_t HeapBytes() const;
+  size_t HeapBytes() const { return ring_.HeapBytes() + (rare_ ? RareBytes() : 0); }
 
   const RichState* rich() const { return rare_ ? rare_->rich.get() : nullptr; }
   // RETURNS: the newest sample, if it is a histogram.
@@ -144,6 +144,7 @@ class SeriesWindow {
   void Compact(const Profile& profile);
   // The ring is full: lets go what is out of every window, compacts, or makes the ring larger.
   void MakeRoom(const Profile& profile);
+  size_t RareBytes() const;
   // RETURNS: index of the newest record that is no stale marker, -1 when there is none.
   int64_t LastRealIndex() const;
   // RETURNS: whether the newest sample that is no stale marker is kept and a float.

@@ -100,9 +100,15 @@ class Round {
     std::stable_sort(feed_.begin(), feed_.end(), [](const Feed& a, const Feed& b) { return a.t < b.t; });
     for (int64_t t = world_.phase_ms + world_.interval_ms; t <= world_.end_ms; t += world_.interval_ms) {
       AppendUpTo(t + delay_ms_);
+      std::vector<engine::PlanId> plans;
+      for (const Planned& p : planned_) {
+        plans.push_back(p.plan);
+      }
+      engine_->BeginTick(plans, t);
       for (const Planned& p : planned_) {
         Check(p, t);
       }
+      engine_->EndTick();
       Arm(t);
       engine_->Release(t);
       if (random_.Chance(0.02)) {

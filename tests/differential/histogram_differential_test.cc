@@ -250,12 +250,14 @@ TEST(HistogramDifferential, WhatThinningTakesAwayDoesNotShow) {
       if (tick == 20 * 60000) {
         thin.Plan();
       }
+      thin.engine.BeginTick(thin.plans, tick);
       for (size_t i = 0; i < Expressions().size(); ++i) {
         const auto a = thin.Tell(i, tick);
         const auto b = every.Tell(i, tick);
         compared += b.size();
         ASSERT_EQ(a, b) << "WEIR_SEED=" << seed << " " << Expressions()[i] << " at " << tick;
       }
+      thin.engine.EndTick();
       thin.engine.Release(tick);
       every.engine.Release(tick);
     }

@@ -196,6 +196,7 @@ class VectorScalarNode final : public Node {
  protected:
   void Extend(Context& ctx) override {
     const bool drops = DropsName(op_) || return_bool_;
+    MakeRoom(ctx, input(0).size());
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       if (drops) {
         AddSlotDroppingName(ctx, input(0).labels(i));

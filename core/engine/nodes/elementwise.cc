@@ -137,6 +137,7 @@ class MapNode : public Node {
 
  protected:
   void Extend(Context& ctx) override {
+    MakeRoom(ctx, input(0).size());
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlotDroppingName(ctx, input(0).labels(i));
       ctx.MayYield(i);

@@ -38,8 +38,17 @@ void AnnotateNotes(const Node* origin, uint32_t notes, uint8_t part, std::string
   tell(window::kStartOverlap, false, annotations::StartTimeOverlap(name));
 }
 
+// Computes the slots that the crew has left, in order, one by one.
+template <typename Work>
+void ForLeft(Context& ctx, const std::vector<uint32_t>& left, Work work) {
+  for (size_t i = 0; i < left.size(); ++i) {
+    ctx.MayYield(i);
+    work(left[i], left[i] + size_t{1}, 0, nullptr);
+  }
+}
+
 // Computes the slots of a leaf with the whole crew. work(from, to, member, left) adds slots to `left` that only the engine's thread
-// may compute (histograms, annotations, labels); where there is one thread it is null. Those follow in order, one by one.
+// may compute (histograms, annotations, labels); where there is one thread it is null. Those follow.
 template <typename Work>
 void ForSlots(Context& ctx, size_t slots, Work work) {
   if (ctx.crew->members() == 1) {
@@ -53,10 +62,7 @@ void ForSlots(Context& ctx, size_t slots, Work work) {
     all.insert(all.end(), own.begin(), own.end());
   }
   std::sort(all.begin(), all.end());
-  for (size_t i = 0; i < all.size(); ++i) {
-    ctx.MayYield(i);
-    work(all[i], all[i] + size_t{1}, 0, nullptr);
-  }
+  ForLeft(ctx, all, work);
 }
 
 // Bounds of a leaf's slots, one by one.
@@ -96,6 +102,9 @@ class InstantSelectorNode final : public Node {
     return spec_.smoothed ? "smoothed reads past its evaluation time" : std::string_view();
   }
   bool HasBounds() const override { return spec_.what == SampleField::kValue; }
+  void AheadSlots(Context& ctx, const AheadTask& task, AheadPiece piece, std::vector<uint32_t>* left) override {
+    ComputeSlots(ctx, piece.from, piece.to, task.t_ms - spec_.offset_ms, left);
+  }
   void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
                  Bounds* out) const override {
     const LeafTimes times{horizon.from_ms - spec_.offset_ms, horizon.until_ms - spec_.offset_ms,
@@ -113,6 +122,7 @@ class InstantSelectorNode final : public Node {
 
   void Extend(Context& ctx) override {
     const auto& members = spec_.set->members;
+    MakeRoom(ctx, members.size());
     for (size_t i = labels_.size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
       if (spec_.what != SampleField::kValue && !spec_.of_info) {
@@ -124,16 +134,24 @@ class InstantSelectorNode final : public Node {
     }
   }
 
+  bool CanGoAhead(Context&, int64_t) override { return !spec_.smoothed; }
+
   void Compute(Context& ctx) override {
-    ClearValues();
+    std::vector<uint32_t> left_ahead;
+    const bool ready = TakeAhead(&left_ahead);
     const int64_t end = ctx.t_ms - spec_.offset_ms;
     if (spec_.smoothed) {
       ComputeSmoothed(ctx, end);
       return;
     }
-    ForSlots(ctx, labels_.size(), [&](size_t from, size_t to, uint32_t, std::vector<uint32_t>* left) {
+    const auto compute = [&](size_t from, size_t to, uint32_t, std::vector<uint32_t>* left) {
       ComputeSlots(ctx, from, to, end, left);
-    });
+    };
+    if (ready) {
+      ForLeft(ctx, left_ahead, compute);
+    } else {
+      ForSlots(ctx, labels_.size(), compute);
+    }
     if (error().ok() && spec_.what != SampleField::kValue && !spec_.of_info && !one_name_) {
       CheckUnique(ctx);
     }
@@ -267,6 +285,11 @@ class RangeNode final : public Node {
       return BoundUnknown(leaf);
     });
   }
+  void AheadSlots(Context& ctx, const AheadTask& task, AheadPiece piece, std::vector<uint32_t>* left) override {
+    window::Window w = WindowAt(ctx, task.t_ms);
+    w.scratch = &scratch_[piece.member];
+    ComputeSlots(ctx, w, {piece.from, piece.to}, ReachOf(ctx, w), {}, left);
+  }
   size_t Bytes() const override {
     size_t bytes = Node::Bytes() + cursors_.capacity() * sizeof(uint32_t);
     for (const std::vector<double>& scratch : scratch_) {
@@ -313,6 +336,7 @@ class RangeNode final : public Node {
 
   void Extend(Context& ctx) override {
     const auto& members = spec_.set->members;
+    MakeRoom(ctx, members.size());
     for (size_t i = labels_.size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
       if (spec_.keeps_name) {
@@ -328,14 +352,28 @@ class RangeNode final : public Node {
     }
   }
 
+  // Windows in rings, of functions without parameters, whose scratch memory is there.
+  bool CanGoAhead(Context& ctx, int64_t t_ms) override {
+    if (spec_.producer || spec_.smoothed || spec_.bounded.kind != window::BoundedKind::kNone ||
+        spec_.check != nullptr || cursors_.size() != labels_.size() ||
+        (spec_.tape != window::TapeKind::kNone && Store::FindTape(*spec_.set, t_ms - spec_.offset_ms - spec_.range_ms,
+                                                                  spec_.range_ms + spec_.offset_ms, spec_.tape))) {
+      return false;
+    }
+    scratch_.resize(ctx.crew->members());
+    return true;
+  }
+
   void Compute(Context& ctx) override {
-    ClearValues();
-    window::Window w;
+    std::vector<uint32_t> left_ahead;
+    const bool ready = TakeAhead(&left_ahead);
+    window::Window w = WindowAt(ctx, ctx.t_ms);
+    const int64_t start = w.start_ms;
+    const int64_t end = w.end_ms;
+    const Reach reach = ReachOf(ctx, w);
     for (size_t i = 0; i < inputs_.size(); ++i) {
       w.param[i] = input(i).scalar();
     }
-    const int64_t end = ctx.t_ms - spec_.offset_ms;
-    const int64_t start = end - spec_.range_ms;
     if (spec_.producer) {
       Status status = spec_.producer->ErrorIn(start, end);
       if (!status.ok()) {
@@ -350,10 +388,8 @@ class RangeNode final : public Node {
         }
       });
     }
-    const int64_t from = spec_.anchored || spec_.smoothed ? start - ctx.options.lookback_ms : start;
-    const int64_t until = spec_.smoothed ? end + ctx.options.lookback_ms : end;
     if (spec_.keeps_name && spec_.producer && spec_.producer->mixes_names()) {
-      TakeNames(ctx, from, until);
+      TakeNames(ctx, reach.from_ms, reach.until_ms);
     }
     Taped taped;
     if (spec_.bounded.kind != window::BoundedKind::kNone) {
@@ -365,25 +401,25 @@ class RangeNode final : public Node {
         return;
       }
     }
-    w.lookback_ms = ctx.options.lookback_ms;
-    w.eval_ms = ctx.t_ms;
-    w.statistics = spec_.statistics;
-    w.start_ms = start;
-    w.end_ms = end;
     if (spec_.check != nullptr) {
       // Parameters are looked at with the first window: no samples, no error.
       Status status = spec_.check(w.param);
-      if (!status.ok() && AnyWindow(ctx, from, until)) {
+      if (!status.ok() && AnyWindow(ctx, reach.from_ms, reach.until_ms)) {
         SetError(std::move(status));
         return;
       }
     }
     scratch_.resize(ctx.crew->members());
-    ForSlots(ctx, labels_.size(), [&](size_t first, size_t last, uint32_t member, std::vector<uint32_t>* left) {
+    const auto compute = [&](size_t first, size_t last, uint32_t member, std::vector<uint32_t>* left) {
       window::Window own = w;
       own.scratch = &scratch_[member];
-      ComputeSlots(ctx, own, {first, last}, {from, until}, taped, left);
-    });
+      ComputeSlots(ctx, own, {first, last}, reach, taped, left);
+    };
+    if (ready) {
+      ForLeft(ctx, left_ahead, compute);
+    } else {
+      ForSlots(ctx, labels_.size(), compute);
+    }
     if (spec_.is_quantile && !(w.param[0] >= 0 && w.param[0] <= 1) &&
         std::find(present_.begin(), present_.end(), 1) != present_.end()) {
       Warn(1, annotations::InvalidQuantile(w.param[0]));
@@ -399,10 +435,24 @@ class RangeNode final : public Node {
     size_t first;
     size_t last;
   };
+  // Of the samples that are looked at.
   struct Reach {
     int64_t from_ms;
     int64_t until_ms;
   };
+  window::Window WindowAt(const Context& ctx, int64_t t_ms) const {
+    window::Window w;
+    w.lookback_ms = ctx.options.lookback_ms;
+    w.eval_ms = t_ms;
+    w.statistics = spec_.statistics;
+    w.end_ms = t_ms - spec_.offset_ms;
+    w.start_ms = w.end_ms - spec_.range_ms;
+    return w;
+  }
+  Reach ReachOf(const Context& ctx, const window::Window& w) const {
+    return {spec_.anchored || spec_.smoothed ? w.start_ms - ctx.options.lookback_ms : w.start_ms,
+            spec_.smoothed ? w.end_ms + ctx.options.lookback_ms : w.end_ms};
+  }
   // RETURNS: the samples of the window that count, as FindWindow.
   bool Find(const window::SeriesWindow& series, size_t slot, Reach reach, window::Window* w) {
     const int64_t whole = spec_.needs_all ? std::max(reach.from_ms, series.complete_since_ms()) : reach.from_ms;

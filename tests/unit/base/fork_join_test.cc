@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -34,6 +35,19 @@ TEST(ForkJoin, MembersAreThreadsAndTheCallerIsTheFirst) {
   crew.Run([&](uint32_t member) { ids[member] = std::this_thread::get_id(); });
   EXPECT_EQ(ids[0], std::this_thread::get_id());
   EXPECT_EQ(std::set<std::thread::id>(ids.begin(), ids.end()).size(), 3U);
+}
+
+TEST(ForkJoin, TheCallerGoesOnWhileTheOthersWork) {
+  ForkJoin crew(3);
+  std::vector<int> done(3);
+  const std::function<void(uint32_t)> work = [&](uint32_t member) { ++done[member]; };
+  for (int round = 1; round <= 300; ++round) {
+    crew.Start(work);
+    ++done[0];
+    crew.Join();
+    ASSERT_EQ(done, std::vector<int>(3, round));
+    crew.Join();  // nobody is at work: nothing to wait for
+  }
 }
 
 TEST(ForkJoin, ACrewOfOneIsTheCaller) {
