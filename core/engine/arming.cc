@@ -37,7 +37,7 @@ class Arming {
   Arming(const Horizon& horizon, const Node& root)
       : horizon_(horizon), walk_(root), root_(root), bounds_(walk_.nodes().size()), keep_(walk_.nodes().size()) {}
 
-  std::vector<Trigger> Run() {
+  Arms Run() {
     std::vector<Span> wanted(root_.size(), Span::Any());
     for (size_t slot = 0; slot < wanted.size(); ++slot) {
       if (!root_.present()[slot]) {
@@ -45,18 +45,21 @@ class Arming {
       }
     }
     BoundAll(false);
-    LetGo(&wanted);
+    horizon_.links = &links_;
+    if (std::none_of(walk_.nodes().begin(), walk_.nodes().end(), [](const Node* node) { return node->MayLink(); })) {
+      LetGo(&wanted);
+    }
     for (int round = 0; round < kRoundsMax; ++round) {
       Restrict(wanted);
       BoundAll(true);
       if (!LetGo(&wanted)) {
-        return std::move(triggers_);
+        return {std::move(triggers_), std::move(links_)};
       }
     }
     wanted.assign(wanted.size(), Span::Nothing());
     Restrict(wanted);
     BoundAll(true);
-    return std::move(triggers_);
+    return {std::move(triggers_), std::move(links_)};
   }
 
  private:
@@ -108,6 +111,7 @@ class Arming {
     if (!wanted.empty()) {
       keep_.back() = wanted;
     }
+    links_.clear();
     bool open = false;
     for (const Bounds& bounds : bounds_) {
       open = open || bounds.open;
@@ -148,17 +152,18 @@ class Arming {
     triggers_.resize(kept);
   }
 
-  const Horizon& horizon_;
+  Horizon horizon_;
   const Walk walk_;
   const Node& root_;
   std::vector<Bounds> bounds_;  // by place in the walk
   std::vector<std::vector<Span>> keep_;
   std::vector<Trigger> triggers_;
+  std::vector<TriggerLink> links_;
 };
 
 }  // namespace
 
-std::vector<Trigger> ArmPlan(const Horizon& horizon, Node& root) { return Arming(horizon, root).Run(); }
+Arms ArmPlan(const Horizon& horizon, Node& root) { return Arming(horizon, root).Run(); }
 
 std::string WhyAtTicksOnly(const Node& root) {
   const Walk walk(root);

@@ -81,6 +81,7 @@ class GroupedNode : public Node {
 class FoldNode final : public GroupedNode {
  public:
   using GroupedNode::GroupedNode;
+  const std::vector<uint32_t>* SumGroups() const override { return op_ == AggregateOp::kSum ? &group_of_ : nullptr; }
   bool HasBounds() const override { return op_ <= AggregateOp::kGroup || op_ == AggregateOp::kQuantile; }
   void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
     const bool quantile = op_ == AggregateOp::kQuantile;

@@ -267,6 +267,12 @@ class RangeNode final : public Node {
       return BoundUnknown(leaf);
     });
   }
+  std::optional<CounterWindows> Counters() const override {
+    if (spec_.kernel != window::Rate && spec_.kernel != window::Increase) {
+      return std::nullopt;
+    }
+    return CounterWindows{spec_.set.get(), spec_.range_ms, spec_.offset_ms};
+  }
   size_t Bytes() const override {
     size_t bytes = Node::Bytes() + cursors_.capacity() * sizeof(uint32_t);
     for (const std::vector<double>& scratch : scratch_) {
