@@ -15,6 +15,8 @@ class Walk {
   explicit Walk(const Node& root) { Visit(root); }
   const std::vector<const Node*>& nodes() const { return nodes_; }
   size_t Place(const Node& node) const { return places_.at(&node); }
+  // RETURNS: whether there is a leaf at or below the node at this place.
+  bool ReadsSeries(size_t place) const { return reads_[place] != 0; }
 
  private:
   void Visit(const Node& node) {
@@ -24,11 +26,17 @@ class Walk {
     for (const NodePtr& in : node.inputs()) {
       Visit(*in);
     }
+    uint8_t reads = node.Source() != nullptr ? 1 : 0;
+    for (const NodePtr& in : node.inputs()) {
+      reads |= reads_[Place(*in)];
+    }
     places_.emplace(&node, nodes_.size());
     nodes_.push_back(&node);
+    reads_.push_back(reads);
   }
 
   std::vector<const Node*> nodes_;
+  std::vector<uint8_t> reads_;
   std::unordered_map<const Node*, size_t> places_;
 };
 
@@ -112,6 +120,7 @@ class Arming {
       keep_.back() = wanted;
     }
     links_.clear();
+    // What appears by the time alone is seen with the next sample of any series.
     bool open = false;
     for (const Bounds& bounds : bounds_) {
       open = open || bounds.open;
@@ -120,6 +129,13 @@ class Arming {
     std::vector<std::vector<Span>*> keep_in;
     for (size_t place = walk_.nodes().size(); place-- > 0;) {
       const Node& node = *walk_.nodes()[place];
+      if (!open && !walk_.ReadsSeries(place) && node.type() == promql::ValueType::kVector &&
+          std::any_of(keep_[place].begin(), keep_[place].end(), [](const Span& span) { return span.nothing(); })) {
+        open = true;
+        links_.clear();
+        place = walk_.nodes().size();
+        continue;
+      }
       if (open) {
         keep_[place].assign(keep_[place].size(), Span::Nothing());
       }

@@ -1,6 +1,7 @@
 #include "core/engine/leaf_bounds.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/model/sample.h"
@@ -197,10 +198,11 @@ Span BoundUnknown(const LeafKeep& leaf) {
   return Span::Any();
 }
 
-Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, const LeafKeep& leaf) {
-  if (!IsRaw(series)) {
-    return BoundUnknown(leaf);
-  }
+namespace {
+
+// What the newest of the samples that are there may be, as `value` tells it of a record.
+template <typename Value>
+Span ReachLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, Value value) {
   const Ring& ring = series.ring();
   const auto size = static_cast<int64_t>(ring.size());
   Span reach = Span::Nothing();
@@ -220,24 +222,62 @@ Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_sta
     if (!IsReal(ring, i)) {
       reach.absent = reach.absent || !skip_stale;
     } else {
-      reach.Add(ring.Value(static_cast<uint32_t>(i)));
+      reach.Add(value(static_cast<uint32_t>(i)));
       const int64_t seen_until =
           next < size ? std::min(ring.Time(static_cast<uint32_t>(next)) - 1, times.last_end_ms) : times.last_end_ms;
       reach.absent = reach.absent || seen_until - ring.Time(static_cast<uint32_t>(i)) >= times.range_ms;
     }
     i = next;
   }
-  if (leaf.keep == nullptr) {
+  return reach;
+}
+
+// RETURNS: whether samples to come need not be looked at: none can be seen, nothing is asked for or nothing is of use.
+bool IsSettled(const SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf, Span* reach) {
+  if (leaf.keep == nullptr || leaf.keep->nothing()) {
+    return true;
+  }
+  if (leaf.keep->any() || times.last_end_ms <= series.last_t_ms()) {
+    *leaf.trigger = Trigger::Never(leaf.series);
+    *reach = leaf.keep->any() ? Span::Any() : *reach;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Span BoundTime(const SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const auto seconds = [](int64_t t_ms) { return static_cast<double>(t_ms) / 1000; };
+  Span reach = ReachLast(series, times, false, [&](uint32_t i) { return seconds(ring.Time(i)); });
+  if (IsSettled(series, times, leaf, &reach)) {
+    return reach;
+  }
+  if (!leaf.keep->present()) {
+    return reach;
+  }
+  // Whatever its value.
+  *leaf.trigger = {leaf.series, false, leaf.keep->absent, true, -kInfinity, kInfinity};
+  reach.Add(seconds(std::max(series.last_t_ms(), times.first_end_ms - times.range_ms)));
+  reach.Add(seconds(times.last_end_ms));
+  reach.absent = reach.absent || leaf.keep->absent;
+  return reach;
+}
+
+Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  Span reach = ReachLast(series, times, skip_stale, [&](uint32_t i) { return ring.Value(i); });
+  if (IsSettled(series, times, leaf, &reach)) {
     return reach;
   }
   const Span& keep = *leaf.keep;
-  if (keep.nothing()) {
-    return reach;
-  }
-  if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
-    *leaf.trigger = Trigger::Never(leaf.series);
-    return keep.any() ? Span::Any() : reach;
-  }
   *leaf.trigger = {leaf.series, false, keep.absent || skip_stale, keep.nan, keep.lo, keep.hi};
   Span to_come = keep;
   to_come.absent = keep.absent && !skip_stale;
@@ -521,6 +561,156 @@ Span BoundQuantile(const SeriesWindow& series, const LeafTimes& times, double q,
   reach.absent = !any_sure || some_empty;
   reach = reach.Widened(std::max(std::fabs(all.lo), std::fabs(all.hi)));
   return keep == nullptr ? reach : AfterSamples(series, times, reach, all, low, high, leaf);
+}
+
+namespace {
+
+// RETURNS: the fold of the real samples of [begin, end); NaN when there is none.
+double Folded(const Ring& ring, uint32_t begin, uint32_t end, SampleFold fold) {
+  double n = 0;
+  double sum = 0;
+  double changes = 0;
+  double resets = 0;
+  double v = 0;
+  double before = 0;
+  int64_t t_ms = 0;
+  int64_t before_ms = 0;
+  ForEachReal(ring, begin, end, [&](uint32_t i) {
+    before = std::exchange(v, ring.Value(i));
+    before_ms = std::exchange(t_ms, ring.Time(i));
+    sum += v;
+    changes += n > 0 && v != before ? 1 : 0;
+    resets += n > 0 && v < before ? 1 : 0;
+    n += 1;
+  });
+  switch (fold) {
+    case SampleFold::kPresent:
+      return n > 0 ? 1 : NormalNaN();
+    case SampleFold::kCount:
+      return n > 0 ? n : NormalNaN();
+    case SampleFold::kSum:
+      return n > 0 ? sum : NormalNaN();
+    case SampleFold::kChanges:
+      return n > 0 ? changes : NormalNaN();
+    case SampleFold::kResets:
+      return n > 0 ? resets : NormalNaN();
+    case SampleFold::kIrate:
+      return n > 1 ? (v < before ? v : v - before) / (static_cast<double>(t_ms - before_ms) / 1000) : NormalNaN();
+    case SampleFold::kIdelta:
+      return n > 1 ? v - before : NormalNaN();
+  }
+  return NormalNaN();
+}
+
+// Adds what the fold becomes with samples to come, and the trigger that they keep to. `newest`: the newest sample. `full`: every window
+// has one of those that are there.
+void AddToCome(SampleFold fold, double newest, bool full, const LeafKeep& leaf, Span* reach) {
+  const Span& keep = *leaf.keep;
+  const auto hold = [&](bool counter, double lo, double hi) {
+    *leaf.trigger = {leaf.series, counter, true, false, lo, hi};
+  };
+  const double rounding = std::fabs(newest) * 4e-16;
+  switch (fold) {
+    case SampleFold::kPresent:
+      if (keep.lo <= 1 && keep.hi >= 1) {
+        *leaf.trigger = {leaf.series, false, true, true, -kInfinity, kInfinity};
+        reach->Add(1.0);
+      }
+      return;
+    case SampleFold::kCount:
+      if (keep.hi == kInfinity) {
+        hold(false, -kInfinity, kInfinity);
+        reach->Add(kInfinity);
+        reach->Add(full ? kInfinity : 1.0);
+      }
+      return;
+    case SampleFold::kSum:
+      hold(false, keep.lo == -kInfinity ? -kInfinity : 0, keep.hi == kInfinity ? kInfinity : 0);
+      reach->Add(full ? reach->lo : 0.0);
+      reach->Add(keep.lo == -kInfinity ? -kInfinity : reach->lo);
+      reach->Add(keep.hi == kInfinity ? kInfinity : reach->hi);
+      reach->nan = reach->nan || !std::isfinite(reach->lo) || !std::isfinite(reach->hi);
+      return;
+    case SampleFold::kChanges:
+      hold(false, newest, newest);
+      reach->Add(full ? reach->lo : 0.0);
+      return;
+    case SampleFold::kResets:
+      hold(true, -kInfinity, kInfinity);
+      reach->Add(full ? reach->lo : 0.0);
+      return;
+    case SampleFold::kIrate:
+      if (keep.hi >= 0) {
+        const double room = keep.hi / 1000 * (1 - kInside) - rounding;
+        hold(true, -kInfinity, room > 0 ? newest + room : newest);
+        reach->Add(0.0);
+        reach->Add(room > 0 ? keep.hi : 0.0);
+        reach->nan = reach->nan || keep.hi == kInfinity;
+      }
+      return;
+    case SampleFold::kIdelta: {
+      const double room = std::min(keep.hi, -keep.lo) * (1 - kInside) - 2 * rounding;
+      if (keep.numbers() && keep.hi >= 0 && keep.lo <= 0) {
+        hold(false, room > 0 ? newest - room / 2 : newest, room > 0 ? newest + room / 2 : newest);
+        reach->Add(room > 0 ? -room - rounding : 0.0);
+        reach->Add(room > 0 ? room + rounding : 0.0);
+        reach->nan = reach->nan || room == kInfinity;
+      }
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Span BoundSamples(const SeriesWindow& series, const LeafTimes& times, SampleFold fold, const LeafKeep& leaf) {
+  constexpr size_t kLooksMax = 1 << 14;  // at samples, for one series
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  Span reach = Span::Nothing();
+  bool lacks = false;  // some window has no result
+  bool any_sure = false;
+  bool numbers = true;
+  double size = 0;
+  size_t looks = 0;
+  ForEachWindow(ring, times, [&](uint32_t begin, uint32_t end) {
+    looks += end - begin;
+    if (looks > kLooksMax) {
+      return;
+    }
+    ForEachReal(ring, begin, end, [&](uint32_t i) {
+      any_sure = any_sure || (ring.Time(i) <= times.first_end_ms && ring.Time(i) > times.last_end_ms - times.range_ms);
+      numbers = numbers && std::isfinite(ring.Value(i));
+      size += std::isfinite(ring.Value(i)) ? std::fabs(ring.Value(i)) : 0;
+    });
+    const double v = Folded(ring, begin, end, fold);
+    lacks = lacks || std::isnan(v);
+    reach.Add(v);
+  });
+  const bool any_value = fold == SampleFold::kPresent || fold == SampleFold::kCount;
+  if (looks > kLooksMax || (!numbers && !any_value)) {
+    return BoundUnknown(leaf);
+  }
+  if (!reach.numbers()) {
+    return Waiting(leaf);
+  }
+  reach.nan = false;
+  reach.absent = !any_sure || lacks;
+  reach = fold == SampleFold::kSum ? reach.Widened(4 * size) : reach;
+  if (IsSettled(series, times, leaf, &reach)) {
+    return reach;
+  }
+  int64_t newest = static_cast<int64_t>(ring.size()) - 1;
+  while (newest > 0 && !IsReal(ring, newest)) {
+    --newest;
+  }
+  if (!any_value && !(IsReal(ring, newest) && std::isfinite(ring.Value(static_cast<uint32_t>(newest))))) {
+    return reach;
+  }
+  AddToCome(fold, ring.Value(static_cast<uint32_t>(newest)), any_sure, leaf, &reach);
+  return reach;
 }
 
 namespace {

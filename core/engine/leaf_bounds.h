@@ -29,6 +29,8 @@ struct LeafKeep {
 Span BoundUnknown(const LeafKeep& leaf);
 // The newest sample. `skip_stale`: of a window (last_over_time), which stale markers do not end.
 Span BoundLast(const window::SeriesWindow& series, const LeafTimes& times, bool skip_stale, const LeafKeep& leaf);
+// timestamp(): the time of the newest sample in seconds.
+Span BoundTime(const window::SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf);
 // increase(), or with `per_second` rate(). `reset_list`: as window::Window's.
 Span BoundIncrease(const window::SeriesWindow& series, const LeafTimes& times, bool reset_list, bool per_second,
                    const LeafKeep& leaf);
@@ -40,6 +42,12 @@ Span BoundExtreme(const window::SeriesWindow& series, const LeafTimes& times, bo
 Span BoundAverage(const window::SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf);
 // quantile_over_time(). `q`: what is not in [0, 1] is not known.
 Span BoundQuantile(const window::SeriesWindow& series, const LeafTimes& times, double q, const LeafKeep& leaf);
+
+// What is worked out from the samples of a window one by one. Of present, count, sum, changes and resets a sample that does not cross
+// changes one side at most; the spacing of samples to come is not known, so irate() lets a counter grow by what is allowed
+// within a millisecond.
+enum class SampleFold : unsigned char { kPresent, kCount, kSum, kChanges, kResets, kIrate, kIdelta };
+Span BoundSamples(const window::SeriesWindow& series, const LeafTimes& times, SampleFold fold, const LeafKeep& leaf);
 
 // One bucket of a histogram: the counter, and what it counts for in TailBound.
 struct TailBucket {

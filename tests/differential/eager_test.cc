@@ -55,7 +55,7 @@ std::string AlertExpr(Random* random) {
            "]" + number({"", "", "", " offset 20s"}) + ")";
   };
   const auto limit = [&] { return number({"0", "1", "5", "20", "100", "400", "-100", "0.5", "1e300"}); };
-  switch (random->Below(24)) {
+  switch (random->Below(30)) {
     case 0:
       return gauge() + op() + limit();
     case 1:
@@ -109,6 +109,31 @@ std::string AlertExpr(Random* random) {
              number({" > ", " > ", " >= ", " < ", " * 1000 > 100 * "}) +
              number({"0.05", "0.1", "0.5", "0.5", "0.7", "1", "2"});
     }
+    case 22:
+    case 23:
+    case 24:
+    case 25: {
+      const std::string of = number({"irate(", "idelta(", "changes(", "resets(", "sum_over_time(", "count_over_time(",
+                                     "present_over_time(", "absent_over_time("}) +
+                             number({"g", "w", "c_total", "c_total", "b_bucket", "g{i=\"1\"}", "s_bucket{le=\"1\"}",
+                                     "e", "e", "e_total", "e_total"}) +
+                             "[" + window() + "]" + number({"", "", " offset 20s"}) + ")";
+      const std::string than = op() + number({"0", "1", "2", "3", "5", "10", "100", "1000", "-5"});
+      return random->Chance(0.3) ? number({"sum", "max", "min", "count"}) + by() + "(" + of + ")" + than : of + than;
+    }
+    case 26:
+      return number({"time() - timestamp(", "timestamp("}) + gauge() + ")" + op() + number({"30", "100", "301", "600"});
+    case 27:
+      return number({"ln(", "log2(", "log10(", "exp(", "exp(0.01 * ", "sqrt(", "hour(", "minute(60 * ", "minute("}) +
+             gauge() + ")" + op() + number({"0", "1", "2", "-1", "5", "30"});
+    case 28:
+      return number({"minute()", "hour()", "day_of_week()", "vector(time())", "vector(scalar(g{i=\"1\",j=\"0\"}))"}) +
+             op() + limit() + number({" and on () ", " unless on () ", " or "}) + gauge() + op() + limit();
+    case 29:
+      return gauge() + op() +
+             number({"scalar(g{i=\"1\",j=\"0\"})", "scalar(c_total)", "scalar(count(g > 5))",
+                     "scalar(g{i=\"1\",j=\"0\"}) * 2"}) +
+             number({"", " and topk(2, g) > 3", " and bottomk by (i) (1, g) <= 3"});
     case 15:
       return number({"topk(2, g)", "irate(c_total[60s])", "stddev(g)", "quantile_over_time(0.5, g[60s])",
                      "time() - timestamp(g)", "avg_over_time(g[60s])", "changes(g[90s])",
@@ -118,6 +143,23 @@ std::string AlertExpr(Random* random) {
       return "(" + rate() + op() + "bool " + limit() + ")" + number({" == 1", " > 0", " < 1"});
     default:
       return "label_replace(" + gauge() + op() + limit() + ", \"x\", \"$1\", \"i\", \"(.*)\")";
+  }
+}
+
+// Gauges that are mostly zero, and what they sum up to, at times many times a second.
+void AddErrors(Random* random, World* world) {
+  for (int host = 0; host < 2; ++host) {
+    const Labels gauge({{"__name__", "e"}, {"i", std::to_string(host)}});
+    const Labels counter({{"__name__", "e_total"}, {"i", std::to_string(host)}});
+    double total = 0;
+    const bool quick = random->Chance(0.3);
+    for (int64_t t = random->Between(0, 20000); t <= world->end_ms;
+         t += quick && t < 200000 ? random->Between(100, 2000) : random->Between(2000, 20000)) {
+      const double errors = random->Chance(0.8) ? 0 : static_cast<double>(random->Between(-1, 3));
+      total += std::max(0.0, errors);
+      world->data[gauge].push_back({t, errors, 0});
+      world->data[counter].push_back({t, total, 0});
+    }
   }
 }
 
@@ -163,6 +205,7 @@ class Round {
  public:
   Round(uint64_t seed, Totals* totals) : seed_(seed), random_(seed), world_(MakeWorld(&random_)), totals_(totals) {
     AddServers(&random_, &world_);
+    AddErrors(&random_, &world_);
     engine::Options options;
     options.delayed_name_removal = query_.delayed_name_removal = random_.Chance(0.3);
     eager_ = std::make_unique<engine::Engine>(options);
