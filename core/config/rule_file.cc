@@ -252,7 +252,8 @@ class RuleReader {
   Rule ReadRule(const Node& node, const std::string& group, size_t number) {
     Rule rule;
     rule.where = source_.Where(node);
-    rule.file = source_.file();
+    rule.places.file = source_.file();
+    rule.places.rule = rule.where;
     const std::string record = Text(node, "record");
     const std::string alert = Text(node, "alert");
     rule.alerting = !alert.empty();
@@ -297,13 +298,13 @@ class RuleReader {
     if (entry->value->kind != Kind::kScalar) {
       return;  // reported by Text()
     }
-    rule->expr_runs = MakeRuns(source_, *entry->value);
-    rule->expr_where = rule->WhereInExpr(0);
+    rule->places.runs = MakeRuns(source_, *entry->value);
+    rule->expr_where = rule->places.Where(0);
     promql::ParseOutcome parsed = promql::ParseExpr(rule->expr, options_);
     rule->tree = std::move(parsed.expr);
     for (const promql::ParseError& error : parsed.errors) {
       const auto at = static_cast<size_t>(std::max(error.pos.start, 0));
-      yaml::AddProblem(&errors_, rule->WhereInExpr(at) + ": " + context_ +
+      yaml::AddProblem(&errors_, rule->places.Where(at) + ": " + context_ +
                                      "could not parse expression: " + error.message +
                                      (error.fix.empty() ? "" : "; did you mean: " + OneLine(error.fix)));
     }
@@ -486,11 +487,11 @@ class DocumentReader {
 
 }  // namespace
 
-std::string Rule::WhereInExpr(size_t offset) const {
-  const auto next = std::upper_bound(expr_runs.begin(), expr_runs.end(), offset,
+std::string ExprPlaces::Where(size_t offset) const {
+  const auto next = std::upper_bound(runs.begin(), runs.end(), offset,
                                      [](size_t wanted, const ExprRun& run) { return wanted < run.offset; });
-  if (next == expr_runs.begin()) {
-    return where;
+  if (next == runs.begin()) {
+    return rule;
   }
   const ExprRun& run = *(next - 1);
   const int further = run.solid ? static_cast<int>(offset - run.offset) : 0;

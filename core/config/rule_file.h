@@ -23,6 +23,16 @@ struct ExprRun {
   bool solid = true;    // false: an escape or a fold; every byte of the run stands at this very place
 };
 
+// Where the bytes of a rule's expression stand.
+struct ExprPlaces {
+  std::string rule;  // file:line:col of the rule
+  std::string file;  // the file part of it
+  std::vector<ExprRun> runs;
+
+  // RETURNS: file:line:col of the byte `offset` of the expression.
+  std::string Where(size_t offset) const;
+};
+
 struct Rule {
   bool alerting = false;
   std::string name;  // of the recorded series or of the alert
@@ -34,11 +44,7 @@ struct Rule {
   std::vector<Label> annotations;  // alerts only, by name
   std::string where;               // file:line:col of the rule
   std::string expr_where;          // file:line:col of the expression's first byte
-  std::string file;                // the file part of `where`
-  std::vector<ExprRun> expr_runs;
-
-  // RETURNS: file:line:col of the byte `offset` of the expression.
-  std::string WhereInExpr(size_t offset) const;
+  ExprPlaces places;
 };
 
 struct RuleGroup {

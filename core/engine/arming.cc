@@ -15,6 +15,8 @@ class Walk {
   explicit Walk(const Node& root) { Visit(root); }
   const std::vector<const Node*>& nodes() const { return nodes_; }
   size_t Place(const Node& node) const { return places_.at(&node); }
+  // RETURNS: whether there is a leaf at or below the node at this place.
+  bool ReadsSeries(size_t place) const { return reads_[place] != 0; }
 
  private:
   void Visit(const Node& node) {
@@ -24,11 +26,17 @@ class Walk {
     for (const NodePtr& in : node.inputs()) {
       Visit(*in);
     }
+    uint8_t reads = node.Source() != nullptr ? 1 : 0;
+    for (const NodePtr& in : node.inputs()) {
+      reads |= reads_[Place(*in)];
+    }
     places_.emplace(&node, nodes_.size());
     nodes_.push_back(&node);
+    reads_.push_back(reads);
   }
 
   std::vector<const Node*> nodes_;
+  std::vector<uint8_t> reads_;
   std::unordered_map<const Node*, size_t> places_;
 };
 
@@ -37,7 +45,7 @@ class Arming {
   Arming(const Horizon& horizon, const Node& root)
       : horizon_(horizon), walk_(root), root_(root), bounds_(walk_.nodes().size()), keep_(walk_.nodes().size()) {}
 
-  std::vector<Trigger> Run() {
+  Arms Run() {
     std::vector<Span> wanted(root_.size(), Span::Any());
     for (size_t slot = 0; slot < wanted.size(); ++slot) {
       if (!root_.present()[slot]) {
@@ -45,18 +53,21 @@ class Arming {
       }
     }
     BoundAll(false);
-    LetGo(&wanted);
+    horizon_.links = &links_;
+    if (std::none_of(walk_.nodes().begin(), walk_.nodes().end(), [](const Node* node) { return node->MayLink(); })) {
+      LetGo(&wanted);
+    }
     for (int round = 0; round < kRoundsMax; ++round) {
       Restrict(wanted);
       BoundAll(true);
       if (!LetGo(&wanted)) {
-        return std::move(triggers_);
+        return {std::move(triggers_), std::move(links_)};
       }
     }
     wanted.assign(wanted.size(), Span::Nothing());
     Restrict(wanted);
     BoundAll(true);
-    return std::move(triggers_);
+    return {std::move(triggers_), std::move(links_)};
   }
 
  private:
@@ -108,6 +119,8 @@ class Arming {
     if (!wanted.empty()) {
       keep_.back() = wanted;
     }
+    links_.clear();
+    // What appears by the time alone is seen with the next sample of any series.
     bool open = false;
     for (const Bounds& bounds : bounds_) {
       open = open || bounds.open;
@@ -116,6 +129,13 @@ class Arming {
     std::vector<std::vector<Span>*> keep_in;
     for (size_t place = walk_.nodes().size(); place-- > 0;) {
       const Node& node = *walk_.nodes()[place];
+      if (!open && !walk_.ReadsSeries(place) && node.type() == promql::ValueType::kVector &&
+          std::any_of(keep_[place].begin(), keep_[place].end(), [](const Span& span) { return span.nothing(); })) {
+        open = true;
+        links_.clear();
+        place = walk_.nodes().size();
+        continue;
+      }
       if (open) {
         keep_[place].assign(keep_[place].size(), Span::Nothing());
       }
@@ -148,17 +168,18 @@ class Arming {
     triggers_.resize(kept);
   }
 
-  const Horizon& horizon_;
+  Horizon horizon_;
   const Walk walk_;
   const Node& root_;
   std::vector<Bounds> bounds_;  // by place in the walk
   std::vector<std::vector<Span>> keep_;
   std::vector<Trigger> triggers_;
+  std::vector<TriggerLink> links_;
 };
 
 }  // namespace
 
-std::vector<Trigger> ArmPlan(const Horizon& horizon, Node& root) { return Arming(horizon, root).Run(); }
+Arms ArmPlan(const Horizon& horizon, Node& root) { return Arming(horizon, root).Run(); }
 
 std::string WhyAtTicksOnly(const Node& root) {
   const Walk walk(root);

@@ -8,9 +8,9 @@
 
 namespace weir::engine {
 
-// RETURNS: the triggers by series id, for evaluations in [from, until] that shall find no slot of `root` present that is absent
+// RETURNS: triggers and links for evaluations in [from, until] that shall find no slot of `root` present that is absent
 // now; valid as long as no sample crosses them. REQUIRES: the root was evaluated at from_ms.
-std::vector<Trigger> ArmPlan(const Horizon& horizon, Node& root);
+Arms ArmPlan(const Horizon& horizon, Node& root);
 
 // RETURNS: why a plan with this root can be evaluated at ticks only; "" if at any time.
 std::string WhyAtTicksOnly(const Node& root);

@@ -555,14 +555,22 @@ void Engine::Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_m
     }
     impl_->EvaluateRoot(plan, from_ms);
     const Horizon horizon{impl_->ctx, from_ms - plan.query_offset_ms, until_ms - plan.query_offset_ms};
-    armed->triggers = plan.root->error().ok() ? ArmPlan(horizon, *plan.root) : std::vector<Trigger>();
-    armed->until_ms = horizon.until_ms;
-    armed->armed = true;
+    impl_->store.triggers().Arm(armed, plan.root->error().ok() ? ArmPlan(horizon, *plan.root) : Arms(),
+                                horizon.until_ms);
   }
   impl_->store.triggers().Armed(plans);
 }
 
 void Engine::OnCrossing(std::function<void()> handler) { impl_->on_crossing = std::move(handler); }
+void Engine::EndTogether() {
+  impl_->store.triggers().EndTogether();
+  impl_->TellCrossings();
+}
+bool Engine::AwaitsBuckets(PlanId plan) const {
+  const Triggers::Plan* armed = impl_->store.triggers().Find(plan);
+  return armed != nullptr && std::any_of(armed->torn.begin(), armed->torn.end(),
+                                         [armed](uint32_t link) { return armed->links[link].torn(); });
+}
 std::vector<Crossing> Engine::TakeCrossings() { return impl_->store.triggers().Take(); }
 
 void Engine::IgnoreCrossing(PlanId plan) { impl_->store.triggers().Find(plan)->crossed = false; }

@@ -159,6 +159,7 @@ struct SeriesStats {
   size_t series_unread = 0;  // known, but no plan reads them
   size_t samples_kept = 0;   // records in all rings
   size_t window_bytes = 0;
+  size_t spare_window_bytes = 0;  // held for windows to come
   size_t label_bytes = 0;
   size_t nodes = 0;
   size_t node_bytes = 0;
@@ -270,6 +271,11 @@ class Engine {
   // (from, until] finds a slot present that is absent now. Where that cannot be shown every sample crosses. Those later than
   // `until` cross, too.
   void Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms);
+  // The samples since the last call came together (a batch): a histogram of which only some buckets came crosses, if the plan has
+  // waited for the others. Until then nothing is said about what an evaluation of half a histogram finds.
+  void EndTogether();
+  // RETURNS: whether the plan waits for the other buckets of a histogram.
+  bool AwaitsBuckets(PlanId plan) const;
   // Called after each sample that crosses, on the thread of Append, once a plan until it is armed again. May be empty.
   void OnCrossing(std::function<void()> handler);
   // RETURNS: the plans that samples have crossed for since it was asked last.

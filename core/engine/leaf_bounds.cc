@@ -1,6 +1,7 @@
 #include "core/engine/leaf_bounds.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/model/sample.h"
@@ -46,20 +47,20 @@ void ForEachReal(const Ring& ring, int64_t begin, int64_t end, F f) {
   }
 }
 
-Edges FindEdges(const Ring& ring, const LeafTimes& times) {
+// `size`: only the first so many records are there.
+Edges FindEdges(const Ring& ring, const LeafTimes& times, int64_t size) {
   Edges edges;
-  const auto size = static_cast<int64_t>(ring.size());
   int64_t end = ring.FirstAfter(times.last_end_ms - times.range_ms);
   while (end < size && !IsReal(ring, end)) {
     ++end;
   }
   edges.first_to_come = end >= size;
-  edges.first_begin = ring.FirstAfter(times.first_end_ms - times.range_ms);
+  edges.first_begin = std::min<int64_t>(ring.FirstAfter(times.first_end_ms - times.range_ms), size);
   edges.first_end = std::min(end + 1, size);
   while (edges.first_begin < edges.first_end && !IsReal(ring, edges.first_begin)) {
     ++edges.first_begin;
   }
-  int64_t begin = ring.LastAtOrBefore(times.first_end_ms);
+  int64_t begin = std::min<int64_t>(ring.LastAtOrBefore(times.first_end_ms), size - 1);
   while (begin >= 0 && !IsReal(ring, begin)) {
     --begin;
   }
@@ -197,10 +198,11 @@ Span BoundUnknown(const LeafKeep& leaf) {
   return Span::Any();
 }
 
-Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, const LeafKeep& leaf) {
-  if (!IsRaw(series)) {
-    return BoundUnknown(leaf);
-  }
+namespace {
+
+// What the newest of the samples that are there may be, as `value` tells it of a record.
+template <typename Value>
+Span ReachLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, Value value) {
   const Ring& ring = series.ring();
   const auto size = static_cast<int64_t>(ring.size());
   Span reach = Span::Nothing();
@@ -220,24 +222,62 @@ Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_sta
     if (!IsReal(ring, i)) {
       reach.absent = reach.absent || !skip_stale;
     } else {
-      reach.Add(ring.Value(static_cast<uint32_t>(i)));
+      reach.Add(value(static_cast<uint32_t>(i)));
       const int64_t seen_until =
           next < size ? std::min(ring.Time(static_cast<uint32_t>(next)) - 1, times.last_end_ms) : times.last_end_ms;
       reach.absent = reach.absent || seen_until - ring.Time(static_cast<uint32_t>(i)) >= times.range_ms;
     }
     i = next;
   }
-  if (leaf.keep == nullptr) {
+  return reach;
+}
+
+// RETURNS: whether samples to come need not be looked at: none can be seen, nothing is asked for or nothing is of use.
+bool IsSettled(const SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf, Span* reach) {
+  if (leaf.keep == nullptr || leaf.keep->nothing()) {
+    return true;
+  }
+  if (leaf.keep->any() || times.last_end_ms <= series.last_t_ms()) {
+    *leaf.trigger = Trigger::Never(leaf.series);
+    *reach = leaf.keep->any() ? Span::Any() : *reach;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Span BoundTime(const SeriesWindow& series, const LeafTimes& times, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  const auto seconds = [](int64_t t_ms) { return static_cast<double>(t_ms) / 1000; };
+  Span reach = ReachLast(series, times, false, [&](uint32_t i) { return seconds(ring.Time(i)); });
+  if (IsSettled(series, times, leaf, &reach)) {
+    return reach;
+  }
+  if (!leaf.keep->present()) {
+    return reach;
+  }
+  // Whatever its value.
+  *leaf.trigger = {leaf.series, false, leaf.keep->absent, true, -kInfinity, kInfinity};
+  reach.Add(seconds(std::max(series.last_t_ms(), times.first_end_ms - times.range_ms)));
+  reach.Add(seconds(times.last_end_ms));
+  reach.absent = reach.absent || leaf.keep->absent;
+  return reach;
+}
+
+Span BoundLast(const SeriesWindow& series, const LeafTimes& times, bool skip_stale, const LeafKeep& leaf) {
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  Span reach = ReachLast(series, times, skip_stale, [&](uint32_t i) { return ring.Value(i); });
+  if (IsSettled(series, times, leaf, &reach)) {
     return reach;
   }
   const Span& keep = *leaf.keep;
-  if (keep.nothing()) {
-    return reach;
-  }
-  if (keep.any() || times.last_end_ms <= series.last_t_ms()) {
-    *leaf.trigger = Trigger::Never(leaf.series);
-    return keep.any() ? Span::Any() : reach;
-  }
   *leaf.trigger = {leaf.series, false, keep.absent || skip_stale, keep.nan, keep.lo, keep.hi};
   Span to_come = keep;
   to_come.absent = keep.absent && !skip_stale;
@@ -251,7 +291,7 @@ Span BoundIncrease(const SeriesWindow& series, const LeafTimes& times, bool rese
     return BoundUnknown(leaf);
   }
   const Ring& ring = series.ring();
-  const Edges edges = FindEdges(ring, times);
+  const Edges edges = FindEdges(ring, times, ring.size());
   if (!edges.finite || edges.negative) {
     return BoundUnknown(leaf);
   }
@@ -328,7 +368,7 @@ Span BoundDelta(const SeriesWindow& series, const LeafTimes& times, const LeafKe
     return BoundUnknown(leaf);
   }
   const Ring& ring = series.ring();
-  const Edges edges = FindEdges(ring, times);
+  const Edges edges = FindEdges(ring, times, ring.size());
   if (!edges.finite || (HasPair(edges) && !AlwaysPair(edges))) {
     return BoundUnknown(leaf);
   }
@@ -521,6 +561,329 @@ Span BoundQuantile(const SeriesWindow& series, const LeafTimes& times, double q,
   reach.absent = !any_sure || some_empty;
   reach = reach.Widened(std::max(std::fabs(all.lo), std::fabs(all.hi)));
   return keep == nullptr ? reach : AfterSamples(series, times, reach, all, low, high, leaf);
+}
+
+namespace {
+
+// RETURNS: the fold of the real samples of [begin, end); NaN when there is none.
+double Folded(const Ring& ring, uint32_t begin, uint32_t end, SampleFold fold) {
+  double n = 0;
+  double sum = 0;
+  double changes = 0;
+  double resets = 0;
+  double v = 0;
+  double before = 0;
+  int64_t t_ms = 0;
+  int64_t before_ms = 0;
+  ForEachReal(ring, begin, end, [&](uint32_t i) {
+    before = std::exchange(v, ring.Value(i));
+    before_ms = std::exchange(t_ms, ring.Time(i));
+    sum += v;
+    changes += n > 0 && v != before ? 1 : 0;
+    resets += n > 0 && v < before ? 1 : 0;
+    n += 1;
+  });
+  switch (fold) {
+    case SampleFold::kPresent:
+      return n > 0 ? 1 : NormalNaN();
+    case SampleFold::kCount:
+      return n > 0 ? n : NormalNaN();
+    case SampleFold::kSum:
+      return n > 0 ? sum : NormalNaN();
+    case SampleFold::kChanges:
+      return n > 0 ? changes : NormalNaN();
+    case SampleFold::kResets:
+      return n > 0 ? resets : NormalNaN();
+    case SampleFold::kIrate:
+      return n > 1 ? (v < before ? v : v - before) / (static_cast<double>(t_ms - before_ms) / 1000) : NormalNaN();
+    case SampleFold::kIdelta:
+      return n > 1 ? v - before : NormalNaN();
+  }
+  return NormalNaN();
+}
+
+// Adds what the fold becomes with samples to come, and the trigger that they keep to. `newest`: the newest sample. `full`: every window
+// has one of those that are there.
+void AddToCome(SampleFold fold, double newest, bool full, const LeafKeep& leaf, Span* reach) {
+  const Span& keep = *leaf.keep;
+  const auto hold = [&](bool counter, double lo, double hi) {
+    *leaf.trigger = {leaf.series, counter, true, false, lo, hi};
+  };
+  const double rounding = std::fabs(newest) * 4e-16;
+  switch (fold) {
+    case SampleFold::kPresent:
+      if (keep.lo <= 1 && keep.hi >= 1) {
+        *leaf.trigger = {leaf.series, false, true, true, -kInfinity, kInfinity};
+        reach->Add(1.0);
+      }
+      return;
+    case SampleFold::kCount:
+      if (keep.hi == kInfinity) {
+        hold(false, -kInfinity, kInfinity);
+        reach->Add(kInfinity);
+        reach->Add(full ? kInfinity : 1.0);
+      }
+      return;
+    case SampleFold::kSum:
+      hold(false, keep.lo == -kInfinity ? -kInfinity : 0, keep.hi == kInfinity ? kInfinity : 0);
+      reach->Add(full ? reach->lo : 0.0);
+      reach->Add(keep.lo == -kInfinity ? -kInfinity : reach->lo);
+      reach->Add(keep.hi == kInfinity ? kInfinity : reach->hi);
+      reach->nan = reach->nan || !std::isfinite(reach->lo) || !std::isfinite(reach->hi);
+      return;
+    case SampleFold::kChanges:
+      hold(false, newest, newest);
+      reach->Add(full ? reach->lo : 0.0);
+      return;
+    case SampleFold::kResets:
+      hold(true, -kInfinity, kInfinity);
+      reach->Add(full ? reach->lo : 0.0);
+      return;
+    case SampleFold::kIrate:
+      if (keep.hi >= 0) {
+        const double room = keep.hi / 1000 * (1 - kInside) - rounding;
+        hold(true, -kInfinity, room > 0 ? newest + room : newest);
+        reach->Add(0.0);
+        reach->Add(room > 0 ? keep.hi : 0.0);
+        reach->nan = reach->nan || keep.hi == kInfinity;
+      }
+      return;
+    case SampleFold::kIdelta: {
+      const double room = std::min(keep.hi, -keep.lo) * (1 - kInside) - 2 * rounding;
+      if (keep.numbers() && keep.hi >= 0 && keep.lo <= 0) {
+        hold(false, room > 0 ? newest - room / 2 : newest, room > 0 ? newest + room / 2 : newest);
+        reach->Add(room > 0 ? -room - rounding : 0.0);
+        reach->Add(room > 0 ? room + rounding : 0.0);
+        reach->nan = reach->nan || room == kInfinity;
+      }
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Span BoundSamples(const SeriesWindow& series, const LeafTimes& times, SampleFold fold, const LeafKeep& leaf) {
+  constexpr size_t kLooksMax = 1 << 14;  // at samples, for one series
+  if (!IsRaw(series)) {
+    return BoundUnknown(leaf);
+  }
+  const Ring& ring = series.ring();
+  Span reach = Span::Nothing();
+  bool lacks = false;  // some window has no result
+  bool any_sure = false;
+  bool numbers = true;
+  double size = 0;
+  size_t looks = 0;
+  ForEachWindow(ring, times, [&](uint32_t begin, uint32_t end) {
+    looks += end - begin;
+    if (looks > kLooksMax) {
+      return;
+    }
+    ForEachReal(ring, begin, end, [&](uint32_t i) {
+      any_sure = any_sure || (ring.Time(i) <= times.first_end_ms && ring.Time(i) > times.last_end_ms - times.range_ms);
+      numbers = numbers && std::isfinite(ring.Value(i));
+      size += std::isfinite(ring.Value(i)) ? std::fabs(ring.Value(i)) : 0;
+    });
+    const double v = Folded(ring, begin, end, fold);
+    lacks = lacks || std::isnan(v);
+    reach.Add(v);
+  });
+  const bool any_value = fold == SampleFold::kPresent || fold == SampleFold::kCount;
+  if (looks > kLooksMax || (!numbers && !any_value)) {
+    return BoundUnknown(leaf);
+  }
+  if (!reach.numbers()) {
+    return Waiting(leaf);
+  }
+  reach.nan = false;
+  reach.absent = !any_sure || lacks;
+  reach = fold == SampleFold::kSum ? reach.Widened(4 * size) : reach;
+  if (IsSettled(series, times, leaf, &reach)) {
+    return reach;
+  }
+  int64_t newest = static_cast<int64_t>(ring.size()) - 1;
+  while (newest > 0 && !IsReal(ring, newest)) {
+    --newest;
+  }
+  if (!any_value && !(IsReal(ring, newest) && std::isfinite(ring.Value(static_cast<uint32_t>(newest))))) {
+    return reach;
+  }
+  AddToCome(fold, ring.Value(static_cast<uint32_t>(newest)), any_sure, leaf, &reach);
+  return reach;
+}
+
+namespace {
+
+// How many records of a bucket are looked at: those up to the newest time that all of them have.
+struct TailRecords {
+  const TailBucket* bucket;
+  int64_t size;
+  int64_t begin;  // where those of the windows begin
+};
+
+// RETURNS: whether the records of `a` and `b` that can be a window's first or last one lie at the same times.
+bool SameTimes(const TailRecords& a, const TailRecords& b, const Edges& edges) {
+  const Ring& of_a = a.bucket->series->ring();
+  const Ring& of_b = b.bucket->series->ring();
+  if (a.size - a.begin != b.size - b.begin) {
+    return false;
+  }
+  const auto same = [&](int64_t i) {
+    const auto at_a = static_cast<uint32_t>(i);
+    const auto at_b = static_cast<uint32_t>(i - a.begin + b.begin);
+    return of_a.Time(at_a) == of_b.Time(at_b) && IsReal(of_a, at_a) == IsReal(of_b, at_b) &&
+           ((of_a.At(at_a).ordinal() - of_a.At(static_cast<uint32_t>(a.begin)).ordinal()) & Record::kOrdinalMask) ==
+               ((of_b.At(at_b).ordinal() - of_b.At(static_cast<uint32_t>(b.begin)).ordinal()) & Record::kOrdinalMask);
+  };
+  for (int64_t i = a.begin; i < edges.first_end; ++i) {
+    if (!same(i)) {
+      return false;
+    }
+  }
+  for (int64_t i = std::max(a.begin, edges.last_begin); i < a.size; ++i) {
+    if (!same(i)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Finds up to which time all buckets have the same samples; at most one sample of each may be newer. RETURNS: false when that is not so.
+bool FindCommonTime(const std::vector<TailBucket>& buckets, TailBound* tail) {
+  int64_t newest_ms = std::numeric_limits<int64_t>::min();
+  int64_t common_ms = std::numeric_limits<int64_t>::max();
+  for (const TailBucket& bucket : buckets) {
+    const Ring& ring = bucket.series->ring();
+    newest_ms = std::max(newest_ms, ring.Time(ring.size() - 1));
+    common_ms = std::min(common_ms, ring.Time(ring.size() - 1));
+  }
+  tail->torn_ms = newest_ms;
+  for (const TailBucket& bucket : buckets) {
+    const Ring& ring = bucket.series->ring();
+    const int64_t last_ms = ring.Time(ring.size() - 1);
+    const bool ahead = last_ms != common_ms;
+    if (ahead && (last_ms != newest_ms || ring.size() < 2 || ring.Time(ring.size() - 2) != common_ms ||
+                  !IsReal(ring, ring.size() - 1))) {
+      return false;
+    }
+    tail->ahead.push_back(ahead ? 1 : 0);
+  }
+  return true;
+}
+
+}  // namespace
+
+// With equal times of their samples all buckets are extrapolated by the same factor, as long as none of those below is taken to have
+// begun at zero; so the increase above less that below is this factor times a difference of samples, which hardly moves while
+// both grow. What has begun at zero is extrapolated by less: then those below are only sure of the factor 1.
+TailBound BoundTail(const std::vector<TailBucket>& buckets, const LeafTimes& times) {
+  constexpr double kThreshold = 1.1;  // of extrapolation to the start, in mean intervals
+  TailBound tail;
+  size_t empty = 0;
+  for (const TailBucket& bucket : buckets) {
+    if (!IsRaw(*bucket.series)) {
+      return tail;
+    }
+    empty += bucket.series->ring().size() == 0 ? 1 : 0;
+  }
+  if (empty > 0) {
+    tail.waits = tail.known = empty == buckets.size();
+    tail.armed.assign(buckets.size(), 0);
+    tail.newest.assign(buckets.size(), 0);
+    tail.ahead.assign(buckets.size(), 0);
+    return tail;
+  }
+  if (!FindCommonTime(buckets, &tail)) {
+    return tail;
+  }
+  std::vector<TailRecords> all;
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    const Ring& ring = buckets[i].series->ring();
+    const int64_t size = static_cast<int64_t>(ring.size()) - tail.ahead[i];
+    all.push_back({&buckets[i], size, std::min<int64_t>(ring.FirstAfter(times.first_end_ms - times.range_ms), size)});
+    tail.newest.push_back(ring.Value(ring.size() - 1));
+    int64_t last = size - 1;
+    while (last > 0 && !IsReal(ring, last)) {
+      --last;
+    }
+    tail.armed.push_back(IsReal(ring, last) ? ring.Value(static_cast<uint32_t>(last)) : 0);
+  }
+  const TailRecords& total = all.back();
+  const Ring& ring = total.bucket->series->ring();
+  const Edges edges = FindEdges(ring, times, total.size);
+  if (!HasPair(edges)) {
+    tail.waits = tail.known = true;
+    return tail;
+  }
+  if (edges.first_to_come) {
+    return tail;
+  }
+  double size = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Edges own = i + 1 == all.size() ? edges : FindEdges(all[i].bucket->series->ring(), times, all[i].size);
+    if (!own.finite || own.negative || !std::isfinite(tail.armed[i]) ||
+        (i + 1 < all.size() && !SameTimes(total, all[i], edges))) {
+      return tail;
+    }
+    size = std::max(size, tail.armed[i]);
+  }
+  // What a bucket grew by between two records of +Inf's.
+  const auto increase = [&](const TailRecords& of, int64_t a, int64_t b) {
+    const Ring& own = of.bucket->series->ring();
+    const auto first = static_cast<uint32_t>(a - total.begin + of.begin);
+    const auto last = static_cast<uint32_t>(b - total.begin + of.begin);
+    const double resets = first < last ? ResetsBetween(*of.bucket->series, of.bucket->reset_list, first, last) : 0;
+    size = std::max(size, own.Value(first) + own.Value(last) + resets);
+    return own.Value(last) - own.Value(first) + resets;
+  };
+  const int64_t newest = edges.last_end - 1;
+  bool falls = false;
+  double most_apart = 0;  // with a factor for each bucket
+  const auto look = [&](int64_t a, int64_t b) {
+    double below = 0;
+    double above = 0;
+    bool from_zero = false;
+    const auto between = static_cast<double>(
+        (ring.At(static_cast<uint32_t>(b)).ordinal() - ring.At(static_cast<uint32_t>(a)).ordinal()) &
+        Record::kOrdinalMask);
+    for (const TailRecords& of : all) {
+      const double grown = increase(of, a, b);
+      falls = falls || !(grown >= 0);
+      above = of.bucket->above ? std::max(above, grown) : above;
+      below += of.bucket->weight * grown;
+      if (of.bucket->weight > 0) {
+        const double first = of.bucket->series->ring().Value(static_cast<uint32_t>(a - total.begin + of.begin));
+        const double most = first * std::max(between, 1.0) / kThreshold * (1 - kInside);
+        from_zero = from_zero || grown > most;
+        tail.growth_max = b == newest ? std::min(tail.growth_max, most - grown) : tail.growth_max;
+      }
+    }
+    const double factor = FactorMax(ring, edges, static_cast<uint32_t>(a), times.range_ms);
+    const double apart = above * factor - below;
+    tail.factor = std::max(tail.factor, factor);
+    most_apart = std::max(most_apart, apart);
+    tail.most = std::max(tail.most, from_zero ? apart : std::max(0.0, above - below) * factor);
+    tail.below_counts = tail.below_counts && !(b == newest && from_zero);
+  };
+  tail.growth_max = kInfinity;
+  ForEachReal(ring, edges.first_begin, edges.first_end, [&](uint32_t a) {
+    ForEachReal(ring, std::max<int64_t>(edges.last_begin, a), edges.last_end, [&](uint32_t b) { look(a, b); });
+  });
+  if (falls) {
+    return tail;
+  }
+  if (AlwaysPair(edges)) {
+    tail.least = increase(total, edges.first_end - 1, edges.last_begin);
+  }
+  tail.room_lost = size * 16 * kInside;
+  if (tail.growth_max < 0 || !tail.below_counts) {
+    tail.below_counts = false;
+    tail.growth_max = kInfinity;
+    tail.most = most_apart;
+  }
+  tail.known = true;
+  return tail;
 }
 
 }  // namespace weir::engine

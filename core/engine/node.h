@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,6 +90,13 @@ struct AheadPiece {
   uint32_t member;
 };
 
+// What rate() and increase() read. UNITS: milliseconds.
+struct CounterWindows {
+  const SeriesSet* set;
+  int64_t range_ms;
+  int64_t offset_ms;
+};
+
 class Node {
  public:
   Node(promql::ValueType type, std::vector<NodePtr> inputs)
@@ -141,12 +149,19 @@ class Node {
   // asked for nothing, too.
   virtual void Restrict(const Horizon& horizon, std::span<const Bounds* const> in, const std::vector<Span>& keep,
                         std::span<std::vector<Span>* const> keep_in) const;
+  // RETURNS: whether Restrict may leave links: then what Bound finds before it says too little.
+  virtual bool MayLink() const { return false; }
   // RETURNS: how far an absent slot is from being present, as a part; 0 when it is not known. Which side of `and` is asked to
   // keep the result absent hangs on it.
   virtual double Slack(size_t) const { return 0; }
   // Of a leaf: Bound, with a trigger for each of its series that keeps to `keep`; null: without sample and trigger.
   virtual void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
                          Bounds* out) const;
+
+  // RETURNS: of rate() and increase(), the windows of its counters; null of others.
+  virtual std::optional<CounterWindows> Counters() const { return std::nullopt; }
+  // RETURNS: of sum(), the slot that each slot of its input goes to; null of others.
+  virtual const std::vector<uint32_t>* SumGroups() const { return nullptr; }
 
   // --- ahead of its turn (ahead.h) ---
   // Gets a leaf ready for being computed at task->t_ms by AheadSlots, if that is all there is to do: no slot is new, and rules write

@@ -47,6 +47,9 @@ Store::Store(const Options& options)
       floor_ms_(std::numeric_limits<int64_t>::min()),
       state_(options.state),
       tape_margin_ms_(options.tape_margin_ms) {
+  for (uint32_t shard = 0; shard < shards(); ++shard) {
+    ring_cells_.push_back(std::make_unique<CellPool>(window::kRingCellBytes));
+  }
   ProfileOf({});  // profile 0: nobody reads the series
   WEIR_ASSERT(options.source_series_max.size() < kNobody);
   for (const uint32_t series_max : options.source_series_max) {
@@ -333,6 +336,7 @@ uint32_t Store::ProfileOf(const std::vector<uint32_t>& sets) {
     auto entry = std::make_unique<ProfileEntry>();
     for (uint32_t i = 0; i < shards(); ++i) {
       entry->copies.push_back(std::make_unique<Profile>());
+      entry->cells.push_back(ring_cells_[i]->AddLane());
     }
     entry->sets = sets;
     RecomputeProfile(*entry);
@@ -412,10 +416,12 @@ void Store::RecomputeProfile(ProfileEntry& entry) {
   }
   fresh.cuts.Finish();
   fresh.SetFloor(floor_ms_);
-  for (const auto& copy : entry.copies) {
-    fresh.version = copy->version;
-    fresh.written_by_rules = copy->written_by_rules;
-    *copy = fresh;
+  for (size_t shard = 0; shard < entry.copies.size(); ++shard) {
+    Profile& copy = *entry.copies[shard];
+    fresh.cells = entry.cells[shard];
+    fresh.version = copy.version;
+    fresh.written_by_rules = copy.written_by_rules;
+    copy = fresh;
   }
 }
 
@@ -557,7 +563,7 @@ void Store::WriteTapes(const std::function<void()>& yield) {
 
 void Store::LeaveTapes(SeriesId id) {
   const std::lock_guard lock(tape_mutex_);
-  const Profile& profile = *profiles_[at(id).profile]->copies[0];
+  const Profile& profile = OwnProfile(id);
   using Holds = window::RowStore::Holds;
   std::map<int64_t, window::RowStore::Restored> samples;
   for (const Holds holds : {Holds::kFirst, Holds::kThinned, Holds::kSums}) {  // what is exact comes first
@@ -841,7 +847,7 @@ void Store::Rebuild() {
     for (uint32_t set : ids) {
       AddProfile(*sets_[set].lock(), *profiles_[series.profile]);
     }
-    series.window.Adopt(*profiles_[series.profile]->copies[0]);
+    series.window.Adopt(OwnProfile(id));
   }
   for (auto& weak : sets_) {
     if (auto set = weak.lock()) {
@@ -1097,6 +1103,9 @@ SeriesStats Store::Stats(std::span<const SharedLoad> loads) const {
   }
   stats.window_bytes += (chunks_.size() - vacant_.size()) * sizeof(Series) << kChunkBits;
   stats.window_bytes += triggers_.Bytes();
+  for (const auto& cells : ring_cells_) {
+    stats.spare_window_bytes += cells->held_bytes() - cells->used_bytes();
+  }
   for (const auto& weak : bounded_) {
     if (const auto rows = weak.lock()) {
       stats.window_bytes += rows->HeapBytes();

@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/cell_pool.h"
 #include "core/base/fork_join.h"
 #include "core/engine/engine.h"
 #include "core/engine/trigger.h"
@@ -242,6 +243,7 @@ class Store {
   };
   struct ProfileEntry {
     std::vector<std::unique_ptr<window::Profile>> copies;  // by shard: every sample writes to its own
+    std::vector<CellPool::Lane*> cells;                    // by shard: what the rings are made of
     std::vector<uint32_t> sets;                            // sorted ids
   };
   // What a shard's thread writes to, apart from its series.
@@ -262,6 +264,8 @@ class Store {
   }
   void Rebuild();
   void RecomputeProfile(ProfileEntry& entry);
+  // RETURNS: the copy of the series' shard, whose memory its ring is of.
+  window::Profile& OwnProfile(SeriesId id) { return *shards_[owner_[id >> kChunkBits]].profiles[at(id).profile]; }
   void SetTapeReach();
   // Brings who is on which tape in line with the profiles.
   void PlaceOnTapes();
@@ -311,7 +315,8 @@ class Store {
   bool admitting_ = true;
   std::function<void()> on_growth_;
   std::function<void(bool all)> before_change_ = [](bool) {};
-  uint32_t made_ = 0;  // series, since the start
+  uint32_t made_ = 0;                                  // series, since the start
+  std::vector<std::unique_ptr<CellPool>> ring_cells_;  // by shard; before all that has rings in this list
   std::vector<Source> sources_;
   std::vector<Origin> origin_;  // by series, when there are sources
   int64_t handed_over_ms_ = std::numeric_limits<int64_t>::min();

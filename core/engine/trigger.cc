@@ -36,6 +36,36 @@ void Trigger::Restrict(const Trigger& other) {
   nan_ok = nan_ok && other.nan_ok;
 }
 
+bool TriggerLink::Take(uint32_t member, int64_t t_ms, double previous, double v) {
+  if (t_ms != newest_ms) {
+    const bool was_torn = torn();
+    newest_ms = t_ms;
+    seen = 0;
+    above = -std::numeric_limits<double>::infinity();
+    below = 0;
+    if (was_torn) {
+      return true;
+    }
+  }
+  ++seen;
+  if (IsStaleNaN(v)) {  // windows pass over it
+    v = members[member].armed;
+  } else if (!(v >= previous)) {
+    return true;
+  }
+  const double growth = v - members[member].armed;
+  if (members[member].weight > 0) {
+    if (!(growth <= growth_max)) {
+      return true;
+    }
+    below += members[member].weight * growth;
+  }
+  if (members[member].above) {
+    above = std::max(above, growth);
+  }
+  return room < 0 || (seen == members.size() && !(above - below <= room));
+}
+
 Triggers::Plan& Triggers::Add(PlanId id, std::vector<uint32_t> sets) {
   std::sort(sets.begin(), sets.end());
   Plan& plan = plans_.emplace_back();
@@ -59,12 +89,37 @@ Triggers::Plan* Triggers::Find(PlanId id) {
   return at == plans_.end() ? nullptr : &*at;
 }
 
+const Triggers::Plan* Triggers::Find(PlanId id) const { return const_cast<Triggers*>(this)->Find(id); }
+
+void Triggers::Arm(Plan* plan, Arms arms, int64_t until_ms) {
+  plan->triggers = std::move(arms.triggers);
+  plan->links = std::move(arms.links);
+  plan->places.clear();
+  plan->torn.clear();
+  for (uint32_t link = 0; link < plan->links.size(); ++link) {
+    const std::vector<TriggerLink::Member>& members = plan->links[link].members;
+    for (uint32_t member = 0; member < members.size(); ++member) {
+      plan->places.push_back({members[member].series, link, member});
+    }
+    if (plan->links[link].torn()) {
+      plan->torn.push_back(link);
+    }
+  }
+  std::sort(plan->places.begin(), plan->places.end(),
+            [](const LinkPlace& a, const LinkPlace& b) { return a.series < b.series; });
+  plan->until_ms = until_ms;
+  plan->armed = true;
+}
+
 void Triggers::Fold(const Plan& plan) {
   for (const Trigger& trigger : plan.triggers) {
     Hot& hot = hot_[trigger.series];
     hot.lo = std::max(hot.lo, trigger.lo);
     hot.hi = std::min(hot.hi, trigger.hi);
     hot.counter = hot.counter || trigger.counter;
+  }
+  for (const LinkPlace& place : plan.places) {
+    hot_[place.series] = Hot{};  // each sample is looked at
   }
 }
 
@@ -122,12 +177,42 @@ void Triggers::Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_
     const auto known = std::lower_bound(plan.triggers.begin(), plan.triggers.end(), series,
                                         [](const Trigger& trigger, SeriesId id) { return trigger.series < id; });
     const bool is_known = known != plan.triggers.end() && known->series == series && !recycled;
-    if (is_known && t_ms <= plan.until_ms && (histogram ? known->never() : !known->Crossed(previous, v))) {
+    const bool holds = is_known && t_ms <= plan.until_ms && (histogram ? known->never() : !known->Crossed(previous, v));
+    if (plan.places.empty() ? holds : !TakeLinked(&plan, series, t_ms, previous, v) && holds) {
       continue;
     }
-    plan.crossed = true;
-    plan.crossed_ms = t_ms;
-    crossings_.push_back({plan.id, t_ms});
+    Cross(&plan, t_ms);
+  }
+}
+
+void Triggers::Cross(Plan* plan, int64_t t_ms) {
+  plan->crossed = true;
+  plan->crossed_ms = t_ms;
+  crossings_.push_back({plan->id, t_ms});
+}
+
+bool Triggers::TakeLinked(Plan* plan, SeriesId series, int64_t t_ms, double previous, double v) {
+  bool crosses = false;
+  auto place = std::lower_bound(plan->places.begin(), plan->places.end(), series,
+                                [](const LinkPlace& p, SeriesId id) { return p.series < id; });
+  for (; place != plan->places.end() && place->series == series; ++place) {
+    TriggerLink& link = plan->links[place->link];
+    crosses = link.Take(place->member, t_ms, previous, v) || crosses;
+    if (link.seen == 1 && link.torn()) {
+      plan->torn.push_back(place->link);
+    }
+  }
+  return crosses;
+}
+
+void Triggers::EndTogether() {
+  for (Plan& plan : plans_) {
+    for (const uint32_t link : plan.torn) {
+      if (!plan.crossed && plan.links[link].torn()) {
+        Cross(&plan, plan.links[link].newest_ms);
+      }
+    }
+    plan.torn.clear();
   }
 }
 
@@ -147,13 +232,21 @@ std::string Triggers::Text(PlanId plan, SeriesId series) const {
     return "none";
   }
   return "[" + FormatFloat(known->lo, 'g', -1) + ", " + FormatFloat(known->hi, 'g', -1) + "]" +
-         (known->counter ? ", no reset" : "");
+         (known->counter ? ", no reset" : "") +
+         (std::any_of(of->places.begin(), of->places.end(),
+                      [series](const LinkPlace& place) { return place.series == series; })
+              ? ", with its histogram"
+              : "");
 }
 
 size_t Triggers::Bytes() const {
   size_t bytes = hot_.capacity() * sizeof(Hot);
   for (const Plan& plan : plans_) {
-    bytes += plan.triggers.capacity() * sizeof(Trigger);
+    bytes += plan.triggers.capacity() * sizeof(Trigger) + plan.places.capacity() * sizeof(LinkPlace) +
+             plan.links.capacity() * sizeof(TriggerLink);
+    for (const TriggerLink& link : plan.links) {
+      bytes += link.members.capacity() * sizeof(TriggerLink::Member);
+    }
   }
   return bytes;
 }

@@ -108,21 +108,59 @@ struct Trigger {
   void Restrict(const Trigger& other);
 };
 
-// For what times bounds are asked, and where leaves leave their triggers.
+// The buckets of one histogram, whose samples of one time belong together. What one of them becomes says little: they all grow. A plan is
+// crossed when one of those above a bound has grown by more than `room` beyond those below it, and when only some have come.
+struct TriggerLink {
+  struct Member {
+    SeriesId series = kNoSeries;
+    double armed = 0;   // its value at armed_ms
+    double weight = 0;  // in what is below the bound; 0: it is not
+    bool above = false;
+  };
+  std::vector<Member> members;
+  double room = 0;
+  double growth_max = 0;  // of one that is below
+  // Those that have come at newest_ms.
+  int64_t newest_ms = std::numeric_limits<int64_t>::min();
+  uint32_t seen = 0;
+  double above = 0;
+  double below = 0;
+
+  bool torn() const { return seen > 0 && seen < members.size(); }
+  // RETURNS: whether this sample of a member crosses.
+  bool Take(uint32_t member, int64_t t_ms, double previous, double v);
+};
+
+// For what times bounds are asked, and where what Restrict asks for beside triggers goes; null: nowhere yet.
 struct Context;  // core/engine/node.h
 struct Horizon {
   Context& ctx;
   int64_t from_ms;   // evaluations are after it …
   int64_t until_ms;  // … and up to this
+  std::vector<TriggerLink>* links = nullptr;
+};
+
+// What a plan is armed with.
+struct Arms {
+  std::vector<Trigger> triggers;  // by series
+  std::vector<TriggerLink> links;
 };
 
 // The triggers of all armed plans.
 class Triggers {
  public:
+  struct LinkPlace {
+    SeriesId series = kNoSeries;
+    uint32_t link = 0;
+    uint32_t member = 0;
+  };
   struct Plan {
     PlanId id = 0;
     std::vector<uint32_t> sets;     // sorted ids of the sets it reads
     std::vector<Trigger> triggers;  // by series
+    std::vector<TriggerLink> links;
+    std::vector<LinkPlace> places;  // of the links' members, by series
+    std::vector<uint32_t> torn;     // links that may be
     int64_t until_ms = 0;
     bool armed = false;
     bool crossed = false;
@@ -133,6 +171,9 @@ class Triggers {
   Plan& Add(PlanId id, std::vector<uint32_t> sets);
   void Remove(PlanId id);
   Plan* Find(PlanId id);
+  const Plan* Find(PlanId id) const;
+  // What the plan is armed with from now on; Armed() follows.
+  void Arm(Plan* plan, Arms arms, int64_t until_ms);
   // These plans have new triggers.
   void Armed(std::span<const PlanId> ids);
   // The id stands for another series from now on.
@@ -148,6 +189,8 @@ class Triggers {
   }
   // Marks the plans that do care. `sets`: which hold the series. `histogram`: the sample is one.
   void Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_ms, double previous, double v, bool histogram);
+  // What came together is complete: plans with a histogram that is torn are crossed.
+  void EndTogether();
   bool any_crossed() const { return !crossings_.empty(); }
   std::vector<Crossing> Take();
   // RETURNS: what Engine::TriggerText does.
@@ -161,6 +204,8 @@ class Triggers {
     bool counter = true;
   };
   void Fold(const Plan& plan);
+  void Cross(Plan* plan, int64_t t_ms);
+  static bool TakeLinked(Plan* plan, SeriesId series, int64_t t_ms, double previous, double v);
 
   std::vector<Plan> plans_;
   std::vector<Hot> hot_;  // by series: what holds for every plan

@@ -132,7 +132,31 @@ void EagerCheck::Arm(Planned& p) {
   }
 }
 
+void EagerCheck::EndTogether() {
+  engine_.EndTogether();
+  TakeCrossings();
+  for (Planned& p : planned_) {
+    if (p.crossed && p.last_ms != INT64_MIN) {
+      Evaluate(p, together_ms_, Exact(p, together_ms_));
+    }
+  }
+}
+
+void EagerCheck::TakeCrossings() {
+  for (const engine::Crossing& crossing : engine_.TakeCrossings()) {
+    const auto at =
+        std::find_if(planned_.begin(), planned_.end(), [&](const Planned& p) { return p.eager == crossing.plan; });
+    if (at != planned_.end()) {
+      at->crossed = true;
+    }
+  }
+}
+
 void EagerCheck::Before(int64_t t_ms) {
+  if (t_ms != together_ms_) {
+    EndTogether();
+    together_ms_ = t_ms;
+  }
   if (t_ms > arm_ms_) {
     Tick(arm_ms_);
     arm_ms_ += (t_ms - arm_ms_ + interval_ms_ - 1) / interval_ms_ * interval_ms_;
@@ -150,13 +174,7 @@ void EagerCheck::Take(engine::SeriesId series, int64_t t_ms, double v, const His
   } else {
     exact_.Append(exact_ids_[series], t_ms, v, start_ms);
   }
-  for (const engine::Crossing& crossing : engine_.TakeCrossings()) {
-    const auto at =
-        std::find_if(planned_.begin(), planned_.end(), [&](const Planned& p) { return p.eager == crossing.plan; });
-    if (at != planned_.end()) {
-      at->crossed = true;
-    }
-  }
+  TakeCrossings();
   if (samples_++ % stride_ == 0) {
     for (Planned& p : planned_) {
       Check(p, series, t_ms);
@@ -172,20 +190,13 @@ void EagerCheck::Check(Planned& p, engine::SeriesId series, int64_t t_ms) {
   if (!read && (t_ms > p.until_ms || !p.held_all)) {
     return;  // not its sample, and nothing is said about the time alone
   }
+  if (!p.crossed && engine_.AwaitsBuckets(p.eager)) {
+    return;  // half a histogram says nothing
+  }
   ++counts_.checks;
   const Found exact = Exact(p, t_ms);
   if (p.crossed) {
-    ++counts_.evaluations;
-    p.last_ms = std::max(p.last_ms, t_ms);
-    const Found found = Present(engine_, engine_.EvaluateBetween(p.eager, p.last_ms));
-    counts_.appeared += static_cast<size_t>(
-        std::count_if(found.begin(), found.end(), [&](const Labels& labels) { return !p.known.contains(labels); }));
-    if (found != exact) {
-      Fail(p, t_ms,
-           "evaluated, it finds " + std::to_string(found.size()) + " results, where there are " +
-               std::to_string(exact.size()) + " or others");
-    }
-    Arm(p);
+    Evaluate(p, t_ms, exact);
     return;
   }
   for (const Labels& labels : exact) {
@@ -196,6 +207,20 @@ void EagerCheck::Check(Planned& p, engine::SeriesId series, int64_t t_ms) {
                (p.before.contains(labels) ? ", it came with the time alone" : ""));
     }
   }
+}
+
+void EagerCheck::Evaluate(Planned& p, int64_t t_ms, const Found& exact) {
+  ++counts_.evaluations;
+  p.last_ms = std::max(p.last_ms, t_ms);
+  const Found found = Present(engine_, engine_.EvaluateBetween(p.eager, p.last_ms));
+  counts_.appeared += static_cast<size_t>(
+      std::count_if(found.begin(), found.end(), [&](const Labels& labels) { return !p.known.contains(labels); }));
+  if (found != exact) {
+    Fail(p, t_ms,
+         "evaluated, it finds " + std::to_string(found.size()) + " results, where there are " +
+             std::to_string(exact.size()) + " or others");
+  }
+  Arm(p);
 }
 
 void EagerCheck::Tick(int64_t t_ms) {

@@ -62,6 +62,9 @@ class EagerCheck {
   void PlanText(const EvalRequest& request, const std::string& text, Outcome* outcome);
   Found Exact(const Planned& p, int64_t t_ms);
   void Arm(Planned& p);
+  void TakeCrossings();
+  void EndTogether();
+  void Evaluate(Planned& p, int64_t t_ms, const Found& exact);
   void Check(Planned& p, engine::SeriesId series, int64_t t_ms);
   void Fail(Planned& p, int64_t t_ms, const std::string& what);
 
@@ -75,6 +78,7 @@ class EagerCheck {
   size_t stride_ = 1;  // of the samples, one in so many is looked at
   int64_t interval_ms_ = 0;
   int64_t arm_ms_ = 0;
+  int64_t together_ms_ = INT64_MIN;  // of the newest sample: those of one time come together
 };
 
 }  // namespace weir::promqltest

@@ -8,7 +8,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir::rules {
@@ -39,6 +41,30 @@ struct RuleDefinition {
   }
 };
 
+// A rule as part of a group: copies of a group share its definitions until one of them is edited.
+class SharedRule {
+ public:
+  // NOLINTNEXTLINE(google-explicit-constructor): groups are made of definitions
+  SharedRule(RuleDefinition definition) : rule_(std::make_shared<RuleDefinition>(std::move(definition))) {}
+
+  // NOLINTNEXTLINE(google-explicit-constructor): who only reads need not know
+  operator const RuleDefinition&() const { return *rule_; }
+  const RuleDefinition* operator->() const { return rule_.get(); }
+  // RETURNS: the definition as this holder's own.
+  RuleDefinition& Edit() {
+    if (rule_.use_count() > 1) {
+      rule_ = std::make_shared<RuleDefinition>(*rule_);
+    }
+    return *rule_;
+  }
+  friend bool operator==(const SharedRule& a, const SharedRule& b) {
+    return a.rule_ == b.rule_ || *a.rule_ == *b.rule_;
+  }
+
+ private:
+  std::shared_ptr<RuleDefinition> rule_;
+};
+
 struct GroupDefinition {
   std::string file;  // as shown by APIs and metrics
   std::string name;
@@ -46,7 +72,7 @@ struct GroupDefinition {
   int64_t query_offset_ms = 0;
   uint64_t limit = 0;  // series or alerts a rule may produce; 0 = any number
   int slower = 1;      // by how much its interval is longer than configured, since memory is short
-  std::vector<RuleDefinition> rules;
+  std::vector<SharedRule> rules;
 
   // RETURNS: `file;name`, the identity of the group across reloads and in metrics.
   std::string Key() const { return file + ";" + name; }

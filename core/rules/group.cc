@@ -82,9 +82,9 @@ Result<std::unique_ptr<Group>> Group::Create(GroupDefinition definition, RuleEnv
 Status Group::Prepare() {
   std::string errors;
   Code code = Code::kOk;
-  for (const RuleDefinition& definition : definition_.rules) {
+  for (const SharedRule& definition : definition_.rules) {
     std::unique_ptr<Rule> rule;
-    if (definition.alerting) {
+    if (definition->alerting) {
       rule = std::make_unique<AlertingRule>(definition, definition_, environment_);
     } else {
       rule = std::make_unique<RecordingRule>(definition, definition_, environment_);

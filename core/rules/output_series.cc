@@ -35,7 +35,7 @@ size_t OutputSeries::Bytes() const {
   for (const std::shared_ptr<const Labels>& text : texts_) {
     texts += text == nullptr ? 0 : sizeof(Labels) + kSharedBytes + text->HeapBytes();
   }
-  return texts + entries_.size() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
+  return texts + entries_.capacity() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
 }
 
 void OutputSeries::MarkLabels(std::vector<bool>* live) const {

@@ -13,7 +13,6 @@
 #include "core/rules/result_parts.h"
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -74,7 +73,7 @@ class OutputSeries {
   void Compact();
 
   engine::Engine* engine_;
-  std::deque<Entry> entries_;
+  std::vector<Entry> entries_;
   LabelSetPlaces by_labels_;
   std::vector<std::shared_ptr<const Labels>> texts_;  // of the first entries; null until a sink has got one
   std::vector<Pending> pending_;

@@ -51,8 +51,9 @@ std::string PlanErrorText(const RuleDefinition& definition, const Status& status
   return text;
 }
 
-Rule::Rule(RuleDefinition definition, const GroupDefinition& group, RuleEnvironment* environment)
-    : definition_(std::move(definition)),
+Rule::Rule(SharedRule definition, const GroupDefinition& group, RuleEnvironment* environment)
+    : shared_(std::move(definition)),
+      definition_(shared_),
       group_key_(group.Key()),
       grid_{.interval_ms = group.slots.interval_ms,
             .phase_ms = group.slots.phase_ms(),

@@ -57,7 +57,7 @@ struct RuleTick {
 
 class Rule : private engine::LabelHolder {
  public:
-  Rule(RuleDefinition definition, const GroupDefinition& group, RuleEnvironment* environment);
+  Rule(SharedRule definition, const GroupDefinition& group, RuleEnvironment* environment);
   virtual ~Rule();
   Rule(const Rule&) = delete;
   Rule& operator=(const Rule&) = delete;
@@ -101,7 +101,8 @@ class Rule : private engine::LabelHolder {
   // ERRORS: as Engine::AddPlan.
   Result<engine::PlanId> PlanQuery(const engine::Grid& grid);
 
-  const RuleDefinition definition_;
+  const SharedRule shared_;
+  const RuleDefinition& definition_;  // what shared_ holds
   const std::string group_key_;
   const engine::Grid grid_;
   const int64_t interval_ms_;

@@ -114,6 +114,7 @@ void EagerWatch::EndTick(int64_t tick_ms, const std::vector<rules::Group*>& eval
   if (!plans.empty() && !moment_.past) {
     engine_.Arm(plans, tick_ms, until_ms);
   }
+  engine_.EndTogether();  // what the tick wrote
   OnCrossings();
 }
 

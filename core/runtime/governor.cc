@@ -60,7 +60,7 @@ void Governor::SetRules(std::vector<rules::GroupDefinition> groups, int64_t look
     std::map<std::string, int> seen;
     for (size_t r = 0; r < configured_[g].rules.size(); ++r) {
       RuleState state;
-      const std::string name = configured_[g].Key() + '\0' + configured_[g].rules[r].name;
+      const std::string name = configured_[g].Key() + '\0' + configured_[g].rules[r]->name;
       state.key = name + '\0' + std::to_string(seen[name]++);
       if (const auto before = rules_before.find(state.key);
           before != rules_before.end() && before->second.why == Why::kMemory) {
@@ -98,14 +98,16 @@ void Governor::Rebuild() {
     ++counts_.groups_slowed;
     running_[g].slower = 1 << steps;
     running_[g].slots.interval_ms *= running_[g].slower;
-    for (rules::RuleDefinition& rule : running_[g].rules) {
-      rule.eager = false;
+    for (rules::SharedRule& rule : running_[g].rules) {
+      if (rule->eager) {
+        rule.Edit().eager = false;
+      }
     }
   }
   const auto stop = [this](size_t rule, std::string reason, Why why) {
-    std::string& stopped = running_[states_[rule].group].rules[states_[rule].index].stopped;
-    if (stopped.empty()) {
-      stopped = std::move(reason);
+    rules::SharedRule& shared = running_[states_[rule].group].rules[states_[rule].index];
+    if (shared->stopped.empty()) {
+      shared.Edit().stopped = std::move(reason);
       ++(why == Why::kMemory ? counts_.stopped_for_memory : counts_.stopped_for_budget);
     }
   };
@@ -376,7 +378,7 @@ bool Governor::Up(const MemoryReading& reading, const std::vector<RuleLoad>& loa
       state.why = Why::kRuns;
       LogInfo("there is room again: a rule is evaluated again",
               {{"group", group_states_[state.group].key},
-               {"rule", configured_[state.group].rules[state.index].name},
+               {"rule", configured_[state.group].rules[state.index]->name},
                {"resident_bytes", std::to_string(reading.used)}});
     }
   }

@@ -80,7 +80,7 @@ class Governor {
   const rules::RuleDefinition& definition(size_t rule) const {
     return configured_[states_[rule].group].rules[states_[rule].index];
   }
-  bool Stopped(size_t rule) const { return !running_[states_[rule].group].rules[states_[rule].index].stopped.empty(); }
+  bool Stopped(size_t rule) const { return !running_[states_[rule].group].rules[states_[rule].index]->stopped.empty(); }
   // Makes running_ from what is configured and the states.
   void Rebuild();
   bool Down(const MemoryReading& reading, const std::vector<RuleLoad>& loads);

@@ -45,7 +45,8 @@ std::vector<std::string> ApplyOverrides(const std::vector<config::Override>& ove
       bool found = false;
       std::vector<std::string_view> names;
       for (rules::GroupDefinition& group : *groups) {
-        for (rules::RuleDefinition& rule : group.rules) {
+        for (rules::SharedRule& shared : group.rules) {
+          const rules::RuleDefinition& rule = shared;
           if (!of_groups && rule.alerting == next.alert.empty()) {
             continue;
           }
@@ -54,7 +55,7 @@ std::vector<std::string> ApplyOverrides(const std::vector<config::Override>& ove
               of_groups ? group.name == next.group : rule.name == (rule.alerting ? next.alert : next.record);
           found = found || meant;
           if (meant) {
-            Apply(next, &rule);
+            Apply(next, &shared.Edit());
           }
         }
       }

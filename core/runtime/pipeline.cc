@@ -59,6 +59,7 @@ struct Pipeline::Metrics {
         unread(r.GetGauge("weir_series_ignored", "Series that are known but read by no rule.")),
         kept(r.GetGauge("weir_window_samples", "Samples kept in windows.")),
         window_bytes(r.GetGauge("weir_window_bytes", "Memory of windows.")),
+        spare_window_bytes(r.GetGauge("weir_spare_window_bytes", "Memory kept for windows to come.")),
         label_bytes(r.GetGauge("weir_label_bytes", "Memory of labels.")),
         nodes(r.GetGauge("weir_plan_nodes", "Nodes of the evaluation graph.")),
         node_bytes(r.GetGauge("weir_plan_bytes", "Memory of the evaluation graph.")),
@@ -103,6 +104,7 @@ struct Pipeline::Metrics {
   Gauge& unread;
   Gauge& kept;
   Gauge& window_bytes;
+  Gauge& spare_window_bytes;
   Gauge& label_bytes;
   Gauge& nodes;
   Gauge& node_bytes;
@@ -323,6 +325,7 @@ void Pipeline::Apply(std::span<Arrival> arrivals) {
     SetEagerMoment(arrivals.front().arrived_ms, arrivals.front().batch->arrived_ns);
   }
   intake_.Apply(items);
+  engine_.EndTogether();
   for (size_t i = 0; i < arrivals.size(); ++i) {
     Arrival& arrival = arrivals[i];
     if (items[i].newest_ms != INT64_MIN) {
@@ -666,6 +669,7 @@ void Pipeline::UpdateGauges(int64_t now_ms) {
   metrics_->unread.Set(static_cast<double>(stats.series_unread));
   metrics_->kept.Set(static_cast<double>(stats.samples_kept));
   metrics_->window_bytes.Set(static_cast<double>(stats.window_bytes));
+  metrics_->spare_window_bytes.Set(static_cast<double>(stats.spare_window_bytes));
   metrics_->label_bytes.Set(static_cast<double>(stats.label_bytes));
   metrics_->nodes.Set(static_cast<double>(stats.nodes));
   metrics_->node_bytes.Set(static_cast<double>(stats.node_bytes));

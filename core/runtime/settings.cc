@@ -138,7 +138,7 @@ rules::RuleDefinition DefineRule(const config::Rule& rule, const config::RuleGro
   definition.importance = rule.alerting ? kAlertImportance : definition.importance;
   definition.memory_max_bytes = static_cast<uint64_t>(config.limits.rule_memory_bytes);
   definition.where = rule.where;
-  definition.where_in_expr = [rule](size_t offset) { return rule.WhereInExpr(offset); };
+  definition.where_in_expr = [places = rule.places](size_t offset) { return places.Where(offset); };
   return definition;
 }
 

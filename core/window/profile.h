@@ -9,6 +9,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/cell_pool.h"
+
 namespace weir::window {
 
 class RowStore;
@@ -74,8 +76,9 @@ struct Profile {
   std::vector<std::shared_ptr<RowStore>> row_stores;
   int64_t whole_range_ms = 0;
   int64_t resets_range_ms = 0;
-  int64_t forget_ms = 0;  // a series silent for this long is invisible to every plan
-  uint64_t version = 0;   // grows with every append to a series of this profile
+  int64_t forget_ms = 0;            // a series silent for this long is invisible to every plan
+  uint64_t version = 0;             // grows with every append to a series of this profile
+  CellPool::Lane* cells = nullptr;  // of the rings of these series; null: the heap
 
   // The oldest time still to be evaluated is after floor_ms.
   void SetFloor(int64_t floor_ms) {

@@ -5,11 +5,14 @@
 // family, counts and instant selectors need at a cut to be exact. Records are addressed by index (0 = oldest) and by
 // absolute number, which does not change when older ones leave. One thread. Cost: 32 bytes and what is kept.
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "core/base/cell_pool.h"
 #include "core/base/prefetch.h"
 #include "core/base/status.h"
 
@@ -32,10 +35,33 @@ struct Record {
 };
 static_assert(sizeof(Record) == 16);
 
+// The records that rings have room for: a few more each time, then an eighth more, as fits the runs of a pool. What is longer than
+// the last comes from the heap.
+inline constexpr auto kRingCapacities = [] {
+  constexpr uint32_t kRun = CellPool::kRunBytes / sizeof(Record);
+  std::array<uint32_t, 34> capacities{};
+  uint32_t last = 0;
+  for (uint32_t& capacity : capacities) {
+    last += last < 16 ? 2 : last / 8;
+    last = last < 32 ? last : kRun / (kRun / last);
+    capacity = last;
+  }
+  return capacities;
+}();
+static_assert(kRingCapacities.back() == 512);
+// The size classes of a pool for rings.
+inline constexpr auto kRingCellBytes = [] {
+  std::array<uint32_t, kRingCapacities.size()> bytes{};
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = kRingCapacities[i] * sizeof(Record);
+  }
+  return bytes;
+}();
+
 class Ring {
  public:
   Ring() = default;
-  ~Ring() { std::free(data_); }
+  ~Ring() { Release(); }
   Ring(Ring&& other) noexcept { Swap(other); }
   Ring& operator=(Ring&& other) noexcept {
     Swap(other);
@@ -61,8 +87,8 @@ class Ring {
   uint32_t flags() const { return flags_; }
   void SetFlags(uint32_t flags) { flags_ = flags & 0xf; }
 
-  // REQUIRES: t_ms is after the newest record.
-  void Push(int64_t t_ms, double v, uint32_t ordinal, RecordKind kind) {
+  // REQUIRES: t_ms is after the newest record. `cells`: of a pool with kRingCellBytes; null: the heap.
+  void Push(int64_t t_ms, double v, uint32_t ordinal, RecordKind kind, CellPool::Lane* cells) {
     if (size_ == 0) {
       base_ms_ = t_ms;
     }
@@ -70,7 +96,7 @@ class Ring {
       Rebase(t_ms);
     }
     if (size_ == capacity_) {
-      Grow();
+      Grow(cells);
     }
     uint32_t p = head_ + size_;
     p = p >= capacity_ ? p - capacity_ : p;
@@ -161,11 +187,11 @@ class Ring {
   }
 
   // Makes room for an eighth more records.
-  void Grow() { Move(capacity_ + (capacity_ < 16 ? 2 : capacity_ / 8)); }
+  void Grow(CellPool::Lane* cells) { Move(capacity_ + (capacity_ < 16 ? 1 : capacity_ / 8), cells); }
   // Gives room back that is not used any more, if it is most of it.
-  void ShrinkIfSparse() {
+  void ShrinkIfSparse(CellPool::Lane* cells) {
     if (capacity_ > 16 && size_ < capacity_ / 2) {
-      Move(size_ + size_ / 8 + 2);
+      Move(size_ + size_ / 8 + 2, cells);
     }
   }
   // Keeps the records for which keep(index) is true; the others leave, and numbers are counted from the oldest one as before.
@@ -184,9 +210,10 @@ class Ring {
   }
 
   void Clear() {
-    std::free(data_);
+    Release();
     data_ = nullptr;
     capacity_ = head_ = size_ = 0;
+    pooled_ = 0;
   }
 
  private:
@@ -198,27 +225,44 @@ class Ring {
     std::swap(data_, other.data_);
     std::swap(base_ms_, other.base_ms_);
     const uint32_t capacity = capacity_;
+    const uint32_t pooled = pooled_;
     const uint32_t flags = flags_;
     capacity_ = other.capacity_;
+    pooled_ = other.pooled_;
     flags_ = other.flags_;
     other.capacity_ = capacity;
+    other.pooled_ = pooled;
     other.flags_ = flags;
     std::swap(head_, other.head_);
     std::swap(size_, other.size_);
     std::swap(first_number_, other.first_number_);
   }
-  void Move(uint32_t capacity) {
-    WEIR_ASSERT(capacity < 1U << 28);
-    auto* data = static_cast<Record*>(std::malloc(capacity * sizeof(Record)));
+  // data_ is not valid after it.
+  void Release() {
+    if (pooled_ != 0) {
+      CellPool::Give(data_);
+    } else {
+      std::free(data_);
+    }
+  }
+  // Room for `capacity` records or some more.
+  void Move(uint32_t capacity, CellPool::Lane* cells) {
+    const auto size = std::lower_bound(kRingCapacities.begin(), kRingCapacities.end(), capacity);
+    const bool pooled = cells != nullptr && size != kRingCapacities.end();
+    capacity = size != kRingCapacities.end() ? *size : capacity;
+    WEIR_ASSERT(capacity < 1U << 27);
+    auto* data = static_cast<Record*>(pooled ? cells->Take(static_cast<uint32_t>(size - kRingCapacities.begin()))
+                                             : std::malloc(capacity * sizeof(Record)));
     WEIR_ASSERT(data != nullptr);
     uint32_t front = size_ < capacity_ - head_ ? size_ : capacity_ - head_;
     if (size_ > 0) {
       std::memcpy(static_cast<void*>(data), data_ + head_, front * sizeof(Record));
       std::memcpy(static_cast<void*>(data + front), data_, (size_ - front) * sizeof(Record));
     }
-    std::free(data_);
+    Release();
     data_ = data;
     capacity_ = capacity;
+    pooled_ = pooled ? 1 : 0;
     head_ = 0;
   }
   // Moves the base so that t_ms fits. Records further than 2^32 ms (49 days) before t_ms are dropped: no window is longer.
@@ -236,7 +280,8 @@ class Ring {
 
   Record* data_ = nullptr;
   int64_t base_ms_ = 0;
-  uint32_t capacity_ : 28 = 0;
+  uint32_t capacity_ : 27 = 0;
+  uint32_t pooled_ : 1 = 0;  // data_ is a cell of a pool
   uint32_t flags_ : 4 = 0;
   uint32_t head_ = 0;
   uint32_t size_ = 0;

@@ -252,7 +252,7 @@ void SeriesWindow::Push(const Profile& profile, const Incoming& in) {
     rich->starts.resize(ring_.size());
     rich->starts.push_back(in.start_ms);
   }
-  ring_.Push(in.t_ms, in.v, in.ordinal, in.kind);
+  ring_.Push(in.t_ms, in.v, in.ordinal, in.kind, profile.cells);
   if (in.pinned) {
     ring_.Pin(ring_.size() - 1);
   }
@@ -271,10 +271,10 @@ void SeriesWindow::MakeRoom(const Profile& profile) {
     const uint32_t before = ring_.size();
     Compact(profile);
     if (before - ring_.size() < before / kCompactShare) {
-      ring_.Grow();  // else every few samples would walk the ring again
+      ring_.Grow(profile.cells);  // else every few samples would walk the ring again
     }
   }
-  ring_.ShrinkIfSparse();
+  ring_.ShrinkIfSparse(profile.cells);
 }
 
 void SeriesWindow::Compact(const Profile& profile) {
@@ -476,7 +476,7 @@ void SeriesWindow::Restore(const Profile& profile, const std::vector<Restored>& 
   Ring ring;
   for (const Restored& r : older) {
     if (ring_.empty() || r.t_ms < ring_.Time(0)) {
-      ring.Push(r.t_ms, r.v, r.ordinal, RecordKind::kFloat);
+      ring.Push(r.t_ms, r.v, r.ordinal, RecordKind::kFloat, profile.cells);
     }
   }
   if (ring.empty()) {
@@ -485,7 +485,7 @@ void SeriesWindow::Restore(const Profile& profile, const std::vector<Restored>& 
   const uint32_t restored = ring.size();
   for (uint32_t i = 0; i < ring_.size(); ++i) {
     const Record& record = ring_.At(i);
-    ring.Push(ring_.Time(i), record.v, record.ordinal(), record.kind());
+    ring.Push(ring_.Time(i), record.v, record.ordinal(), record.kind(), profile.cells);
   }
   ring.SetFlags(ring_.flags());
   ring_ = std::move(ring);

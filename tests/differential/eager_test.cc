@@ -11,6 +11,7 @@
 #include <iostream>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/engine/engine.h"
 #include "core/model/duration.h"
@@ -33,6 +34,7 @@ struct Totals {
   size_t samples = 0;      // that a plan could have been evaluated for
   size_t evaluations = 0;  // made
   size_t appeared = 0;     // slots that were found by an evaluation between ticks
+  size_t torn = 0;         // of the evaluations: of histograms that did not come whole
   size_t by_time = 0;      // became present by the time alone, between samples of their own series
   size_t compared = 0;     // with the naive evaluator
   size_t silent = 0;
@@ -53,7 +55,7 @@ std::string AlertExpr(Random* random) {
            "]" + number({"", "", "", " offset 20s"}) + ")";
   };
   const auto limit = [&] { return number({"0", "1", "5", "20", "100", "400", "-100", "0.5", "1e300"}); };
-  switch (random->Below(18)) {
+  switch (random->Below(30)) {
     case 0:
       return gauge() + op() + limit();
     case 1:
@@ -95,6 +97,43 @@ std::string AlertExpr(Random* random) {
     case 14:
       return "histogram_quantile(" + number({"0.5", "0.9", "0.99"}) + ", sum by (le) (rate(b_bucket[" + window() +
              "])))" + op() + number({"0.1", "0.4", "1", "2"});
+    case 18:
+    case 19:
+    case 20:
+    case 21: {
+      const std::string leaf = number({"rate", "rate", "increase"}) + "(s_bucket[" + window() + "]" +
+                               number({"", "", "", " offset 20s"}) + ")";
+      const std::string input =
+          number({"sum by (le) (", "sum by (le) (", "sum by (i, le) (", "sum without (i) (", "("});
+      return "histogram_quantile(" + number({"0.5", "0.9", "0.95", "0.99", "0.99", "1"}) + ", " + input + leaf + "))" +
+             number({" > ", " > ", " >= ", " < ", " * 1000 > 100 * "}) +
+             number({"0.05", "0.1", "0.5", "0.5", "0.7", "1", "2"});
+    }
+    case 22:
+    case 23:
+    case 24:
+    case 25: {
+      const std::string of = number({"irate(", "idelta(", "changes(", "resets(", "sum_over_time(", "count_over_time(",
+                                     "present_over_time(", "absent_over_time("}) +
+                             number({"g", "w", "c_total", "c_total", "b_bucket", "g{i=\"1\"}", "s_bucket{le=\"1\"}",
+                                     "e", "e", "e_total", "e_total"}) +
+                             "[" + window() + "]" + number({"", "", " offset 20s"}) + ")";
+      const std::string than = op() + number({"0", "1", "2", "3", "5", "10", "100", "1000", "-5"});
+      return random->Chance(0.3) ? number({"sum", "max", "min", "count"}) + by() + "(" + of + ")" + than : of + than;
+    }
+    case 26:
+      return number({"time() - timestamp(", "timestamp("}) + gauge() + ")" + op() + number({"30", "100", "301", "600"});
+    case 27:
+      return number({"ln(", "log2(", "log10(", "exp(", "exp(0.01 * ", "sqrt(", "hour(", "minute(60 * ", "minute("}) +
+             gauge() + ")" + op() + number({"0", "1", "2", "-1", "5", "30"});
+    case 28:
+      return number({"minute()", "hour()", "day_of_week()", "vector(time())", "vector(scalar(g{i=\"1\",j=\"0\"}))"}) +
+             op() + limit() + number({" and on () ", " unless on () ", " or "}) + gauge() + op() + limit();
+    case 29:
+      return gauge() + op() +
+             number({"scalar(g{i=\"1\",j=\"0\"})", "scalar(c_total)", "scalar(count(g > 5))",
+                     "scalar(g{i=\"1\",j=\"0\"}) * 2"}) +
+             number({"", " and topk(2, g) > 3", " and bottomk by (i) (1, g) <= 3"});
     case 15:
       return number({"topk(2, g)", "irate(c_total[60s])", "stddev(g)", "quantile_over_time(0.5, g[60s])",
                      "time() - timestamp(g)", "avg_over_time(g[60s])", "changes(g[90s])",
@@ -107,9 +146,66 @@ std::string AlertExpr(Random* random) {
   }
 }
 
+// Gauges that are mostly zero, and what they sum up to, at times many times a second.
+void AddErrors(Random* random, World* world) {
+  for (int host = 0; host < 2; ++host) {
+    const Labels gauge({{"__name__", "e"}, {"i", std::to_string(host)}});
+    const Labels counter({{"__name__", "e_total"}, {"i", std::to_string(host)}});
+    double total = 0;
+    const bool quick = random->Chance(0.3);
+    for (int64_t t = random->Between(0, 20000); t <= world->end_ms;
+         t += quick && t < 200000 ? random->Between(100, 2000) : random->Between(2000, 20000)) {
+      const double errors = random->Chance(0.8) ? 0 : static_cast<double>(random->Between(-1, 3));
+      total += std::max(0.0, errors);
+      world->data[gauge].push_back({t, errors, 0});
+      world->data[counter].push_back({t, total, 0});
+    }
+  }
+}
+
+// Histograms as servers have them: the buckets of an instance are scraped at once and grow together, few observations are slow, at
+// times many. Some come torn, late by themselves, not at all, or begin anew.
+void AddServers(Random* random, World* world) {
+  const char* const bounds[] = {"0.1", "0.5", "1", "+Inf"};
+  const double trouble = random->Chance(0.5) ? 0 : 0.01;
+  for (int host = 0; host < 3; ++host) {
+    double counts[4] = {0, 0, 0, 0};
+    const bool old = random->Chance(0.7);
+    for (double& count : counts) {
+      count = old ? static_cast<double>(random->Below(100000)) + count : 0;
+    }
+    std::sort(std::begin(counts), std::end(counts));
+    if (random->Chance(0.2)) {  // up to now all were slow
+      counts[0] = counts[1] = 0;
+    }
+    const auto load = static_cast<double>(random->Between(20, 2000));
+    double slow = 0.002;
+    const int64_t begin = random->Chance(0.7) ? random->Between(0, 20000) : random->Between(0, world->end_ms);
+    for (int64_t t = begin; t <= world->end_ms; t += 15000) {
+      slow = random->Chance(0.05) ? (random->Chance(0.5) ? 0.05 : 0.002) : slow;
+      if (random->Chance(trouble)) {
+        std::fill(std::begin(counts), std::end(counts), 0);
+      }
+      const double much = random->Chance(0.02) ? 0 : random->Chance(0.03) ? 50 : 1;
+      const double all = std::floor(much * load * (0.9 + 0.2 * random->Unit()));
+      const double late = std::floor(all * slow * 2 * random->Unit());
+      const double grown[] = {std::floor((all - late) * 0.9), all - late, all - std::floor(late / 2), all};
+      for (int b = 0; b < 4; ++b) {
+        counts[b] += grown[b];
+        const Labels labels({{"__name__", "s_bucket"}, {"i", std::to_string(host)}, {"le", bounds[b]}});
+        if (!random->Chance(trouble)) {
+          world->data[labels].push_back({t + (random->Chance(trouble) ? random->Between(1, 3000) : 0), counts[b], 0});
+        }
+      }
+    }
+  }
+}
+
 class Round {
  public:
   Round(uint64_t seed, Totals* totals) : seed_(seed), random_(seed), world_(MakeWorld(&random_)), totals_(totals) {
+    AddServers(&random_, &world_);
+    AddErrors(&random_, &world_);
     engine::Options options;
     options.delayed_name_removal = query_.delayed_name_removal = random_.Chance(0.3);
     eager_ = std::make_unique<engine::Engine>(options);
@@ -125,19 +221,26 @@ class Round {
     }
     struct Feed {
       int64_t t;
+      uint64_t order;  // among those of a time
       const Labels* labels;
       double v;
     };
+    const bool mixed = random_.Chance(0.5);
     std::vector<Feed> feed;
     for (const auto& [labels, points] : world_.data) {
       for (const naive::Point& p : points) {
-        feed.push_back({p.t, &labels, p.v});
+        feed.push_back({p.t, mixed ? random_.Next() : 0, &labels, p.v});
       }
     }
-    std::stable_sort(feed.begin(), feed.end(), [](const Feed& a, const Feed& b) { return a.t < b.t; });
+    std::stable_sort(feed.begin(), feed.end(),
+                     [](const Feed& a, const Feed& b) { return std::tie(a.t, a.order) < std::tie(b.t, b.order); });
     int64_t tick = world_.phase_ms + world_.interval_ms;
     size_t samples = 0;
     for (const Feed& f : feed) {
+      if (f.t != together_ms_ || random_.Chance(0.02)) {
+        EndTogether();
+      }
+      together_ms_ = f.t;
       for (; tick + late_ms_ < f.t; tick += world_.interval_ms) {
         Tick(tick);
       }
@@ -150,7 +253,7 @@ class Round {
 
  private:
   static constexpr int kPlans = 12;
-  static constexpr size_t kSamplesMax = 1500;
+  static constexpr size_t kSamplesMax = 2500;
 
   struct Planned {
     std::string text;
@@ -229,9 +332,44 @@ class Round {
     }
   }
 
+  // What came at the same time came together.
+  void EndTogether() {
+    eager_->EndTogether();
+    std::set<engine::PlanId> crossed;
+    for (const engine::Crossing& crossing : eager_->TakeCrossings()) {
+      crossed.insert(crossing.plan);
+    }
+    for (Planned& p : planned_) {
+      if (p.last_ms != INT64_MIN && crossed.contains(p.eager)) {
+        ++totals_->torn;
+        Evaluate(p, together_ms_, Exact(p, together_ms_));
+      }
+    }
+  }
+
   // What is present at the sample's time, by the engine that nothing arms.
   std::set<Labels> Exact(const Planned& p, int64_t t) {
     return Present(*exact_, exact_->EvaluateBetween(p.exact, std::max(t, p.last_ms)));
+  }
+
+  // As the runtime does when a sample has crossed.
+  void Evaluate(Planned& p, int64_t t, const std::set<Labels>& exact) {
+    ++totals_->evaluations;
+    p.last_ms = std::max(p.last_ms, t);
+    const engine::Evaluation evaluation = eager_->EvaluateBetween(p.eager, p.last_ms);
+    const std::set<Labels> found = Present(*eager_, evaluation);
+    for (const Labels& present : found) {
+      totals_->appeared += p.known.contains(present) ? 0 : 1;
+    }
+    if (found != exact) {
+      Report(&totals_->wrong, p, t, "the evaluation is not that of an engine that keeps everything");
+    }
+    // Which of equals topk() takes hangs on their order, which is nobody's promise.
+    if (random_.Chance(0.05) && p.text.find("topk") == std::string::npos &&
+        p.text.find("bottomk") == std::string::npos && p.text.find("limit") == std::string::npos) {
+      CompareWithNaive(p, evaluation);
+    }
+    Arm(p);
   }
 
   void Take(int64_t t, const Labels& labels, double v) {
@@ -260,24 +398,12 @@ class Round {
         continue;  // not its sample, and nothing is said about the time alone
       }
       totals_->samples += read ? 1 : 0;
+      if (eager_->AwaitsBuckets(p.eager) && !crossed.contains(p.eager)) {
+        continue;  // half a histogram says nothing
+      }
       const std::set<Labels> exact = Exact(p, t);
       if (crossed.contains(p.eager)) {
-        ++totals_->evaluations;
-        p.last_ms = std::max(p.last_ms, t);
-        const engine::Evaluation evaluation = eager_->EvaluateBetween(p.eager, p.last_ms);
-        const std::set<Labels> found = Present(*eager_, evaluation);
-        for (const Labels& present : found) {
-          totals_->appeared += p.known.contains(present) ? 0 : 1;
-        }
-        if (found != exact) {
-          Report(&totals_->wrong, p, t, "the evaluation is not that of an engine that keeps everything");
-        }
-        // Which of equals topk() takes hangs on their order, which is nobody's promise.
-        if (random_.Chance(0.05) && p.text.find("topk") == std::string::npos &&
-            p.text.find("bottomk") == std::string::npos && p.text.find("limit") == std::string::npos) {
-          CompareWithNaive(p, evaluation);
-        }
-        Arm(p);
+        Evaluate(p, t, exact);
         continue;
       }
       for (const Labels& present : exact) {
@@ -325,6 +451,7 @@ class Round {
   Totals* const totals_;
   naive::Query query_;
   int64_t late_ms_ = 0;
+  int64_t together_ms_ = INT64_MIN;
   std::unique_ptr<engine::Engine> eager_;
   std::unique_ptr<engine::Engine> exact_;
   std::vector<Planned> planned_;
@@ -341,10 +468,10 @@ TEST(Eager, NeverSilent) {
     Round(seed + i, &totals).Run();
   }
   std::cout << "seeds " << seed << ".." << seed + rounds - 1 << ": " << totals.plans << " plans (" << totals.ticks_only
-            << " at ticks only), " << totals.samples << " samples, " << totals.evaluations << " evaluations, "
-            << totals.appeared << " results found by them, " << totals.by_time
-            << " that waited for a sample of their own, " << totals.compared << " compared with the naive evaluator, "
-            << totals.silent << " silent, " << totals.wrong << " wrong\n";
+            << " at ticks only), " << totals.samples << " samples, " << totals.evaluations << " evaluations ("
+            << totals.torn << " of torn histograms), " << totals.appeared << " results found by them, "
+            << totals.by_time << " that waited for a sample of their own, " << totals.compared
+            << " compared with the naive evaluator, " << totals.silent << " silent, " << totals.wrong << " wrong\n";
   EXPECT_EQ(totals.silent, 0u);
   EXPECT_EQ(totals.wrong, 0u);
   EXPECT_GT(totals.appeared, rounds);

@@ -14,7 +14,7 @@ void CheckPlaces(const weir::config::RuleFile& file) {
   for (const weir::config::RuleGroup& group : file.groups) {
     for (const weir::config::Rule& rule : group.rules) {
       for (size_t i = 0; i <= rule.expr.size(); i += 7) {
-        if (rule.WhereInExpr(i).empty()) {
+        if (rule.places.Where(i).empty()) {
           std::abort();
         }
       }

@@ -81,6 +81,7 @@ class GroupedNode : public Node {
 class FoldNode final : public GroupedNode {
  public:
   using GroupedNode::GroupedNode;
+  const std::vector<uint32_t>* SumGroups() const override { return op_ == AggregateOp::kSum ? &group_of_ : nullptr; }
   bool HasBounds() const override { return op_ <= AggregateOp::kGroup || op_ == AggregateOp::kQuantile; }
   void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
     const bool quantile = op_ == AggregateOp::kQuantile;
@@ -658,6 +659,21 @@ class SelectNode final : public GroupedNode {
     one_name_ = inputs_[0]->one_name();
   }
   size_t Bytes() const override { return GroupedNode::Bytes() + hashes_.capacity() * sizeof(double); }
+  // Which of its elements are taken hangs on all of them, and any may be; what they are does not.
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    *out = *in[0];
+    for (Span& span : out->slots) {
+      span.absent = true;
+    }
+  }
+  void Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    RestrictSame(keep, keep_in[0]);
+    if (std::any_of(keep.begin(), keep.end(), [](const Span& span) { return span.nothing(); })) {
+      RestrictAll(keep, keep_in);
+    }
+  }
 
  protected:
   void Reset() override {

@@ -87,7 +87,8 @@ struct Row {
   const char* name;
   double (*f)(double);
   double (*with_params)(double, const double*);
-  bool rises = false;  // a greater argument never gives a smaller value, where there is one
+  bool rises = false;    // a greater argument never gives a smaller value, where there is one
+  bool of_time = false;  // the same for a whole minute
 };
 
 constexpr Row kRows[] = {
@@ -95,10 +96,10 @@ constexpr Row kRows[] = {
     {FunctionId::kCeil, "ceil", [](double v) { return std::ceil(v); }, nullptr, true},
     {FunctionId::kFloor, "floor", [](double v) { return std::floor(v); }, nullptr, true},
     {FunctionId::kSqrt, "sqrt", [](double v) { return std::sqrt(v); }, nullptr, true},
-    {FunctionId::kExp, "exp", GoExp, nullptr},
-    {FunctionId::kLn, "ln", GoLog, nullptr},
-    {FunctionId::kLog2, "log2", GoLog2, nullptr},
-    {FunctionId::kLog10, "log10", GoLog10, nullptr},
+    {FunctionId::kExp, "exp", GoExp, nullptr, true},
+    {FunctionId::kLn, "ln", GoLog, nullptr, true},
+    {FunctionId::kLog2, "log2", GoLog2, nullptr, true},
+    {FunctionId::kLog10, "log10", GoLog10, nullptr, true},
     {FunctionId::kSin, "sin", [](double v) { return std::sin(v); }, nullptr},
     {FunctionId::kCos, "cos", [](double v) { return std::cos(v); }, nullptr},
     {FunctionId::kTan, "tan", [](double v) { return std::tan(v); }, nullptr},
@@ -114,14 +115,14 @@ constexpr Row kRows[] = {
     {FunctionId::kDeg, "deg", Degrees, nullptr, true},
     {FunctionId::kRad, "rad", Radians, nullptr, true},
     {FunctionId::kSgn, "sgn", Sign, nullptr, true},
-    {FunctionId::kMinute, "minute", Minute, nullptr},
-    {FunctionId::kHour, "hour", Hour, nullptr},
-    {FunctionId::kDayOfWeek, "day_of_week", DayOfWeek, nullptr},
-    {FunctionId::kDayOfMonth, "day_of_month", DayOfMonth, nullptr},
-    {FunctionId::kDayOfYear, "day_of_year", DayOfYear, nullptr},
-    {FunctionId::kDaysInMonth, "days_in_month", DaysInMonth, nullptr},
-    {FunctionId::kMonth, "month", Month, nullptr},
-    {FunctionId::kYear, "year", Year, nullptr},
+    {FunctionId::kMinute, "minute", Minute, nullptr, false, true},
+    {FunctionId::kHour, "hour", Hour, nullptr, false, true},
+    {FunctionId::kDayOfWeek, "day_of_week", DayOfWeek, nullptr, false, true},
+    {FunctionId::kDayOfMonth, "day_of_month", DayOfMonth, nullptr, false, true},
+    {FunctionId::kDayOfYear, "day_of_year", DayOfYear, nullptr, false, true},
+    {FunctionId::kDaysInMonth, "days_in_month", DaysInMonth, nullptr, false, true},
+    {FunctionId::kMonth, "month", Month, nullptr, false, true},
+    {FunctionId::kYear, "year", Year, nullptr, false, true},
     {FunctionId::kRound, "round", nullptr, Round, true},
     {FunctionId::kClamp, "clamp", nullptr, Clamp, true},
     {FunctionId::kClampMin, "clamp_min", nullptr, ClampMin, true},
@@ -173,8 +174,15 @@ class ElementwiseNode final : public MapNode {
  public:
   ElementwiseNode(const Row& row, std::vector<NodePtr> args) : MapNode(std::move(args)), row_(row) {}
   std::string Describe() const override { return row_.name; }
-  bool HasBounds() const override { return row_.rises || row_.id == FunctionId::kAbs; }
+  bool HasBounds() const override { return row_.rises || row_.id == FunctionId::kAbs || row_.of_time; }
   void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    if (row_.of_time) {
+      out->slots.clear();
+      for (const Span& of : in[0]->slots) {
+        out->slots.push_back(BoundOfTime(of));
+      }
+      return;
+    }
     double params[2] = {1, 0};
     const bool usable = HasBounds() && TakeParams(params, in);
     out->slots.assign(size(), Span::Any());
@@ -191,12 +199,29 @@ class ElementwiseNode final : public MapNode {
         if ((row_.id == FunctionId::kAbs || row_.id == FunctionId::kSqrt) && of.lo < 0 && of.hi > 0) {
           span.Add(0.0);
         }
+        if (IsLog()) {
+          if (of.lo < 0) {
+            span.nan = true;
+            span.Add(-std::numeric_limits<double>::infinity());
+          }
+          span = span.Widened(std::max({1.0, std::fabs(span.lo), std::fabs(span.hi)}));
+        } else if (row_.id == FunctionId::kExp) {
+          constexpr double kLeast = 1e-300;  // below it few digits are left
+          span.lo = span.lo < kLeast ? 0 : span.lo * (1 - Span::kRounding);
+          span.hi = span.hi * (1 + Span::kRounding) + kLeast;
+        }
       }
     }
   }
   void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
                 std::span<std::vector<Span>* const> keep_in) const override {
     double params[2] = {1, 0};
+    if (row_.of_time) {
+      for (size_t i = 0; i < keep.size(); ++i) {
+        (*keep_in[0])[i].Restrict(keep[i].any() || keep[i].nothing() ? keep[i] : in[0]->slots[i]);
+      }
+      return;
+    }
     if (!HasBounds() || !TakeParams(params, in)) {
       RestrictAll(keep, keep_in);
       return;
@@ -225,6 +250,28 @@ class ElementwiseNode final : public MapNode {
   }
 
  private:
+  bool IsLog() const {
+    return row_.id == FunctionId::kLn || row_.id == FunctionId::kLog2 || row_.id == FunctionId::kLog10;
+  }
+  Span BoundOfTime(const Span& of) const {
+    constexpr double kMinute = 60;
+    constexpr double kMinutesMax = 3000;
+    constexpr double kTimeMax = 1e12;  // seconds
+    if (!of.numbers()) {
+      return of.nan ? Span::Any() : of;
+    }
+    Span span = Span::Any();
+    if (!of.nan && std::fabs(of.lo) < kTimeMax && std::fabs(of.hi) < kTimeMax &&
+        of.hi - of.lo < kMinutesMax * kMinute) {
+      span = Span::Of(row_.f(of.lo));
+      for (double t = std::floor(of.lo / kMinute) * kMinute; t < of.hi; t += kMinute) {
+        span.Add(row_.f(std::max(t, of.lo)));
+      }
+      span.Add(row_.f(of.hi));
+    }
+    span.absent = of.absent;
+    return span;
+  }
   double Value(double v, const double* params) const {
     return row_.f != nullptr ? row_.f(v) : row_.with_params(v, params);
   }

@@ -8,6 +8,8 @@
 #include <unordered_map>
 
 #include "core/engine/annotations.h"
+#include "core/engine/classic_histogram.h"
+#include "core/engine/leaf_bounds.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/model/duration.h"
 #include "core/model/histogram_statistics.h"
@@ -16,187 +18,6 @@ namespace weir::engine {
 namespace {
 
 using promql::ValueType;
-
-struct Bucket {
-  double bound;
-  double count;
-};
-
-// almost.Equal of Prometheus: relative to the sum of the magnitudes.
-bool AlmostEqual(double a, double b, double epsilon) {
-  constexpr double kMinNormal = 2.2250738585072014e-308;
-  if (std::isnan(a) && std::isnan(b)) {
-    return true;
-  }
-  if (a == b) {
-    return true;
-  }
-  double sum = std::fabs(a) + std::fabs(b);
-  double difference = std::fabs(a - b);
-  if (a == 0 || b == 0 || sum < kMinNormal) {
-    return difference < epsilon * kMinNormal;
-  }
-  return difference / std::min(sum, std::numeric_limits<double>::max()) < epsilon;
-}
-
-void Coalesce(std::vector<Bucket>* buckets) {
-  size_t last = 0;
-  for (size_t i = 1; i < buckets->size(); ++i) {
-    if ((*buckets)[i].bound == (*buckets)[last].bound) {
-      (*buckets)[last].count += (*buckets)[i].count;
-    } else {
-      (*buckets)[++last] = (*buckets)[i];
-    }
-  }
-  buckets->resize(last + 1);
-}
-
-// Where bucket counts had to be raised to be monotonic, beyond rounding.
-struct Forced {
-  int histograms = 0;
-  double min_bucket = std::numeric_limits<double>::infinity();
-  double max_bucket = -std::numeric_limits<double>::infinity();
-  double max_diff = 0;
-};
-
-// RETURNS: whether counts went down.
-bool EnsureMonotonic(std::vector<Bucket>* buckets, Forced* forced) {
-  bool any = false;
-  double previous = (*buckets)[0].count;
-  for (size_t i = 1; i < buckets->size(); ++i) {
-    Bucket& bucket = (*buckets)[i];
-    if (bucket.count == previous) {
-      continue;
-    }
-    if (AlmostEqual(previous, bucket.count, 1e-12)) {
-      bucket.count = previous;
-      continue;
-    }
-    if (bucket.count < previous) {
-      any = true;
-      forced->min_bucket = std::min(forced->min_bucket, bucket.bound);
-      forced->max_bucket = std::max(forced->max_bucket, bucket.bound);
-      forced->max_diff = std::max(forced->max_diff, previous - bucket.count);
-      bucket.count = previous;
-      continue;
-    }
-    previous = bucket.count;
-  }
-  return any;
-}
-
-// `buckets` sorted by bound.
-double BucketQuantile(double q, std::vector<Bucket>* buckets, Forced* forced) {
-  if (std::isnan(q)) {
-    return NormalNaN();
-  }
-  if (q < 0) {
-    return -std::numeric_limits<double>::infinity();
-  }
-  if (q > 1) {
-    return std::numeric_limits<double>::infinity();
-  }
-  if (buckets->empty() || !(std::isinf(buckets->back().bound) && buckets->back().bound > 0)) {
-    return NormalNaN();
-  }
-  Coalesce(buckets);
-  forced->histograms += EnsureMonotonic(buckets, forced) ? 1 : 0;
-  const auto& b = *buckets;
-  if (b.size() < 2) {
-    return NormalNaN();
-  }
-  const double observations = b.back().count;
-  if (observations == 0) {
-    return NormalNaN();
-  }
-  double rank = q * observations;
-  // The first of all but the last bucket with at least `rank`, by binary search: with NaN counts the answer depends on it.
-  size_t low = 0;
-  size_t high = b.size() - 1;
-  while (low < high) {
-    size_t middle = (low + high) / 2;
-    if (!(b[middle].count >= rank)) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  if (low == b.size() - 1) {
-    return b[b.size() - 2].bound;
-  }
-  if (low == 0 && b[0].bound <= 0) {
-    return b[0].bound;
-  }
-  double start = 0;
-  const double end = b[low].bound;
-  double count = b[low].count;
-  if (low > 0) {
-    start = b[low - 1].bound;
-    count -= b[low - 1].count;
-    rank -= b[low - 1].count;
-  }
-  return start + (end - start) * (rank / count);
-}
-
-double BucketFraction(double lower, double upper, std::vector<Bucket>* buckets) {
-  if (buckets->empty() || !(std::isinf(buckets->back().bound) && buckets->back().bound > 0)) {
-    return NormalNaN();
-  }
-  Coalesce(buckets);
-  const auto& b = *buckets;
-  const double count = b.back().count;
-  if (count == 0 || std::isnan(lower) || std::isnan(upper)) {
-    return NormalNaN();
-  }
-  if (lower >= upper) {
-    return 0;
-  }
-  double rank = 0;
-  double lower_rank = 0;
-  double upper_rank = 0;
-  bool lower_set = false;
-  bool upper_set = false;
-  for (size_t i = 0; i < b.size(); ++i) {
-    double bucket_lower = i > 0 ? b[i - 1].bound : b[0].bound > 0 ? 0 : -std::numeric_limits<double>::infinity();
-    const double bucket_upper = b[i].bound;
-    auto interpolate = [&](double v) {
-      if (std::isinf(bucket_lower)) {
-        return b[i].count;  // no place inside a bucket without a lower bound
-      }
-      return rank + (b[i].count - rank) * (v - bucket_lower) / (bucket_upper - bucket_lower);
-    };
-    if (!lower_set && bucket_lower >= lower) {
-      lower_rank = rank;
-      lower_set = true;
-    }
-    if (!upper_set && bucket_lower >= upper) {
-      upper_rank = rank;
-      upper_set = true;
-    }
-    if (lower_set && upper_set) {
-      break;
-    }
-    if (!lower_set && bucket_lower < lower && bucket_upper > lower) {
-      lower_rank = interpolate(lower);
-      lower_set = true;
-    }
-    if (!upper_set && bucket_lower < upper && bucket_upper > upper) {
-      upper_rank = interpolate(upper);
-      upper_set = true;
-    }
-    if (lower_set && upper_set) {
-      break;
-    }
-    rank = b[i].count;
-  }
-  if (!lower_set || lower_rank > count) {
-    lower_rank = count;
-  }
-  if (!upper_set || upper_rank > count) {
-    upper_rank = count;
-  }
-  return (upper_rank - lower_rank) / count;
-}
 
 constexpr uint32_t kNone = 0xffffffff;
 
@@ -250,6 +71,13 @@ class Histograms {
   // Slots whose `le` is no number.
   const std::vector<uint32_t>& bad() const { return bad_; }
   const FloatHistogram* native(size_t group) const { return groups_[group].native; }
+  // Calls f(bound, slot) for the slots of the group that are buckets, by bound.
+  template <typename F>
+  void ForEachMember(size_t group, F f) const {
+    for (const Member& m : groups_[group].members) {
+      f(m.bound, m.slot);
+    }
+  }
   // RETURNS: false when no bucket of the group is present.
   bool Read(const Node& vector, size_t group, std::vector<Bucket>* buckets) const {
     buckets->clear();
@@ -397,6 +225,47 @@ class QuantileNode final : public HistogramNode {
  public:
   QuantileNode(NodePtr q, NodePtr vector) : HistogramNode({std::move(q), std::move(vector)}, 1, 2) {}
   std::string Describe() const override { return "histogram_quantile"; }
+  bool HasBounds() const override { return true; }
+  bool MayLink() const override { return Leaf() != nullptr; }
+  void Bound(const Horizon& horizon, std::span<const Bounds* const> in, Bounds* out) const override {
+    const double q = FixedQuantile(in);
+    // What may be a native histogram may make a slot that is not there yet.
+    out->open = std::any_of(in[1]->slots.begin(), in[1]->slots.end(), MayBeNative);
+    out->slots.assign(size(), Span::Any());
+    if (out->open || std::isnan(q)) {
+      return;
+    }
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      out->slots[g] = BoundBucketQuantile(q, SpansOf(g, in[1]->slots));
+      if (horizon.links != nullptr) {
+        out->slots[g].hi = std::min(out->slots[g].hi, linked_[g]);
+      }
+    }
+  }
+  void Restrict(const Horizon& horizon, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    const double q = FixedQuantile(in);
+    std::vector<Span>& buckets = *keep_in[1];
+    linked_.assign(groups_.size(), std::numeric_limits<double>::infinity());
+    for (Span& bucket : buckets) {
+      bucket.nan = false;  // not free: what comes as a native histogram counts
+    }
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      if (keep[g].any() || (!std::isnan(q) && Link(horizon, q, g, keep[g], in[1]->slots))) {
+        continue;
+      }
+      std::vector<BucketSpan> spans = SpansOf(g, in[1]->slots);
+      const bool holds = !std::isnan(q) && !keep[g].nothing() && WidenForQuantile(q, keep[g], &spans);
+      size_t i = 0;
+      groups_.ForEachMember(g, [&](double, uint32_t slot) {
+        buckets[slot].Restrict(holds ? spans[i].count : Span::Nothing());
+        ++i;
+      });
+    }
+    if (std::any_of(keep.begin(), keep.end(), [](const Span& span) { return span.nothing(); })) {
+      RestrictAll(keep, keep_in.first(1));
+    }
+  }
 
  protected:
   void Compute(Context& ctx) override {
@@ -414,6 +283,190 @@ class QuantileNode final : public HistogramNode {
         [&](size_t i, std::vector<Bucket>* b) { SetFloat(i, ClassicQuantile(ctx, q, i, b)); });
     FlushForced(ctx);
   }
+
+ private:
+  static bool MayBeNative(const Span& span) {
+    return span.nan && span.lo == -std::numeric_limits<double>::infinity() &&
+           span.hi == std::numeric_limits<double>::infinity();
+  }
+  // RETURNS: the quantile that is asked for if it is a constant of [0, 1], else NaN.
+  static double FixedQuantile(std::span<const Bounds* const> in) {
+    const Span& span = in[0]->slots[0];
+    return span.lo == span.hi && !span.nan && IsQuantile(span.lo) ? span.lo : NormalNaN();
+  }
+  std::vector<BucketSpan> SpansOf(size_t group, const std::vector<Span>& slots) const {
+    std::vector<BucketSpan> spans;
+    groups_.ForEachMember(group, [&](double bound, uint32_t slot) { spans.push_back({bound, slots[slot]}); });
+    return spans;
+  }
+
+  // The series below this node that are one histogram: slots of the leaf, by bucket.
+  struct Instance {
+    size_t group = 0;
+    std::vector<std::pair<double, uint32_t>> buckets;
+  };
+  // How the buckets of a histogram count for whether its quantile passes a threshold.
+  struct Sides {
+    double at = 0;  // those of this bound and the next one are below, with these weights
+    double next = 0;
+    double at_weight = 0;
+    double next_weight = 0;
+  };
+
+  // RETURNS: the rate() or increase() whose sums by bucket this is a quantile of, null if it is something else.
+  const Node* Leaf() const {
+    const Node& vector = input(1);
+    const Node& leaf = vector.SumGroups() != nullptr ? *vector.inputs().front() : vector;
+    return leaf.Counters() ? &leaf : nullptr;
+  }
+  void FindInstances(Context& ctx, const Node& leaf) const {
+    if (instances_of_ == leaf.size() && instances_generation_ == leaf.generation() &&
+        instances_groups_ == generation()) {
+      return;
+    }
+    instances_of_ = leaf.size();
+    instances_generation_ = leaf.generation();
+    instances_groups_ = generation();
+    instances_.clear();
+    constexpr size_t kNoGroup = std::numeric_limits<size_t>::max();
+    std::vector<std::pair<size_t, double>> of_slot(input(1).size(), {kNoGroup, 0});
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      groups_.ForEachMember(g, [&](double bound, uint32_t slot) { of_slot[slot] = {g, bound}; });
+    }
+    const std::vector<uint32_t>* sums = input(1).SumGroups();
+    const SymbolId drop[] = {ctx.le_symbol};
+    std::unordered_map<LabelSetId, size_t> index;
+    for (uint32_t i = 0; i < leaf.size(); ++i) {
+      const auto& [group, bound] = of_slot[sums != nullptr ? (*sums)[i] : i];
+      if (group == kNoGroup) {
+        continue;
+      }
+      // Of the series' own labels: two metrics may lose their names.
+      const LabelSetId own = ctx.store.at(leaf.Counters()->set->members[i]).labels;
+      const auto [it, inserted] = index.try_emplace(ctx.labels().Without(own, drop), instances_.size());
+      if (inserted) {
+        instances_.push_back({group, {}});
+      }
+      instances_[it->second].buckets.emplace_back(bound, i);
+    }
+    for (Instance& instance : instances_) {
+      std::sort(instance.buckets.begin(), instance.buckets.end());
+    }
+  }
+  // RETURNS: false where what is below a threshold cannot be told from the buckets.
+  static bool FindSides(const std::vector<BucketSpan>& spans, double threshold, Sides* sides) {
+    constexpr double kWidthMin = 1e-6;  // of a bucket, as a part of its bound: else rounding matters
+    const size_t n = spans.size();
+    if (n < 2 || spans[n - 1].bound != std::numeric_limits<double>::infinity() || !std::isfinite(threshold)) {
+      return false;
+    }
+    for (size_t i = 0; i + 1 < n; ++i) {
+      const double before = i == 0 ? std::min(0.0, spans[0].bound - 1) : spans[i - 1].bound;
+      if (!(spans[i].bound - before >= kWidthMin * std::max(std::fabs(spans[i].bound), std::fabs(before)))) {
+        return false;
+      }
+    }
+    size_t next = 0;
+    while (next + 1 < n && spans[next].bound <= threshold) {
+      ++next;
+    }
+    if (next + 1 == n || (next == 0 && !(spans[0].bound > 0 && threshold > 0))) {
+      return false;
+    }
+    const double start = next == 0 ? 0 : spans[next - 1].bound;
+    sides->at = next == 0 ? -std::numeric_limits<double>::infinity() : start;
+    sides->next = spans[next].bound;
+    const double weight = (threshold - start) / (spans[next].bound - start);
+    // A bound itself, or one below it by rounding.
+    sides->next_weight = weight > kWidthMin ? weight * (1 - 1e-9) : 0;
+    sides->at_weight = next == 0 ? 0 : 1 - sides->next_weight;
+    if (sides->next_weight > 0 && next > 0 && start < 0) {
+      return false;  // where that bucket is missing the line begins at 0
+    }
+    return sides->next_weight > 0 || sides->at_weight > 0;
+  }
+  // Where a quantile is to stay at or below a threshold, links the buckets of each instance. The quantile does so as long as what is
+  // below the threshold, by the line through the counts, is at least q times the greatest count of a bucket above it; so as long
+  // as what any bucket above has more than that is no more than 1 - q of the whole, summed over instances. RETURNS: whether it is
+  // surely so, with the room that the links have.
+  bool Link(const Horizon& horizon, double q, size_t group, const Span& keep, const std::vector<Span>& slots) const {
+    Sides sides;
+    const std::vector<BucketSpan> spans = SpansOf(group, slots);
+    const Node* leaf = Leaf();
+    if (horizon.links == nullptr || leaf == nullptr || !keep.nan || !keep.absent || !keep.numbers() ||
+        keep.lo != -std::numeric_limits<double>::infinity() || !FindSides(spans, keep.hi, &sides)) {
+      return false;
+    }
+    FindInstances(horizon.ctx, *leaf);
+    const CounterWindows windows = *leaf->Counters();
+    const LeafTimes times{horizon.from_ms - windows.offset_ms, horizon.until_ms - windows.offset_ms, windows.range_ms};
+    std::vector<TailBound> tails;
+    std::vector<TriggerLink> links;
+    double whole = 0;
+    double most = 0;
+    for (const Instance& instance : instances_) {
+      if (instance.group != group) {
+        continue;
+      }
+      std::vector<TailBucket> buckets;
+      TriggerLink& link = links.emplace_back();
+      for (size_t i = 0; i < instance.buckets.size(); ++i) {
+        const auto& [bound, slot] = instance.buckets[i];
+        if (i > 0 && instance.buckets[i - 1].first == bound) {
+          return false;
+        }
+        const double weight = bound == sides.at ? sides.at_weight : bound == sides.next ? sides.next_weight : 0;
+        const SeriesId id = windows.set->members[slot];
+        const Series& series = horizon.ctx.store.at(id);
+        buckets.push_back(
+            {&series.window, horizon.ctx.store.profile(series.profile).count_resets, weight, bound >= sides.next});
+        link.members.push_back({id, 0, weight, bound >= sides.next});
+      }
+      if (instance.buckets.back().first != std::numeric_limits<double>::infinity()) {
+        return false;
+      }
+      const TailBound& tail = tails.emplace_back(BoundTail(buckets, times));
+      if (!tail.known) {
+        return false;
+      }
+      whole += tail.least;
+      most += tail.most + tail.room_lost * tail.factor;
+    }
+    constexpr double kMargin = 1e-9;  // for rounding, and for what passes for equal
+    const double slack = whole * (1 - q) - whole * kMargin - most * (1 + kMargin);
+    if (!(slack > 0)) {
+      return false;
+    }
+    for (size_t i = 0; i < links.size(); ++i) {
+      const double share = 0.5 * tails[i].least / whole + 0.5 / static_cast<double>(links.size());
+      Fill(tails[i], slack * share, &links[i]);
+    }
+    horizon.links->insert(horizon.links->end(), links.begin(), links.end());
+    linked_[group] = keep.hi;
+    return true;
+  }
+  static void Fill(const TailBound& tail, double room, TriggerLink* link) {
+    link->room = tail.waits ? -1 : room / tail.factor * (1 - 1e-9);
+    link->growth_max = tail.growth_max;
+    link->above = -std::numeric_limits<double>::infinity();
+    link->newest_ms = tail.torn_ms;
+    for (size_t i = 0; i < link->members.size(); ++i) {
+      TriggerLink::Member& member = link->members[i];
+      member.armed = tail.armed[i];
+      member.weight = tail.below_counts ? member.weight : 0;
+    }
+    for (uint32_t i = 0; i < link->members.size(); ++i) {
+      if (tail.ahead[i] != 0 && link->Take(i, tail.torn_ms, tail.armed[i], tail.newest[i])) {
+        link->room = -1;
+      }
+    }
+  }
+
+  mutable std::vector<Instance> instances_;
+  mutable size_t instances_of_ = 0;
+  mutable uint64_t instances_generation_ = 0;
+  mutable uint64_t instances_groups_ = 0;
+  mutable std::vector<double> linked_;  // by group: what the links keep it to
 };
 
 class FractionNode final : public HistogramNode {

@@ -54,6 +54,29 @@ class ScalarOfNode final : public Node {
  public:
   explicit ScalarOfNode(NodePtr vector) : Node(ValueType::kScalar, {std::move(vector)}) {}
   std::string Describe() const override { return "scalar()"; }
+  bool HasBounds() const override { return true; }
+  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+    Span span = Span::Nothing();
+    size_t may = 0;
+    size_t sure = 0;
+    for (const Span& of : in[0]->slots) {
+      if (of.present()) {
+        span.Add(of);
+        ++may;
+        sure += of.absent ? 0 : 1;
+      }
+    }
+    span.absent = false;
+    span.nan = span.nan || may != 1 || sure != 1;
+    out->slots.assign(1, span);
+  }
+  // What the value may be asked to keep to is not known here: it stays where it is, and any other sample crosses.
+  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    for (size_t i = 0; i < in[0]->slots.size(); ++i) {
+      (*keep_in[0])[i].Restrict(keep[0].nothing() ? keep[0] : in[0]->slots[i]);
+    }
+  }
 
  protected:
   void Compute(Context&) override {
@@ -77,6 +100,13 @@ class VectorOfNode final : public Node {
   std::string Describe() const override { return "vector()"; }
   bool HasBounds() const override { return true; }
   void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override { *out = *in[0]; }
+  // A scalar stays where it is by itself, as far as it can.
+  void Restrict(const Horizon&, std::span<const Bounds* const>, const std::vector<Span>& keep,
+                std::span<std::vector<Span>* const> keep_in) const override {
+    if (!keep.empty() && keep[0].nothing()) {
+      RestrictAll(keep, keep_in);
+    }
+  }
 
  protected:
   void Extend(Context&) override {

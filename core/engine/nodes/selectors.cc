@@ -101,7 +101,7 @@ class InstantSelectorNode final : public Node {
   std::string_view WhyAtTicksOnly() const override {
     return spec_.smoothed ? "smoothed reads past its evaluation time" : std::string_view();
   }
-  bool HasBounds() const override { return spec_.what == SampleField::kValue; }
+  bool HasBounds() const override { return spec_.what != SampleField::kStartTime && !spec_.of_info; }
   void AheadSlots(Context& ctx, const AheadTask& task, AheadPiece piece, std::vector<uint32_t>* left) override {
     ComputeSlots(ctx, piece.from, piece.to, task.t_ms - spec_.offset_ms, left);
   }
@@ -111,7 +111,9 @@ class InstantSelectorNode final : public Node {
                           horizon.ctx.options.lookback_ms};
     BoundMembers(horizon.ctx.store, *spec_.set, size(), keep, triggers, out,
                  [&](const Series& series, const LeafKeep& leaf) {
-                   return HasBounds() ? BoundLast(series.window, times, false, leaf) : BoundUnknown(leaf);
+                   return !HasBounds()                       ? BoundUnknown(leaf)
+                          : spec_.what == SampleField::kTime ? BoundTime(series.window, times, leaf)
+                                                             : BoundLast(series.window, times, false, leaf);
                  });
   }
 
@@ -255,12 +257,13 @@ class RangeNode final : public Node {
     static constexpr window::Kernel kBounded[] = {window::Rate,         window::Increase,        window::Delta,
                                                   window::LastOverTime, window::MaxOverTime,     window::MinOverTime,
                                                   window::AvgOverTime,  window::QuantileOverTime};
-    return std::find(std::begin(kBounded), std::end(kBounded), spec_.kernel) != std::end(kBounded);
+    return std::find(std::begin(kBounded), std::end(kBounded), spec_.kernel) != std::end(kBounded) || Fold();
   }
   void BoundLeaf(const Horizon& horizon, const std::vector<Span>* keep, std::vector<Trigger>* triggers,
                  Bounds* out) const override {
     const LeafTimes times{horizon.from_ms - spec_.offset_ms, horizon.until_ms - spec_.offset_ms, spec_.range_ms};
     Store& store = horizon.ctx.store;
+    const std::optional<SampleFold> fold = Fold();
     const double q = spec_.kernel == window::QuantileOverTime ? FixedParam(horizon) : 0;
     BoundMembers(store, *spec_.set, size(), keep, triggers, out, [&](const Series& series, const LeafKeep& leaf) {
       if (spec_.kernel == window::Rate || spec_.kernel == window::Increase) {
@@ -282,8 +285,14 @@ class RangeNode final : public Node {
       if (spec_.kernel == window::QuantileOverTime) {
         return BoundQuantile(series.window, times, q, leaf);
       }
-      return BoundUnknown(leaf);
+      return fold ? BoundSamples(series.window, times, *fold, leaf) : BoundUnknown(leaf);
     });
+  }
+  std::optional<CounterWindows> Counters() const override {
+    if (spec_.kernel != window::Rate && spec_.kernel != window::Increase) {
+      return std::nullopt;
+    }
+    return CounterWindows{spec_.set.get(), spec_.range_ms, spec_.offset_ms};
   }
   void AheadSlots(Context& ctx, const AheadTask& task, AheadPiece piece, std::vector<uint32_t>* left) override {
     window::Window w = WindowAt(ctx, task.t_ms);
@@ -305,6 +314,21 @@ class RangeNode final : public Node {
   }
 
  private:
+  std::optional<SampleFold> Fold() const {
+    static constexpr std::pair<window::Kernel, SampleFold> kFolds[] = {{window::PresentOverTime, SampleFold::kPresent},
+                                                                       {window::CountOverTime, SampleFold::kCount},
+                                                                       {window::SumOverTime, SampleFold::kSum},
+                                                                       {window::Changes, SampleFold::kChanges},
+                                                                       {window::Resets, SampleFold::kResets},
+                                                                       {window::Irate, SampleFold::kIrate},
+                                                                       {window::Idelta, SampleFold::kIdelta}};
+    for (const auto& [kernel, fold] : kFolds) {
+      if (kernel == spec_.kernel) {
+        return fold;
+      }
+    }
+    return std::nullopt;
+  }
   // RETURNS: the first parameter if it is a constant, else NaN.
   double FixedParam(const Horizon& horizon) const {
     if (inputs_.empty() || !input(0).inputs().empty()) {

@@ -25,7 +25,7 @@ std::vector<std::string> AcceptanceFiles(const std::string& folder) {
   return out;
 }
 
-// Every byte of the expression stands where WhereInExpr says.
+// Every byte of the expression stands where ExprPlaces says.
 void ExpectEveryByteFound(const Rule& rule, const std::string& path) {
   std::ifstream file(path);
   std::vector<std::string> lines;
@@ -33,7 +33,7 @@ void ExpectEveryByteFound(const Rule& rule, const std::string& path) {
     lines.push_back(line + "\n");
   }
   for (size_t i = 0; i < rule.expr.size(); ++i) {
-    const std::string where = rule.WhereInExpr(i).substr(path.size() + 1);
+    const std::string where = rule.places.Where(i).substr(path.size() + 1);
     const size_t line = std::stoul(where);
     const size_t column = std::stoul(where.substr(where.find(':') + 1));
     ASSERT_EQ(lines.at(line - 1).at(column - 1), rule.expr[i]) << rule.where << " byte " << i << " at " << where;

@@ -62,10 +62,10 @@ TEST(RuleFile, EveryByteOfAnExpressionHasItsPlace) {
 )");
   ASSERT_TRUE(out.ok());
   const Rule& rule = out.file.groups[0].rules[0];
-  EXPECT_EQ(rule.WhereInExpr(0), "r.yml:6:11");
-  EXPECT_EQ(rule.WhereInExpr(rule.expr.find('\n')), "r.yml:6:12");
-  EXPECT_EQ(rule.WhereInExpr(rule.expr.find('+')), "r.yml:7:13");
-  EXPECT_EQ(rule.WhereInExpr(rule.expr.find('b')), "r.yml:7:15");
+  EXPECT_EQ(rule.places.Where(0), "r.yml:6:11");
+  EXPECT_EQ(rule.places.Where(rule.expr.find('\n')), "r.yml:6:12");
+  EXPECT_EQ(rule.places.Where(rule.expr.find('+')), "r.yml:7:13");
+  EXPECT_EQ(rule.places.Where(rule.expr.find('b')), "r.yml:7:15");
 }
 
 TEST(RuleFile, WindowsLineEndsAndAByteOrderMarkDoNotMoveAnything) {
@@ -75,7 +75,7 @@ TEST(RuleFile, WindowsLineEndsAndAByteOrderMarkDoNotMoveAnything) {
   ASSERT_EQ(out.errors, std::vector<std::string>());
   const Rule& rule = out.file.groups[0].rules[0];
   EXPECT_EQ(rule.expr, "a +\n  b\n");
-  EXPECT_EQ(rule.WhereInExpr(rule.expr.find('b')), "r.yml:7:9");
+  EXPECT_EQ(rule.places.Where(rule.expr.find('b')), "r.yml:7:9");
   EXPECT_EQ(out.file.groups[0].where, "r.yml:2:3");
 }
 

@@ -130,6 +130,29 @@ TEST(RemoteWriteCodec, EmptyMessageIsFine) {
   EXPECT_TRUE(batch.series.empty());
 }
 
+TEST(RemoteWriteCodec, TimesOfEveryLengthAreReadTheSame) {
+  std::string fields = LabelFields({{"__name__", "up"}});
+  std::vector<int64_t> times;
+  for (int bits = 0; bits < 64; ++bits) {
+    for (const int64_t by : {-1, 0, 1}) {
+      times.push_back(static_cast<int64_t>(uint64_t{1} << bits) + by);
+    }
+  }
+  for (uint64_t t = 1; t < 1ULL << 43; t = t * 5 + 3) {
+    times.push_back(static_cast<int64_t>(t));
+  }
+  for (const int64_t t : times) {
+    fields += SampleField(0.1 * static_cast<double>(t), t);
+  }
+  SampleBatch batch;
+  ASSERT_TRUE(MakeCodec("none")->Decode(prompb::Series(fields), &batch).ok());
+  ASSERT_EQ(batch.samples.size(), times.size());
+  for (size_t i = 0; i < times.size(); ++i) {
+    EXPECT_EQ(batch.samples[i].t, times[i]);
+    EXPECT_EQ(batch.samples[i].v, 0.1 * static_cast<double>(times[i]));
+  }
+}
+
 TEST(RemoteWriteCodec, EveryCutOfAMessageIsRefusedOrShorter) {
   const std::string one = prompb::Series(LabelFields({{"__name__", "up"}, {"job", "a"}}) + SampleField(1, 1000));
   const std::string message = one + one;

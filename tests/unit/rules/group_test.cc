@@ -34,12 +34,12 @@ RuleDefinition Alert(const std::string& name, const std::string& expr, int64_t f
   return rule;
 }
 
-GroupDefinition GroupOf(std::vector<RuleDefinition> rules) {
+GroupDefinition GroupOf(const std::vector<RuleDefinition>& rules) {
   GroupDefinition group;
   group.file = "rules.yml";
   group.name = "g";
   group.slots = {kMinute, 0};
-  group.rules = std::move(rules);
+  group.rules.assign(rules.begin(), rules.end());
   return group;
 }
 

@@ -124,21 +124,47 @@ TEST_F(EagerTest, RatesSumsAndBurnRatesFireBetweenTicks) {
                              R"(130 firing {alertname="Burn"})"}));
 }
 
-TEST_F(EagerTest, QuantilesAreEvaluatedAtAnySample) {
-  Make({MakeGroup("g", {Eager("Slow", "histogram_quantile(0.9, sum by (le) (rate(seconds_bucket[1m]))) > 0.5")})});
+TEST_F(EagerTest, QuantilesOfHistogramsFireBetweenTicks) {
+  Make({MakeGroup("g", {Eager("Slow", "histogram_quantile(0.9, sum by (le) (rate(seconds_bucket[5m]))) > 0.5")})});
   const auto buckets = [&](int64_t t, double fast, double all) {
-    Send({{"seconds_bucket{le=\"0.1\"}", t, fast},
-          {"seconds_bucket{le=\"1\"}", t, all},
-          {"seconds_bucket{le=\"+Inf\"}", t, all}});
+    Send({{"seconds_bucket{le=\"+Inf\"}", t, all},
+          {"seconds_bucket{le=\"0.1\"}", t, fast},
+          {"seconds_bucket{le=\"0.5\"}", t, fast},
+          {"seconds_bucket{le=\"1\"}", t, all}});
   };
   for (int64_t t = 0; t <= 125000; t += 5000) {
     At(t);
-    buckets(t, static_cast<double>(t), static_cast<double>(t));
+    buckets(t, 1e6 + static_cast<double>(t), 1e6 + static_cast<double>(t));
   }
   At(126000);
   Take();
-  buckets(130000, 125000, 300000);
-  EXPECT_EQ(Alerts(), (Lines{R"(130 firing {alertname="Slow"})"}));
+  const uint64_t before = Evaluations("nothing");
+  buckets(130000, 1130000, 1130000);
+  buckets(135000, 1135000, 1135500);
+  buckets(140000, 1150000, 1150500);
+  EXPECT_EQ(Evaluations("nothing"), before);
+  clock_.Set(145000);
+  buckets(145000, 1155000, 1255000);
+  EXPECT_EQ(Alerts(), (Lines{R"(145 firing {alertname="Slow"})"}));
+}
+
+TEST_F(EagerTest, AHistogramThatComesInPartsIsEvaluatedAsItIs) {
+  Make({MakeGroup("g", {Eager("Slow", "histogram_quantile(0.9, sum by (le) (rate(seconds_bucket[5m]))) > 0.5")})});
+  for (int64_t t = 0; t <= 125000; t += 5000) {
+    At(t);
+    const double n = 1e6 + static_cast<double>(t);
+    Send({{"seconds_bucket{le=\"+Inf\"}", t, n},
+          {"seconds_bucket{le=\"0.5\"}", t, n},
+          {"seconds_bucket{le=\"1\"}", t, n}});
+  }
+  At(126000);
+  Take();
+  const uint64_t before = Evaluations("nothing");
+  Send({{"seconds_bucket{le=\"0.5\"}", 130000, 1130000}});
+  EXPECT_EQ(Evaluations("nothing"), before + 1);
+  Send({{"seconds_bucket{le=\"+Inf\"}", 130000, 1130000}, {"seconds_bucket{le=\"1\"}", 130000, 1130000}});
+  EXPECT_EQ(Evaluations("nothing"), before + 1);
+  EXPECT_EQ(Alerts(), Lines{});
 }
 
 TEST_F(EagerTest, ManyCrossingsAreLimitedAndNoneIsLost) {
@@ -278,9 +304,9 @@ TEST(Overrides, AlertsWinOverGroupsAndUnknownNamesAreErrors) {
   };
   EXPECT_EQ(ApplyOverrides({override_of("", "HostSlow", "interval"), override_of("nodes", "", "eager")}, &groups),
             std::vector<std::string>());
-  EXPECT_TRUE(groups[0].rules[0].eager);
-  EXPECT_FALSE(groups[0].rules[1].eager);
-  EXPECT_FALSE(groups[0].rules[2].eager);
+  EXPECT_TRUE(groups[0].rules[0]->eager);
+  EXPECT_FALSE(groups[0].rules[1]->eager);
+  EXPECT_FALSE(groups[0].rules[2]->eager);
   EXPECT_EQ(ApplyOverrides(
                 {override_of("node", "", "eager"), override_of("", "HostDwon", "eager"), override_of("", "r", "eager")},
                 &groups),
@@ -300,9 +326,9 @@ TEST(Overrides, PrecisionIsOfAllRulesOfAGroupAndAnAlertMayDiffer) {
   alert.alert = "Burns";
   alert.precision = "exact";
   EXPECT_EQ(ApplyOverrides({alert, group}, &groups), std::vector<std::string>());
-  EXPECT_EQ(groups[0].rules[0].max_error, 0);
-  EXPECT_EQ(groups[0].rules[1].max_error, 0.01);
-  EXPECT_EQ(groups[0].rules[2].max_error, 0.01);
+  EXPECT_EQ(groups[0].rules[0]->max_error, 0);
+  EXPECT_EQ(groups[0].rules[1]->max_error, 0.01);
+  EXPECT_EQ(groups[0].rules[2]->max_error, 0.01);
 }
 
 TEST(Overrides, TheQuickstartHasAnEagerAlertWithTriggerValues) {

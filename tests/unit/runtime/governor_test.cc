@@ -169,9 +169,9 @@ TEST_F(GovernorTest, EagerAlertsOfASlowedGroupWaitForTicks) {
   Set({MakeGroup("g", {eager})});
   loads_ = {{"E", {10, 50000, 50000}}};
   EXPECT_EQ(Look(93), "g/2");
-  EXPECT_FALSE(governor_.groups()[0].rules[0].eager);
+  EXPECT_FALSE(governor_.groups()[0].rules[0]->eager);
   EXPECT_EQ(Look(10, 60), "");
-  EXPECT_TRUE(governor_.groups()[0].rules[0].eager);
+  EXPECT_TRUE(governor_.groups()[0].rules[0]->eager);
 }
 
 // What comes back and is too much again waits twice as long for the next time.

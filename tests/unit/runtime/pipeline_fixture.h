@@ -54,13 +54,13 @@ inline rules::RuleDefinition MakeRule(const std::string& name, const std::string
   return rule;
 }
 
-inline rules::GroupDefinition MakeGroup(const std::string& name, std::vector<rules::RuleDefinition> rules,
+inline rules::GroupDefinition MakeGroup(const std::string& name, const std::vector<rules::RuleDefinition>& rules,
                                         int64_t interval_ms = kMinute) {
   rules::GroupDefinition group;
   group.file = "rules.yml";
   group.name = name;
   group.slots = {interval_ms, 0};
-  group.rules = std::move(rules);
+  group.rules.assign(rules.begin(), rules.end());
   return group;
 }
 

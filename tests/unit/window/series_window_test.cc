@@ -153,30 +153,58 @@ TEST(Panes, NonFiniteSamplesAreCountedNotAdded) {
   EXPECT_FALSE(panes.Sum(120000, 180000, &out));
 }
 
-TEST(Ring, GrowsWrapsAndKeepsOrder) {
-  Ring ring;
+void GrowAndWrap(Ring* ring, CellPool::Lane* cells) {
   int64_t next = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 400; ++round) {
     for (int i = 0; i < 3; ++i, ++next) {
-      ring.Push(next * 10, static_cast<double>(next), static_cast<uint32_t>(next), RecordKind::kFloat);
+      ring->Push(next * 10, static_cast<double>(next), static_cast<uint32_t>(next), RecordKind::kFloat, cells);
     }
     if (round % 2 == 1) {
-      ring.PopOldest();
-      ring.PopOldest();
+      ring->PopOldest();
+      ring->PopOldest();
     }
-    for (uint32_t i = 0; i < ring.size(); ++i) {
-      ASSERT_EQ(ring.Value(i), static_cast<double>(ring.first_number() + i));
-      ASSERT_EQ(ring.LastAtOrBefore(ring.Time(i)), i);
-      ASSERT_EQ(ring.FirstAfter(ring.Time(i)), i + 1);
+    for (uint32_t i = 0; i < ring->size(); ++i) {
+      ASSERT_EQ(ring->Value(i), static_cast<double>(ring->first_number() + i));
+      ASSERT_EQ(ring->LastAtOrBefore(ring->Time(i)), i);
+      ASSERT_EQ(ring->FirstAfter(ring->Time(i)), i + 1);
     }
   }
 }
 
+TEST(Ring, GrowsWrapsAndKeepsOrder) {
+  Ring ring;
+  GrowAndWrap(&ring, nullptr);
+}
+
+TEST(Ring, LivesInAPoolUntilItIsLong) {
+  CellPool pool(kRingCellBytes);
+  CellPool::Lane* cells = pool.AddLane();
+  Ring ring;
+  GrowAndWrap(&ring, cells);
+  EXPECT_GT(ring.HeapBytes(), kRingCellBytes.back());
+  EXPECT_EQ(pool.used_bytes(), 0U);
+  while (ring.size() > 100) {
+    ring.PopOldest();
+  }
+  ring.ShrinkIfSparse(cells);
+  EXPECT_EQ(pool.used_bytes(), ring.HeapBytes());
+  EXPECT_EQ(ring.Value(99), 1199);
+  ring.Clear();
+  EXPECT_EQ(pool.used_bytes(), 0U);
+  ring.Push(0, 7, 0, RecordKind::kFloat, cells);
+  Ring other = std::move(ring);
+  ring = Ring();
+  EXPECT_EQ(other.Value(0), 7);
+  EXPECT_EQ(pool.used_bytes(), other.HeapBytes());
+  other = Ring();
+  EXPECT_EQ(pool.used_bytes(), 0U);
+}
+
 TEST(Ring, TimesBeyond49DaysMoveTheBase) {
   Ring ring;
-  ring.Push(0, 1, 0, RecordKind::kFloat);
-  ring.Push(4000000000, 2, 1, RecordKind::kFloat);
-  ring.Push(5000000000, 3, 2, RecordKind::kFloat);
+  ring.Push(0, 1, 0, RecordKind::kFloat, nullptr);
+  ring.Push(4000000000, 2, 1, RecordKind::kFloat, nullptr);
+  ring.Push(5000000000, 3, 2, RecordKind::kFloat, nullptr);
   ASSERT_EQ(ring.size(), 2U);  // the first is further back than any window
   EXPECT_EQ(ring.Time(0), 4000000000);
   EXPECT_EQ(ring.Time(1), 5000000000);
