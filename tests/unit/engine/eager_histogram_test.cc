@@ -50,7 +50,7 @@ class ServersTest : public ::testing::Test {
           Scrape(server);
         }
       }
-      engine_.EndTogether();
+      (void)engine_.EndTogether(now_ms_, 0);
       Cross();
     }
   }
