@@ -85,7 +85,7 @@ constexpr const char* kRules = R"yaml(groups:
 
 // Over ten buckets of each instance.
 constexpr const char* kQuantile = R"yaml(      - alert: Slow
-        expr: histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m]))) > 4
+        expr: histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m]))) > 1
 )yaml";
 
 std::string Rules(const Options& options) {
