@@ -45,6 +45,7 @@ struct Options {
   int connections = 2;
   int crossings = 20;  // a second
   bool eager = true;
+  bool quantile = false;
 };
 
 constexpr int64_t kTickSeconds = 5;
@@ -76,11 +77,22 @@ constexpr const char* kRules = R"yaml(groups:
         expr: >
           sum(rate(http_requests_total{status="500"}[1m])) / sum(rate(http_requests_total[1m])) > 0.99
           and sum(rate(http_requests_total{status="500"}[5m])) / sum(rate(http_requests_total[5m])) > 0.99
-  - name: ticks
+%QUANTILE%  - name: ticks
     rules:
       - {record: "latency:p99", expr: "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))"}
       - {record: "requests:rate5m", expr: "sum by (service) (rate(inference_requests_total[5m]))"}
 )yaml";
+
+// Over ten buckets of each instance.
+constexpr const char* kQuantile = R"yaml(      - alert: Slow
+        expr: histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m]))) > 1
+)yaml";
+
+std::string Rules(const Options& options) {
+  constexpr std::string_view kPlace = "%QUANTILE%";
+  std::string rules = kRules;
+  return rules.replace(rules.find(kPlace), kPlace.size(), options.quantile ? kQuantile : "");
+}
 
 // One connection: its share of the series in turn, and every so often a probe that crosses.
 class Sender {
@@ -88,6 +100,7 @@ class Sender {
   Sender(const Options& options, int connection, int64_t start_ns, Probes* probes)
       : options_(options), connection_(connection), start_ns_(start_ns), probes_(*probes), random_(connection) {
     for (int i = connection; i < options.instances; i += options.connections) {
+      begins_.push_back(series_.size());
       for (bench::LoadSeries& series : bench::InstanceSeries(i)) {
         labels_.push_back(bench::EncodeLabels(series.labels));
         series_.push_back(std::move(series));
@@ -138,8 +151,12 @@ class Sender {
     }
     for (int i = 0; i < options_.samples_per_request; ++i, ++next_) {
       const size_t at = next_ % series_.size();
+      // All series of an instance are of one time, as scraped.
+      if (std::binary_search(begins_.begin(), begins_.end(), at)) {
+        scraped_ms_ = t_ms;
+      }
       random_.Step(&series_[at]);
-      bench::AppendTimeSeries(labels_[at], series_[at].value, t_ms, &body_);
+      bench::AppendTimeSeries(labels_[at], series_[at].value, scraped_ms_, &body_);
       if (i != options_.samples_per_request / 2) {
         continue;
       }
@@ -164,6 +181,8 @@ class Sender {
   bench::LoadRandom random_;
   std::vector<bench::LoadSeries> series_;
   std::vector<std::string> labels_;
+  std::vector<size_t> begins_;  // of the instances
+  int64_t scraped_ms_ = 0;
   size_t next_ = 0;
   int64_t crossed_ = 0;
   std::string body_;
@@ -249,7 +268,7 @@ int Run(const Options& options) {
       std::filesystem::temp_directory_path() / ("weir_eager_bench." + std::to_string(getpid()));
   std::filesystem::create_directories(dir);
   WriteFile(dir / "weir.yml", Config(options, alertmanager.port()));
-  WriteFile(dir / "rules.yml", kRules);
+  WriteFile(dir / "rules.yml", Rules(options));
   std::vector<std::string> words = {options.weir,  "run", "--config", (dir / "weir.yml").string(),
                                     "--log-level", "warn"};
   std::vector<char*> argv;
@@ -303,6 +322,7 @@ int main(int argc, char** argv) {
   app.add_option("--samples-per-request", options.samples_per_request, "samples in one body");
   app.add_option("--connections", options.connections, "connections, each with its share of the instances");
   app.add_option("--crossings", options.crossings, "series that cross per second");
+  app.add_flag("--quantile", options.quantile, "with an eager alert on a quantile of 20,000 buckets");
   app.add_flag("--ticks-only", ticks_only, "the same alerts without the override");
   CLI11_PARSE(app, argc, argv);
   options.eager = !ticks_only;

@@ -562,14 +562,16 @@ void Engine::Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_m
 }
 
 void Engine::OnCrossing(std::function<void()> handler) { impl_->on_crossing = std::move(handler); }
-void Engine::EndTogether() {
-  impl_->store.triggers().EndTogether();
+int64_t Engine::EndTogether(int64_t now_ms, int64_t patience_ms) {
+  const int64_t next_ms = impl_->store.triggers().EndTogether(now_ms, patience_ms);
   impl_->TellCrossings();
+  return next_ms;
 }
 bool Engine::AwaitsBuckets(PlanId plan) const {
   const Triggers::Plan* armed = impl_->store.triggers().Find(plan);
-  return armed != nullptr && std::any_of(armed->torn.begin(), armed->torn.end(),
-                                         [armed](uint32_t link) { return armed->links[link].torn(); });
+  return armed != nullptr && std::any_of(armed->torn.begin(), armed->torn.end(), [armed](const Triggers::Torn& torn) {
+           return armed->links[torn.link].torn();
+         });
 }
 std::vector<Crossing> Engine::TakeCrossings() { return impl_->store.triggers().Take(); }
 

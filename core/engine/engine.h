@@ -271,9 +271,10 @@ class Engine {
   // (from, until] finds a slot present that is absent now. Where that cannot be shown every sample crosses. Those later than
   // `until` cross, too.
   void Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms);
-  // The samples since the last call came together (a batch): a histogram of which only some buckets came crosses, if the plan has
-  // waited for the others. Until then nothing is said about what an evaluation of half a histogram finds.
-  void EndTogether();
+  // A batch has been taken in. A plan that waits for the other buckets of a histogram is crossed when it has done so for patience_ms since
+  // the batch that brought the first; until then nothing is said about what an evaluation of half a histogram finds. RETURNS: when
+  // it is to be called again at the latest, INT64_MAX for never. UNITS: now_ms on any clock that does not go back.
+  int64_t EndTogether(int64_t now_ms, int64_t patience_ms);
   // RETURNS: whether the plan waits for the other buckets of a histogram.
   bool AwaitsBuckets(PlanId plan) const;
   // Called after each sample that crosses, on the thread of Append, once a plan until it is armed again. May be empty.

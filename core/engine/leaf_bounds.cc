@@ -776,7 +776,9 @@ bool FindCommonTime(const std::vector<TailBucket>& buckets, TailBound* tail) {
 
 // With equal times of their samples all buckets are extrapolated by the same factor, as long as none of those below is taken to have
 // begun at zero; so the increase above less that below is this factor times a difference of samples, which hardly moves while
-// both grow. What has begun at zero is extrapolated by less: then those below are only sure of the factor 1.
+// both grow. What has begun at zero in the window is extrapolated to its start by no more than its first value. With one bucket F
+// below and any bucket T above it, of which extrapolation to the start makes c·dF, but at most F's first value, that difference grows
+// by at most c·(dT - dF) or T's first value less F's. With two below they are only sure of the factor 1.
 TailBound BoundTail(const std::vector<TailBucket>& buckets, const LeafTimes& times) {
   constexpr double kThreshold = 1.1;  // of extrapolation to the start, in mean intervals
   TailBound tail;
@@ -839,10 +841,14 @@ TailBound BoundTail(const std::vector<TailBucket>& buckets, const LeafTimes& tim
   };
   const int64_t newest = edges.last_end - 1;
   bool falls = false;
-  double most_apart = 0;  // with a factor for each bucket
+  double grown_below = 0;
+  double most_apart = 0;      // with a factor for each bucket
+  double most_from_zero = 0;  // with what each may have begun at
   const auto look = [&](int64_t a, int64_t b) {
     double below = 0;
     double above = 0;
+    double below_before = 0;
+    double above_before = 0;
     bool from_zero = false;
     const auto between = static_cast<double>(
         (ring.At(static_cast<uint32_t>(b)).ordinal() - ring.At(static_cast<uint32_t>(a)).ordinal()) &
@@ -850,10 +856,12 @@ TailBound BoundTail(const std::vector<TailBucket>& buckets, const LeafTimes& tim
     for (const TailRecords& of : all) {
       const double grown = increase(of, a, b);
       falls = falls || !(grown >= 0);
+      const double first = of.bucket->series->ring().Value(static_cast<uint32_t>(a - total.begin + of.begin));
       above = of.bucket->above ? std::max(above, grown) : above;
+      above_before = of.bucket->above ? std::max(above_before, first) : above_before;
       below += of.bucket->weight * grown;
+      below_before += of.bucket->weight * first;
       if (of.bucket->weight > 0) {
-        const double first = of.bucket->series->ring().Value(static_cast<uint32_t>(a - total.begin + of.begin));
         const double most = first * std::max(between, 1.0) / kThreshold * (1 - kInside);
         from_zero = from_zero || grown > most;
         tail.growth_max = b == newest ? std::min(tail.growth_max, most - grown) : tail.growth_max;
@@ -863,6 +871,9 @@ TailBound BoundTail(const std::vector<TailBucket>& buckets, const LeafTimes& tim
     const double apart = above * factor - below;
     tail.factor = std::max(tail.factor, factor);
     most_apart = std::max(most_apart, apart);
+    grown_below = std::max(grown_below, below);
+    most_from_zero = std::max(
+        most_from_zero, std::max(0.0, above - below) * (2 * factor - 1) + std::max(0.0, above_before - below_before));
     tail.most = std::max(tail.most, from_zero ? apart : std::max(0.0, above - below) * factor);
     tail.below_counts = tail.below_counts && !(b == newest && from_zero);
   };
@@ -877,9 +888,19 @@ TailBound BoundTail(const std::vector<TailBucket>& buckets, const LeafTimes& tim
     tail.least = increase(total, edges.first_end - 1, edges.last_begin);
   }
   tail.room_lost = size * 16 * kInside;
-  if (tail.growth_max < 0 || !tail.below_counts) {
-    tail.below_counts = false;
+  const bool one_below =
+      std::count_if(buckets.begin(), buckets.end(), [](const TailBucket& b) { return b.weight > 0; }) == 1 &&
+      std::all_of(buckets.begin(), buckets.end(), [](const TailBucket& b) { return b.weight == 0 || b.weight == 1; });
+  const bool impossible = tail.growth_max < 0 || !tail.below_counts;
+  // What has about doubled already will soon have grown too much.
+  if (one_below && (impossible || tail.growth_max < grown_below)) {
     tail.growth_max = kInfinity;
+    tail.below_counts = true;
+    tail.most = most_from_zero;
+    tail.factor = 2 * tail.factor - 1;
+  } else if (impossible) {
+    tail.growth_max = kInfinity;
+    tail.below_counts = false;
     tail.most = most_apart;
   }
   tail.known = true;

@@ -102,7 +102,7 @@ void Triggers::Arm(Plan* plan, Arms arms, int64_t until_ms) {
       plan->places.push_back({members[member].series, link, member});
     }
     if (plan->links[link].torn()) {
-      plan->torn.push_back(link);
+      plan->torn.push_back({link});
     }
   }
   std::sort(plan->places.begin(), plan->places.end(),
@@ -199,21 +199,29 @@ bool Triggers::TakeLinked(Plan* plan, SeriesId series, int64_t t_ms, double prev
     TriggerLink& link = plan->links[place->link];
     crosses = link.Take(place->member, t_ms, previous, v) || crosses;
     if (link.seen == 1 && link.torn()) {
-      plan->torn.push_back(place->link);
+      plan->torn.push_back({place->link});
     }
   }
   return crosses;
 }
 
-void Triggers::EndTogether() {
+int64_t Triggers::EndTogether(int64_t now_ms, int64_t patience_ms) {
+  int64_t next_ms = std::numeric_limits<int64_t>::max();
   for (Plan& plan : plans_) {
-    for (const uint32_t link : plan.torn) {
-      if (!plan.crossed && plan.links[link].torn()) {
-        Cross(&plan, plan.links[link].newest_ms);
+    std::erase_if(plan.torn, [&](const Torn& torn) { return !plan.links[torn.link].torn(); });
+    for (Torn& torn : plan.torn) {
+      torn.since_ms = std::min(torn.since_ms, now_ms);
+      if (plan.crossed) {
+        continue;
+      }
+      if (torn.since_ms > now_ms - patience_ms) {
+        next_ms = std::min(next_ms, torn.since_ms + patience_ms);
+      } else {
+        Cross(&plan, plan.links[torn.link].newest_ms);
       }
     }
-    plan.torn.clear();
   }
+  return next_ms;
 }
 
 std::vector<Crossing> Triggers::Take() { return std::exchange(crossings_, {}); }

@@ -154,13 +154,17 @@ class Triggers {
     uint32_t link = 0;
     uint32_t member = 0;
   };
+  struct Torn {
+    uint32_t link = 0;
+    int64_t since_ms = std::numeric_limits<int64_t>::max();  // not yet known
+  };
   struct Plan {
     PlanId id = 0;
     std::vector<uint32_t> sets;     // sorted ids of the sets it reads
     std::vector<Trigger> triggers;  // by series
     std::vector<TriggerLink> links;
     std::vector<LinkPlace> places;  // of the links' members, by series
-    std::vector<uint32_t> torn;     // links that may be
+    std::vector<Torn> torn;         // links that may be
     int64_t until_ms = 0;
     bool armed = false;
     bool crossed = false;
@@ -189,8 +193,8 @@ class Triggers {
   }
   // Marks the plans that do care. `sets`: which hold the series. `histogram`: the sample is one.
   void Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_ms, double previous, double v, bool histogram);
-  // What came together is complete: plans with a histogram that is torn are crossed.
-  void EndTogether();
+  // As Engine::EndTogether, without telling of what crosses.
+  int64_t EndTogether(int64_t now_ms, int64_t patience_ms);
   bool any_crossed() const { return !crossings_.empty(); }
   std::vector<Crossing> Take();
   // RETURNS: what Engine::TriggerText does.

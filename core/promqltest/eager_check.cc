@@ -133,7 +133,7 @@ void EagerCheck::Arm(Planned& p) {
 }
 
 void EagerCheck::EndTogether() {
-  engine_.EndTogether();
+  (void)engine_.EndTogether(together_ms_, 0);
   TakeCrossings();
   for (Planned& p : planned_) {
     if (p.crossed && p.last_ms != INT64_MIN) {

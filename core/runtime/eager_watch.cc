@@ -14,6 +14,9 @@ constexpr int64_t kBurst = 50;
 constexpr int64_t kTimeShare = 10;
 // A tick runs some time after its own; until then the triggers of the one before hold.
 constexpr int64_t kTickLagMs = 5000;
+// How long a histogram of which some buckets have come waits for the others: senders cut requests anywhere and deal series out to
+// several connections.
+constexpr int64_t kBucketsWaitMs = 1000;
 constexpr int64_t kHorizonShare = 16;  // the shortest, as a part of the interval
 
 }  // namespace
@@ -114,8 +117,14 @@ void EagerWatch::EndTick(int64_t tick_ms, const std::vector<rules::Group*>& eval
   if (!plans.empty() && !moment_.past) {
     engine_.Arm(plans, tick_ms, until_ms);
   }
-  engine_.EndTogether();  // what the tick wrote
+  EndBatch();  // of what the tick wrote
   OnCrossings();
+}
+
+void EagerWatch::EndBatch() {
+  if (!watched_.empty()) {
+    (void)engine_.EndTogether(moment_.now_ms, kBucketsWaitMs);
+  }
 }
 
 void EagerWatch::OnCrossings() {
@@ -180,7 +189,10 @@ void EagerWatch::Arm(Watched& watched) {
 }
 
 int64_t EagerWatch::RunDue() {
-  int64_t next_ms = INT64_MAX;
+  if (watched_.empty()) {
+    return INT64_MAX;
+  }
+  int64_t next_ms = engine_.EndTogether(moment_.now_ms, kBucketsWaitMs);
   for (Watched& watched : watched_) {
     if (watched.held_until_ms != INT64_MIN) {
       if (watched.held_until_ms <= moment_.now_ms) {

@@ -39,6 +39,8 @@ class EagerWatch {
   // The groups as they are now; rules that were there go on undisturbed.
   void SetGroups(const std::vector<rules::Group*>& groups);
   void SetMoment(const EagerMoment& moment) { moment_ = moment; }
+  // A batch has been taken in: histograms may be waiting for the rest of their buckets.
+  void EndBatch();
   // Nothing is evaluated for samples that rules write during a tick before it has ended.
   void BeginTick() { in_tick_ = true; }
   // Arms the rules of the groups that were evaluated at `tick_ms`, then sees to what the tick's own samples crossed.

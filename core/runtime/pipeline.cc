@@ -325,7 +325,7 @@ void Pipeline::Apply(std::span<Arrival> arrivals) {
     SetEagerMoment(arrivals.front().arrived_ms, arrivals.front().batch->arrived_ns);
   }
   intake_.Apply(items);
-  engine_.EndTogether();
+  eager_.EndBatch();
   for (size_t i = 0; i < arrivals.size(); ++i) {
     Arrival& arrival = arrivals[i];
     if (items[i].newest_ms != INT64_MIN) {

@@ -210,6 +210,7 @@ class Round {
     options.delayed_name_removal = query_.delayed_name_removal = random_.Chance(0.3);
     eager_ = std::make_unique<engine::Engine>(options);
     exact_ = std::make_unique<engine::Engine>(options);
+    patience_ms_ = random_.Chance(0.7) ? 0 : 2000;
     late_ms_ = random_.Chance(0.5) ? 0 : random_.Between(1, world_.interval_ms / 2);
   }
 
@@ -334,7 +335,7 @@ class Round {
 
   // What came at the same time came together.
   void EndTogether() {
-    eager_->EndTogether();
+    (void)eager_->EndTogether(together_ms_, patience_ms_);
     std::set<engine::PlanId> crossed;
     for (const engine::Crossing& crossing : eager_->TakeCrossings()) {
       crossed.insert(crossing.plan);
@@ -451,6 +452,7 @@ class Round {
   Totals* const totals_;
   naive::Query query_;
   int64_t late_ms_ = 0;
+  int64_t patience_ms_ = 0;
   int64_t together_ms_ = INT64_MIN;
   std::unique_ptr<engine::Engine> eager_;
   std::unique_ptr<engine::Engine> exact_;

@@ -264,8 +264,9 @@ class ElementwiseNode final : public MapNode {
     if (!of.nan && std::fabs(of.lo) < kTimeMax && std::fabs(of.hi) < kTimeMax &&
         of.hi - of.lo < kMinutesMax * kMinute) {
       span = Span::Of(row_.f(of.lo));
-      for (double t = std::floor(of.lo / kMinute) * kMinute; t < of.hi; t += kMinute) {
-        span.Add(row_.f(std::max(t, of.lo)));
+      const auto last = static_cast<int64_t>(std::floor(of.hi / kMinute));
+      for (auto minute = static_cast<int64_t>(std::floor(of.lo / kMinute)) + 1; minute <= last; ++minute) {
+        span.Add(row_.f(static_cast<double>(minute) * kMinute));
       }
       span.Add(row_.f(of.hi));
     }

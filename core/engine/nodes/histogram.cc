@@ -227,6 +227,13 @@ class QuantileNode final : public HistogramNode {
   std::string Describe() const override { return "histogram_quantile"; }
   bool HasBounds() const override { return true; }
   bool MayLink() const override { return Leaf() != nullptr; }
+  size_t Bytes() const override {
+    size_t bytes = HistogramNode::Bytes() + instances_.capacity() * sizeof(Instance);
+    for (const Instance& instance : instances_) {
+      bytes += instance.buckets.capacity() * sizeof(instance.buckets[0]);
+    }
+    return bytes;
+  }
   void Bound(const Horizon& horizon, std::span<const Bounds* const> in, Bounds* out) const override {
     const double q = FixedQuantile(in);
     // What may be a native histogram may make a slot that is not there yet.

@@ -27,12 +27,13 @@ class ServersTest : public ::testing::Test {
     ASSERT_TRUE(plan.ok());
     plan_ = *plan;
   }
-  void Servers(size_t n, double requests, double slow_share) {
+  // `begun`: what their counters are at.
+  void Servers(size_t n, double requests, double slow_share, double begun = 1e6) {
     for (size_t server = 0; server < n; ++server) {
       for (const char* bound : kBounds) {
         const Labels labels({{"__name__", "s_bucket"}, {"i", std::to_string(server)}, {"le", bound}});
         series_.push_back(engine_.Intern(engine_.labels().InternSet(labels)));
-        counts_.push_back(1e6);
+        counts_.push_back(begun);
       }
     }
     requests_ = requests;
@@ -50,7 +51,7 @@ class ServersTest : public ::testing::Test {
           Scrape(server);
         }
       }
-      engine_.EndTogether();
+      (void)engine_.EndTogether(now_ms_, 0);
       Cross();
     }
   }
@@ -114,6 +115,14 @@ TEST_F(ServersTest, SteadyTrafficOfServersByThemselvesIsNotEvaluated) {
   Plan("histogram_quantile(0.99, rate(s_bucket[5m])) > 0.5");
   Servers(20, 1500, 0.001);
   Run(659000);
+  EXPECT_FALSE(firing_);
+  EXPECT_LE(evaluations_, 3u);
+}
+
+TEST_F(ServersTest, WhatHasBegunAtZeroNeedsNoMore) {
+  Plan("histogram_quantile(0.99, sum by (le) (rate(s_bucket[10m]))) > 0.5");
+  Servers(20, 1500, 0.001, 0);
+  Run(479000);
   EXPECT_FALSE(firing_);
   EXPECT_LE(evaluations_, 3u);
 }

@@ -148,7 +148,7 @@ TEST_F(EagerTest, QuantilesOfHistogramsFireBetweenTicks) {
   EXPECT_EQ(Alerts(), (Lines{R"(145 firing {alertname="Slow"})"}));
 }
 
-TEST_F(EagerTest, AHistogramThatComesInPartsIsEvaluatedAsItIs) {
+TEST_F(EagerTest, AHistogramWaitsForTheRestOfItsBuckets) {
   Make({MakeGroup("g", {Eager("Slow", "histogram_quantile(0.9, sum by (le) (rate(seconds_bucket[5m]))) > 0.5")})});
   for (int64_t t = 0; t <= 125000; t += 5000) {
     At(t);
@@ -160,11 +160,18 @@ TEST_F(EagerTest, AHistogramThatComesInPartsIsEvaluatedAsItIs) {
   At(126000);
   Take();
   const uint64_t before = Evaluations("nothing");
-  Send({{"seconds_bucket{le=\"0.5\"}", 130000, 1130000}});
-  EXPECT_EQ(Evaluations("nothing"), before + 1);
-  Send({{"seconds_bucket{le=\"+Inf\"}", 130000, 1130000}, {"seconds_bucket{le=\"1\"}", 130000, 1130000}});
-  EXPECT_EQ(Evaluations("nothing"), before + 1);
+  clock_.Set(130000);
+  Send({{"seconds_bucket{le=\"+Inf\"}", 130000, 1180000}});
+  EXPECT_EQ(Evaluations("nothing"), before);
+  Send({{"seconds_bucket{le=\"0.5\"}", 130000, 1180000}, {"seconds_bucket{le=\"1\"}", 130000, 1180000}});
+  Jump(132000);
+  EXPECT_EQ(Evaluations("nothing"), before);
   EXPECT_EQ(Alerts(), Lines{});
+  clock_.Set(135000);
+  Send({{"seconds_bucket{le=\"+Inf\"}", 135000, 1200000}});
+  EXPECT_EQ(Alerts(), Lines{});
+  Jump(136100);  // the others do not come
+  EXPECT_EQ(Evaluations("nothing") + Evaluations("fired"), before + 1);
 }
 
 TEST_F(EagerTest, ManyCrossingsAreLimitedAndNoneIsLost) {
