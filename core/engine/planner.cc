@@ -279,7 +279,7 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
   } else if (spec.anchored || spec.smoothed) {
     demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
   } else if (spec.tape == window::TapeKind::kNone) {
-    demand->not_on_tape = "the function looks at more of the window than its two ends";
+    demand->not_on_tape = "rows do not add up to what the function looks at";
   } else if (demand->times.interval_ms == 0 && (!options.tape_points || spec.tape == window::TapeKind::kSums)) {
     // (A script's sums of a handful of numbers of all sizes are what Prometheus's rounding makes of them.)
     demand->not_on_tape = "it is evaluated once, at a fixed time";
@@ -297,6 +297,8 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     demand->not_on_tape = "weir.yml has no state.dir; with it this window would be kept in files";
   } else {
     demand->tape = ctx_.store.TapeOf(interval, phase - reach, spec.tape);
+    // Of rows that are thinned to panes these tell whether all samples are the same.
+    demand->aggregates |= spec.tape == window::TapeKind::kDeviations ? window::kExtremes : 0;
   }
 }
 
@@ -517,7 +519,8 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   }
   const Expr& range = promql::Unparen(*call.args[range_arg]);
   if (range.kind == ExprKind::kSubquery) {
-    return PlanRangeOverSubquery(As<promql::SubqueryExpr>(range), call, std::move(spec), std::move(params), times);
+    return PlanRangeOverSubquery(As<promql::SubqueryExpr>(range), call, std::move(spec), *row, std::move(params),
+                                 times);
   }
   const auto& matrix = As<promql::MatrixSelector>(range);
   Demand demand;

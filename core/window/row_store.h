@@ -49,7 +49,7 @@ class RowStore {
   // The newest sample of `window` came at or before written_until_ms().
   virtual void Late(uint32_t series, const SeriesWindow& window) = 0;
   // What it has of a row.
-  enum class Holds : unsigned char { kFirst, kThinned, kSums };
+  enum class Holds : unsigned char { kFirst, kThinned, kOther };
   virtual Holds holds() const = 0;
   // RETURNS: the end of the newest row taken; INT64_MIN before the first.
   virtual int64_t written_until_ms() const = 0;

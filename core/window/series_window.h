@@ -29,7 +29,7 @@ struct SideLists {
   std::vector<Reset> resets;  // in time order
   // Thinned: for every record of the ring, changes seen up to and including it.
   std::vector<uint32_t> changes;
-  uint32_t changes_seen = 0;
+  uint32_t changes_seen = 0;  // up to the newest sample
 };
 
 // What only series with histograms or start timestamps have.
@@ -71,6 +71,10 @@ class SeriesWindow {
   int64_t complete_since_ms() const { return rare_ ? rare_->complete_since_ms : std::numeric_limits<int64_t>::min(); }
   // REQUIRES: thinned(), and the profile counts changes. RETURNS: changes seen up to the record with this ring index.
   uint32_t ChangesAt(uint32_t index) const { return rare_->side.changes[index]; }
+  // The same of any series whose profile counts changes, by walking what is newer where the ring is not thinned. Wraps.
+  uint32_t ChangesUntil(uint32_t index) const;
+  // RETURNS: that of every record.
+  std::vector<uint32_t> ChangesOfAll() const;
   size_t HeapBytes() const;
 
   const RichState* rich() const { return rare_ ? rare_->rich.get() : nullptr; }
