@@ -53,6 +53,7 @@ constexpr Row kRows[] = {
     {"predict_linear(c_total[30d], 86400)", 30 * kDayMs},
     {"stddev_over_time(c_total[30d])", 30 * kDayMs},
     {"changes(c_total[30d])", 30 * kDayMs},
+    {"avg_over_time((c_total * 2)[30d:1h])", 30 * kDayMs},
 };
 
 enum class Form : unsigned char { kRing, kBounded, kTape };

@@ -289,6 +289,10 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     demand->not_on_tape = "tapes reach 45 days back at most";
   } else if (demand->offset_ms > options.tape_after_ms && !options.tape_points) {
     demand->not_on_tape = "its offset reaches past what is kept in RAM, and the right end of a window is found there";
+  } else if (spec.producer != nullptr && spec.keeps_name) {
+    demand->not_on_tape = "the steps of its window say which of its names are kept";
+  } else if (held_ms_ > 0 && in_subquery_ == 0) {
+    demand->not_on_tape = "the subquery is replayed at every tick";
   } else if (held_ms_ > 0) {
     demand->not_on_tape = "the subquery around it is replayed at every tick";
   } else if (options.series_max > window::Tape::kSlotsMax) {
@@ -519,6 +523,7 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   }
   const Expr& range = promql::Unparen(*call.args[range_arg]);
   if (range.kind == ExprKind::kSubquery) {
+    spec.tape = row->tape;
     return PlanRangeOverSubquery(As<promql::SubqueryExpr>(range), call, std::move(spec), *row, std::move(params),
                                  times);
   }
@@ -574,7 +579,7 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
 }
 
 NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
-                                       std::vector<NodePtr> params, const Times& times) {
+                                       const RangeRow& row, std::vector<NodePtr> params, const Times& times) {
   const promql::TimeModifiers time = Resolved(subquery.time);
   Times outer;
   if (!TimesOf(subquery, time, times, &outer)) {
@@ -639,6 +644,15 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
   demand.offset_ms = time.offset_ms;
   demand.range_ms = subquery.range_ms;
   demand.thinning = Thinning::kNever;
+  if (once_t_ms_ == nullptr) {
+    held_ms_ += producer->replayed ? 1 : 0;
+    ChooseTape(spec, &demand);
+    held_ms_ -= producer->replayed ? 1 : 0;
+    demand.resets = demand.tape && row.resets;
+    demand.changes = demand.tape && row.changes;
+  } else if (Status kept = WindowKept(*spec.set, demand, spec.tape, false); !kept.ok()) {
+    return Fail(subquery, kept.code(), std::string(kept.message()));
+  }
   Declare(spec.set, demand, promql::Print(subquery), call.function->name, step);
   if (!demands_.empty()) {
     demands_.back().replayed = producer->replayed;

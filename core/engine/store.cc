@@ -686,6 +686,9 @@ SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
     at(id).profile = ProfileOf({set.id});
     Attach(id);
     set.drop.push_back(drop ? 1 : 0);
+    for (const auto& tape : profile_of(id).row_stores) {
+      tape->Add(id);
+    }
   }
   return id;
 }

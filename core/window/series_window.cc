@@ -527,6 +527,15 @@ void SeriesWindow::Restore(const Profile& profile, const std::vector<Restored>& 
 }
 
 void SeriesWindow::RetractNewest() {
+  if (rare_) {
+    SideLists& lists = rare_->side;
+    if (!lists.resets.empty() && lists.resets.back().t_ms == last_t_ms_) {
+      lists.resets.pop_back();
+    }
+    if (ring_.size() > 1 && ChangesUntil(ring_.size() - 1) != ChangesUntil(ring_.size() - 2)) {
+      --lists.changes_seen;
+    }
+  }
   FreePlace(ring_.At(ring_.size() - 1));
   ring_.PopNewest();
   const bool none = ring_.empty();

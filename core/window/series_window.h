@@ -109,8 +109,8 @@ class SeriesWindow {
   };
   // Takes back what the ring has given to a tape, oldest first; what the ring still has is passed over. REQUIRES: no histogram.
   void Restore(const Profile& profile, const std::vector<Restored>& older);
-  // Takes the newest sample back, so that another may take its place at the same time. REQUIRES: thinning is kNever, no
-  // side lists, and the series has a sample.
+  // Takes the newest sample back, so that another may take its place at the same time. REQUIRES: thinning is kNever, and the
+  // series has a sample.
   void RetractNewest();
   // The series is kept by another profile from now on (plans came or went): what can be derived from the kept records for
   // it is derived; windows that start before this moment see only what was kept.

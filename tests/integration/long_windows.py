@@ -56,6 +56,10 @@ RULES = (
     ("w:changes30d", "changes(state[30d])", 0, False),
     ("w:predictstate", "predict_linear(state[6h], 3600)", 1e-9, False),
     ("w:stdvarstate", "stdvar_over_time(state[3d])", 1e-9, False),
+    ("w:avgsteps30d", "avg_over_time((g > -1000)[30d:10m])", 1e-9, False),
+    ("w:sumsteps3d", "sum_over_time(rate(c_total[30m])[3d:5m])", 1e-9, False),
+    ("w:steps25h", "increase((c_total * 2)[25h:10m])", 0, None),
+    ("w:stepsline", "predict_linear(sum(g)[6h:5m], 3600)", 1e-9, False),
     ("w:burn3d", "sum(rate(c_total[3d])) / count(c_total)", 1e-9, True),
 )
 

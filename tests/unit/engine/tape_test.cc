@@ -343,6 +343,59 @@ TEST_F(TapeTest, WhatIsNotFiniteIsForgottenToo) {
   EXPECT_EQ(value_, 120);
 }
 
+// A rule records at the time of the tick what a subquery has read already: its newest step is evaluated again, with and without
+// a tape.
+TEST_F(TapeTest, AStepThatIsEvaluatedAgainReplacesWhatItWas) {
+  constexpr const char* kExprs[] = {"resets(c[2h:1m])",        "increase((c + 0)[2h:1m])",   "changes((c * 2)[2h:1m])",
+                                    "count_over_time(c[2h:])", "avg_over_time((-c)[2h:1m])", "deriv(c[2h:1m])"};
+  std::vector<std::unique_ptr<Engine>> engines;
+  std::vector<std::vector<PlanId>> plans(2);
+  for (const bool taped : {false, true}) {
+    Options options;
+    options.state = state_.directory();
+    options.tape_after_ms = taped ? kHourMs : kNoTape;
+    options.tape_margin_ms = kMinuteMs;
+    engines.push_back(std::make_unique<Engine>(options));
+    Grid grid;
+    grid.interval_ms = kMinuteMs;
+    for (const char* expr : kExprs) {
+      const auto plan = engines.back()->AddPlan(*promql::ParseExpr(expr, promql::ParserOptions::All()).expr, grid);
+      ASSERT_TRUE(plan.ok());
+      plans[taped ? 1 : 0].push_back(*plan);
+    }
+  }
+  std::vector<SeriesId> ids;
+  for (const auto& engine : engines) {
+    ids.push_back(engine->Intern(engine->labels().InternSet({{"__name__", "c"}})));
+  }
+  for (int64_t minute = 1; minute < 500; ++minute) {
+    const int64_t t = kBegin / kMinuteMs * kMinuteMs + minute * kMinuteMs;
+    for (const int64_t pass : {0, 1}) {
+      std::vector<double> values[2];
+      for (size_t k = 0; k < engines.size(); ++k) {
+        if (minute % 3 != 0 || pass == 0) {
+          const double v = static_cast<double>((minute * 7 + pass * 11) % 23 / (1 + minute % 2));
+          ASSERT_EQ(engines[k]->Append(ids[k], pass == 0 ? t - 30000 : t, v), AppendOutcome::kOk);
+        }
+        for (const PlanId plan : plans[k]) {
+          const Evaluation e = engines[k]->Evaluate(plan, t);
+          ASSERT_TRUE(e.status.ok());
+          values[k].push_back(e.vector.size() == 1 && e.vector.present(0) ? e.vector.value(0) : -1e99);
+        }
+      }
+      for (size_t i = 0; i < std::size(kExprs); ++i) {
+        ASSERT_NEAR(values[0][i], values[1][i], i < 4 ? 0 : std::fabs(values[0][i]) * 1e-10)
+            << kExprs[i] << " at minute " << minute;
+      }
+    }
+    for (const auto& engine : engines) {
+      engine->Release(t);
+    }
+  }
+  EXPECT_GT(engines[1]->Stats().tape_rows_written, 1000u);
+  EXPECT_LT(engines[1]->Stats().samples_kept, engines[0]->Stats().samples_kept / 8);
+}
+
 // What stddev_over_time() and so on are of these samples, in 113 bits: times in ms, ends at t_ms.
 struct Exact {
   double variance = 0;
