@@ -63,16 +63,14 @@ class Folder {
  public:
   [[gnu::always_inline]] void Add(int64_t dt_ms, double v) {
     constexpr double kPerUnit = 1 / fold::UnitOf(kKind);  // a power of two
+    first_ = count_ == 0 ? v : first_;
     ++count_;
+    varies_ = varies_ || v != first_;
     if (const double odd = Unfoldable(kKind, v); odd != 0) {
+      varies_ = varies_ || kKind != TapeKind::kDeviations || std::isnan(odd);
       odd_ += odd;
       return;
     }
-    if (!any_) {
-      any_ = true;
-      first_ = v;
-    }
-    varies_ = varies_ || v != first_;
     const double y = v * kPerUnit;
     if constexpr (kKind == TapeKind::kSums) {
       AddPair({y, 0}, &sum_);
@@ -91,7 +89,10 @@ class Folder {
   }
   [[gnu::always_inline]] bool Write(TapeCell* cells) {
     if (odd_ != 0) {
-      cells[0] = {odd_, 0, count_ | kVaries};
+      cells[0] = {odd_, 0, count_ | (varies_ ? kVaries : 0)};
+      if constexpr (kKind == TapeKind::kDeviations) {
+        cells[1] = {varies_ ? 0 : first_, 0, 0};
+      }
       return true;
     }
     cells[0] = CellOf(Settled(sum_), count_ | (varies_ ? kVaries : 0));
@@ -112,7 +113,6 @@ class Folder {
  private:
   uint32_t count_ = 0;
   double odd_ = 0;
-  bool any_ = false;
   bool varies_ = false;
   double first_ = 0;
   DoubleDouble sum_;
@@ -154,11 +154,14 @@ bool FoldOfPanes(TapeKind kind, const Panes& panes, int64_t start_ms, int64_t en
   } else if (kind == TapeKind::kDeviations && (high.v > fold::kDeviationMax || low.v < -fold::kDeviationMax)) {
     odd = std::numeric_limits<double>::infinity();
   }
+  const uint32_t varies = low.v != high.v || std::isnan(odd) ? kVaries : 0;
   if (odd != 0) {
-    cells[0] = {odd, 0, count | kVaries};
+    cells[0] = {odd, 0, count | varies};
+    if (kind == TapeKind::kDeviations) {
+      cells[1] = {varies != 0 ? 0 : low.v, 0, 0};
+    }
     return true;
   }
-  const uint32_t varies = low.v != high.v ? kVaries : 0;
   if (kind == TapeKind::kDeviations) {
     DoubleDouble squares;
     panes.DeviationParts(start_ms, end_ms, &sum, &squares);
@@ -182,6 +185,10 @@ namespace fold {
 uint32_t CountOf(const TapeCell* cells) { return cells[0].ordinal & kCountMask; }
 
 bool Varies(const TapeCell* cells) { return (cells[0].ordinal & kVaries) != 0; }
+
+double SameValue(const TapeCell* cells, double unit) {
+  return std::isfinite(cells[0].v) ? Over(PairOf(cells[0]), CountOf(cells)).value() * unit : cells[1].v;
+}
 
 DoubleDouble PairOf(const TapeCell& cell) {
   const double low = std::bit_cast<float>(cell.dt_ms);
@@ -225,7 +232,11 @@ void AddToCells(TapeKind kind, int64_t dt_ms, double v, TapeCell* cells) {
     return;
   }
   if (const double odd = Unfoldable(kind, v); odd != 0 || !std::isfinite(cells[0].v)) {
-    cells[0] = {std::isfinite(cells[0].v) ? odd : cells[0].v + odd, 0, (before + 1) | kVaries};
+    const bool same = kind == TapeKind::kDeviations && !fold::Varies(cells) && fold::SameValue(cells, 1) == v;
+    cells[0] = {std::isfinite(cells[0].v) ? odd : cells[0].v + odd, 0, (before + 1) | (same ? 0 : kVaries)};
+    if (kind == TapeKind::kDeviations) {
+      cells[1] = {same ? v : 0, 0, 0};
+    }
     return;
   }
   const double unit = fold::UnitOf(kind);

@@ -30,12 +30,15 @@ double SumOfCells(const TapeCell* cells);
 namespace fold {
 constexpr double kSumUnit = 0x1p30;
 constexpr double kMomentUnit = 0x1p64;
-constexpr double kDeviationMax = 0x1p500;  // beyond it squares are not finite
+// Beyond it squares are not finite. Such a row is not added; when its samples are the same its second cell says what they are.
+constexpr double kDeviationMax = 0x1p500;
 constexpr double UnitOf(TapeKind kind) {
   return kind == TapeKind::kSums ? kSumUnit : kind == TapeKind::kMoments ? kMomentUnit : 1;
 }
 uint32_t CountOf(const TapeCell* cells);
-bool Varies(const TapeCell* cells);  // samples differ
+bool Varies(const TapeCell* cells);  // samples differ, or are not finite
+// RETURNS: the value of all samples of the row. REQUIRES: !Varies(cells).
+double SameValue(const TapeCell* cells, double unit);
 DoubleDouble PairOf(const TapeCell& cell);
 struct Moments {
   int64_t x = 0;  // times after the start of the row, in milliseconds

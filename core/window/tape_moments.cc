@@ -15,11 +15,6 @@ constexpr double kErrorMax = 1e-12;    // of what a result is made of, relative
 constexpr double kWearAgain = 4;
 constexpr double kFarOrigin = 0x1p24;  // squares about an origin so many times those about the mean: it is moved
 
-// RETURNS: the value of all samples of a row. REQUIRES: they are the same and finite.
-double ValueOf(const TapeCell* cells, double unit) {
-  return Over(fold::PairOf(cells[0]), fold::CountOf(cells)).value() * unit;
-}
-
 template <typename State>
 std::vector<State> Arranged(const std::vector<State>& states, const std::vector<uint32_t>& from, uint32_t nobody) {
   std::vector<State> out(from.size());
@@ -92,8 +87,8 @@ bool FoldRow(Deviation* s, const TapeCell* cells, int sign) {
 
 void Sameness::Add(const TapeCell* cells, double unit) {
   const uint32_t samples = fold::CountOf(cells);
-  const bool varies = fold::Varies(cells) || !std::isfinite(cells[0].v);
-  const double v = varies ? NormalNaN() : ValueOf(cells, unit);
+  const bool varies = fold::Varies(cells);
+  const double v = varies ? NormalNaN() : fold::SameValue(cells, unit);
   if (varies) {
     before_change = count + samples;
   } else if (count > 0 && v != value) {
@@ -112,12 +107,12 @@ void Sameness::Rewritten(const Sameness& held, const TapeCell* before, const Tap
   const uint32_t in_row = fold::CountOf(after);
   count = held.count + in_row - fold::CountOf(before);
   before_change = held.before_change;
-  if (fold::Varies(after) || !std::isfinite(after[0].v)) {
+  if (fold::Varies(after)) {
     before_change = count;
     value = NormalNaN();
     return;
   }
-  value = ValueOf(after, unit);
+  value = fold::SameValue(after, unit);
   if (fold::CountOf(before) == 0 && count > in_row && value != held.value) {
     before_change = count - in_row;
   }
@@ -164,10 +159,12 @@ bool TapeDeviations::Evaluate(Kernel kernel, size_t member, const Window&, const
   if (s.sameness.count == 0) {
     return false;
   }
-  if (const double odd = Special(member, newest[0].v); odd != 0) {
+  if (s.sameness.same()) {
+    *out = 0;
+  } else if (const double odd = Special(member, newest[0].v); odd != 0) {
     *out = odd > 0 ? odd : NormalNaN();
   } else {
-    *out = s.sameness.same() ? 0 : std::max(AboutMean(s).value(), 0.0) / s.sameness.count;
+    *out = std::max(AboutMean(s).value(), 0.0) / s.sameness.count;
   }
   *out = kernel == StddevOverTime ? std::sqrt(*out) : *out;
   return true;

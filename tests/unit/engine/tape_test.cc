@@ -556,6 +556,17 @@ TEST_F(FoldTest, WhatIsNotFiniteIsForgotten) {
   Go(60, 1);
 }
 
+// Its square is not finite, but it does not vary.
+TEST_F(FoldTest, AWindowOfOneHugeNumberDoesNotVary) {
+  value_of_ = [](int64_t i) { return i < 150 ? 1.0 : 1e300; };
+  StartFolds(2);
+  Go(100, 1000);
+  EXPECT_EQ(Value(0, kBegin + (minute_ - 1) * kMinuteMs), std::numeric_limits<double>::infinity());
+  Go(300, 1000);
+  EXPECT_EQ(Value(0, kBegin + (minute_ - 1) * kMinuteMs), 0);
+  EXPECT_EQ(Value(2, kBegin + (minute_ - 1) * kMinuteMs), 1e300);
+}
+
 // One that needs every sample makes the ring whole, and goes again: changes are counted on.
 TEST_F(FoldTest, ChangesAreCountedWhateverElseTheRingIsFor) {
   value_of_ = [](int64_t i) { return static_cast<double>(i / 3 % 4 * (i / 50 % 2)); };
