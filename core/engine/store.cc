@@ -457,7 +457,7 @@ void Store::WriteTapes(const std::function<void()>& yield) {
     if (const auto tape = weak.lock()) {
       tape->Flush(
           floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; }, yield);
-      tape->Retain(floor_ms_);
+      tape->Retain(floor_ms_, yield);
     }
   }
   for (auto& entry : profiles_) {

@@ -54,7 +54,7 @@ class RowStore {
   // RETURNS: the end of the newest row taken; INT64_MIN before the first.
   virtual int64_t written_until_ms() const = 0;
   // Rows are only read by windows that start after floor − reach.
-  virtual void Retain(int64_t floor_ms) = 0;
+  virtual void Retain(int64_t floor_ms, const Yield& yield) = 0;
   // The samples of a series go back to its ring: appends them to `out`, oldest first. What cannot be read is lost to all.
   virtual void GiveBack(uint32_t series, std::vector<Restored>* out) = 0;
 

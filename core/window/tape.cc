@@ -501,7 +501,7 @@ Status Tape::CheckRow(uint32_t row) const {
   return row <= it->second.last_row ? UnavailableError(it->second.why) : Status();
 }
 
-void Tape::Retain(int64_t floor_ms) {
+void Tape::Retain(int64_t floor_ms, const Yield& yield) {
   if (!based_) {
     return;
   }
@@ -511,7 +511,12 @@ void Tape::Retain(int64_t floor_ms) {
   }
   readable_ = static_cast<uint32_t>(std::min<int64_t>(oldest, next_));
   while (!segments_.empty() && segments_.begin()->first + segments_.begin()->second.rows <= readable_) {
+    constexpr uint64_t kBytesPerYield = 1U << 20;
+    const std::unique_ptr<ScratchFile> file = std::move(segments_.begin()->second.file);
     segments_.erase(segments_.begin());
+    while (file->GiveBackEnd(kBytesPerYield)) {
+      yield();
+    }
   }
   while (!lost_.empty() && lost_.begin()->second.last_row < readable_) {
     lost_.erase(lost_.begin());

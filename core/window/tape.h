@@ -96,7 +96,7 @@ class Tape final : public RowStore {
   }
   int64_t written_until_ms() const override;
   // Files of rows that are out of every window go.
-  void Retain(int64_t floor_ms) override;
+  void Retain(int64_t floor_ms, const Yield& yield) override;
   // Of sums one sample a row, at its end. Nothing of series that stay although they have histograms.
   void GiveBack(uint32_t series, std::vector<Restored>* out) override;
   // Appends what GiveBack gives to `out`, oldest first. ERRORS: as reading.
