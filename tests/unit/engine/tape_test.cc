@@ -374,8 +374,8 @@ TEST_F(TapeTest, AStepThatIsEvaluatedAgainReplacesWhatItWas) {
       std::vector<double> values[2];
       for (size_t k = 0; k < engines.size(); ++k) {
         if (minute % 3 != 0 || pass == 0) {
-          const double v = static_cast<double>((minute * 7 + pass * 11) % 23 / (1 + minute % 2));
-          ASSERT_EQ(engines[k]->Append(ids[k], pass == 0 ? t - 30000 : t, v), AppendOutcome::kOk);
+          const int64_t v = (minute * 7 + pass * 11) % 23 / (1 + minute % 2);
+          ASSERT_EQ(engines[k]->Append(ids[k], pass == 0 ? t - 30000 : t, static_cast<double>(v)), AppendOutcome::kOk);
         }
         for (const PlanId plan : plans[k]) {
           const Evaluation e = engines[k]->Evaluate(plan, t);
