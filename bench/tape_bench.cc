@@ -1,11 +1,12 @@
 // What long windows cost in RAM and on tape (window/tape.h): the same series and windows of 1 h, 6 h, 3 d and 30 d, one after the
 // other, each alone in a process of its own, first with rings, then within 1/128 (window/bounded_rows.h), then with tape. Time is compressed: a sample every 15 minutes and
-// a tick every 30. Prints for each window what a series takes of RAM (what the engine counts beside labels, and by RSS,
+// a tick every 30; of predict_linear() over 6 h a sample every 15 seconds and a tick every minute, as in real rules. Prints for each window what a series takes of RAM (what the engine counts beside labels, and by RSS,
 // labels and all), of disk, and what a tick costs of CPU time and at most of wall time once the window is full, and the longest time for which
 // it lets no sample in. A tick here is
 // evaluation and the writing of rows.
 //
-//   tape_bench [--series N] [--dir PATH] [--ring-series N]     N: 100000, rings 10000 (a ring of 30 d takes 46 kB a series)
+//   tape_bench [--series N] [--dir PATH] [--ring-series N] [--only TEXT]
+//   N: 100000, rings 10000 (a ring of 30 d takes 46 kB a series); --only: windows whose text has TEXT
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -37,11 +38,22 @@ constexpr int64_t kStartMs = 1700000000000 / kTickMs * kTickMs;
 struct Row {
   const char* expr;
   int64_t range_ms;
+  int64_t scrape_ms = kScrapeMs;
+  int64_t tick_ms = kTickMs;
+  int64_t margin_ms = kTickMs;
 };
 constexpr Row kRows[] = {
-    {"increase(c_total[1h])", 60 * kMinuteMs},  {"increase(c_total[6h])", 360 * kMinuteMs},
-    {"increase(c_total[3d])", 3 * kDayMs},      {"increase(c_total[30d])", 30 * kDayMs},
-    {"sum_over_time(c_total[3d])", 3 * kDayMs}, {"sum_over_time(c_total[30d])", 30 * kDayMs},
+    {"increase(c_total[1h])", 60 * kMinuteMs},
+    {"increase(c_total[6h])", 360 * kMinuteMs},
+    {"increase(c_total[3d])", 3 * kDayMs},
+    {"increase(c_total[30d])", 30 * kDayMs},
+    {"sum_over_time(c_total[3d])", 3 * kDayMs},
+    {"sum_over_time(c_total[30d])", 30 * kDayMs},
+    {"predict_linear(c_total[6h], 86400)", 360 * kMinuteMs, 15000, kMinuteMs, 10 * kMinuteMs},
+    {"predict_linear(c_total[30d], 86400)", 30 * kDayMs},
+    {"stddev_over_time(c_total[30d])", 30 * kDayMs},
+    {"changes(c_total[30d])", 30 * kDayMs},
+    {"avg_over_time((c_total * 2)[30d:1h])", 30 * kDayMs},
 };
 
 enum class Form : unsigned char { kRing, kBounded, kTape };
@@ -50,7 +62,7 @@ constexpr const char* kForms[] = {"ring", "thinned", "tape"};
 // Runs in a process of its own and prints a line of the table.
 int Measure(const Row& row, int series, Form form, const std::string& directory) {
   engine::Options options;
-  options.tape_margin_ms = kTickMs;
+  options.tape_margin_ms = row.margin_ms;
   if (form == Form::kTape) {
     auto state = StateDirectory::Open(directory);
     if (!state.ok()) {
@@ -63,7 +75,7 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
   engine::Engine engine(options);
   promql::ParseOutcome parsed = promql::ParseExpr(row.expr, promql::ParserOptions::All());
   engine::Grid grid;
-  grid.interval_ms = kTickMs;
+  grid.interval_ms = row.tick_ms;
   constexpr double kMaxError = 1.0 / 128;
   grid.max_error = form == Form::kBounded ? kMaxError : 0;
   const auto plan = engine.AddPlan(*parsed.expr, grid);
@@ -75,7 +87,7 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
     ids.push_back(engine.Intern(engine.labels().InternSet(
         {{"__name__", "c_total"}, {"instance", "host-" + std::to_string(i) + ":9100"}, {"job", "node"}})));
   }
-  const auto ticks = static_cast<int>(row.range_ms / kTickMs) + 4 + kMeasured;
+  const auto ticks = static_cast<int>(row.range_ms / row.tick_ms) + 4 + kMeasured;
   double cpu = 0;
   double longest = 0;
   size_t present = 0;
@@ -96,8 +108,8 @@ int Measure(const Row& row, int series, Form form, const std::string& directory)
     yielded_wall = wall;
   });
   for (int k = 1; k <= ticks; ++k) {
-    const int64_t t = kStartMs + k * kTickMs;
-    for (int64_t at = t - kScrapeMs; at <= t; at += kScrapeMs) {
+    const int64_t t = kStartMs + k * row.tick_ms;
+    for (int64_t at = t - row.tick_ms + row.scrape_ms; at <= t; at += row.scrape_ms) {
       for (size_t i = 0; i < ids.size(); ++i) {
         engine.Append(ids[i], at - 1000, static_cast<double>(at) / 1000 + static_cast<double>(i));
       }
@@ -147,6 +159,7 @@ int main(int argc, char** argv) {
   int series = 100000;
   int ring_series = 10000;
   std::string directory = "/tmp/weir-tape-bench";
+  std::string only;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--series") == 0) {
       series = static_cast<int>(std::strtol(argv[i + 1], nullptr, 10));
@@ -154,6 +167,8 @@ int main(int argc, char** argv) {
       ring_series = static_cast<int>(std::strtol(argv[i + 1], nullptr, 10));
     } else if (std::strcmp(argv[i], "--dir") == 0) {
       directory = argv[i + 1];
+    } else if (std::strcmp(argv[i], "--only") == 0) {
+      only = argv[i + 1];
     }
   }
   std::printf(
@@ -165,6 +180,9 @@ int main(int argc, char** argv) {
     for (const weir::Row& row : weir::kRows) {
       if (form == weir::Form::kBounded && std::strstr(row.expr, "increase") == nullptr) {
         continue;  // exact there, too
+      }
+      if (std::strstr(row.expr, only.c_str()) == nullptr) {
+        continue;
       }
       std::fflush(stdout);
       const pid_t child = ::fork();

@@ -97,6 +97,11 @@ uint64_t ScratchFile::DiskBytes() const {
   return ::fstat(fd_, &info) == 0 ? static_cast<uint64_t>(info.st_blocks) * kUnit : 0;
 }
 
+bool ScratchFile::GiveBackEnd(uint64_t bytes) {
+  bytes_ -= std::min(bytes, bytes_);
+  return ::ftruncate(fd_, static_cast<off_t>(bytes_)) == 0 && bytes_ > 0;
+}
+
 Result<std::shared_ptr<StateDirectory>> StateDirectory::Open(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return UnavailableError("state directory " + path + ": cannot be made: " + ErrnoText());

@@ -32,6 +32,9 @@ class ScratchFile {
   Status CheckWhole() const;
   // RETURNS: what it takes on the disk.
   uint64_t DiskBytes() const;
+  // Gives the last `bytes` of the file back, of one that nobody reads any more: the kernel takes its time for a large file, and whoever
+  // cannot wait that long gives it back in parts. RETURNS: whether there is more.
+  bool GiveBackEnd(uint64_t bytes);
 
  private:
   std::string path_;

@@ -7,7 +7,7 @@
 #include "core/model/duration.h"
 #include "core/promql/functions.h"
 #include "core/promql/parser.h"
-#include "core/window/tape_sums.h"
+#include "core/window/tape_folds.h"
 
 namespace weir::engine {
 namespace {
@@ -52,7 +52,26 @@ bool CountsChanges(const Demand& demand) { return demand.thinning == Thinning::k
 
 uint64_t BytesPerRecord(const Demand& demand) { return kRecordBytes + (CountsChanges(demand) ? kChangesBytes : 0); }
 
-bool SumsOnTape(const Demand& demand) { return demand.tape && demand.tape->kind() == window::TapeKind::kSums; }
+bool FoldsOnTape(const Demand& demand) { return demand.tape && window::IsFold(demand.tape->kind()); }
+
+// RETURNS: what a row of the tape has.
+std::string_view OnTape(window::TapeKind kind) {
+  switch (kind) {
+    case window::TapeKind::kSums:
+      return "the sum of the samples";
+    case window::TapeKind::kDeviations:
+      return "count, sum and squared deviations of the samples";
+    case window::TapeKind::kMoments:
+      return "count and sums (of values, times, squares of times, and products) of the samples";
+    case window::TapeKind::kChanges:
+      return "the first sample, with how many changes came before it,";
+    default:
+      return "the first sample";
+  }
+}
+
+// RETURNS: what a series has in a row of the tape. UNITS: bytes.
+uint64_t CellBytes(const Demand& demand) { return sizeof(window::TapeCell) * window::LanesOf(demand.tape->kind()); }
 
 // RETURNS: what a thinned series costs beside its records.
 uint64_t BoundedMemory(const Demand& demand) {
@@ -61,15 +80,14 @@ uint64_t BoundedMemory(const Demand& demand) {
 
 // RETURNS: what a series on tape costs in RAM: its place there, and the left end of the window or its running sum.
 uint64_t TapeMemory(const Demand& demand) {
-  return !demand.tape         ? 0
-         : SumsOnTape(demand) ? window::Tape::kSumsSlotBytes + window::TapeSums::kSeriesBytes
-                              : window::Tape::kSlotBytes + sizeof(window::TapeCell);
+  return !demand.tape          ? 0
+         : FoldsOnTape(demand) ? window::Tape::kFoldSlotBytes + window::TapeFolds::SeriesBytes(demand.tape->kind())
+                               : window::Tape::kSlotBytes + sizeof(window::TapeCell);
 }
 
 // RETURNS: what a series costs before it keeps anything.
 uint64_t FixedBytes(const Demand& demand) {
-  return sizeof(Series) + TapeMemory(demand) + BoundedMemory(demand) +
-         (CountsChanges(demand) ? sizeof(window::RareState) : 0);
+  return sizeof(Series) + TapeMemory(demand) + BoundedMemory(demand) + (demand.changes ? sizeof(window::RareState) : 0);
 }
 
 std::string Count(uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
@@ -454,14 +472,14 @@ class WindowWriter {
       return;
     }
     const int64_t interval = demand_.tape->interval_ms();
-    Line("on tape", std::string(SumsOnTape(demand_) ? "the sum of the samples" : "the first sample") + " of every " +
-                        FormatDurationMs(interval) + ", " + FormatDurationMs(demand_.offset_ms + demand_.range_ms) +
+    Line("on tape", std::string(OnTape(demand_.tape->kind())) + " of every " + FormatDurationMs(interval) + ", " +
+                        FormatDurationMs(demand_.offset_ms + demand_.range_ms) +
                         " back, in files under state.dir; RAM has the newest part above, and of the window " +
                         std::to_string(TapeMemory(demand_)) + " bytes a series whatever its length" +
                         (demand_.resets ? ", and its resets" : "") +
                         "; a series with histograms keeps the whole window in RAM");
     Line("on disk",
-         "at most " + std::to_string(sizeof(window::TapeCell)) + " × (⌈" +
+         "at most " + std::to_string(CellBytes(demand_)) + " × (⌈" +
              FormatDurationMs(demand_.offset_ms + demand_.range_ms) + " / " + FormatDurationMs(interval) + "⌉ + " +
              std::to_string(print_.tape_rows - Rows(interval)) +
              " of the oldest file) × 1.13 = " + std::to_string(print_.tape_bytes) +
@@ -476,8 +494,11 @@ class WindowWriter {
              "; exact where nothing was dropped around the start of the window" +
              (demand_.resets ? ", with resets but for the last bits" : "");
     }
-    if (SumsOnTape(demand_)) {
-      return "within 1e-12 relative (a running sum of 106 bits, made anew where its own error would matter)";
+    if (FoldsOnTape(demand_)) {
+      return demand_.tape->kind() == window::TapeKind::kSums
+                 ? "within 1e-12 relative (a running sum of 106 bits, made anew where its own error would matter)"
+                 : "within 1e-9 relative (running sums of 106 bits and of integers, made anew where their own error "
+                   "would matter), as far as Prometheus's own has digits";
     }
     if (demand_.thinning != Thinning::kDense || demand_.aggregates == window::kExtremes) {
       return "bit for bit";
@@ -492,9 +513,9 @@ class WindowWriter {
         " = " + std::to_string(print_.samples + KeptBefore(demand_)) + " samples a series (" + Spacing() + ")";
     const std::string limit = window_.step_ms > 0 ? "the limit is (window + interval) / step"
                                                   : "the limit is (window + interval) / scrape interval";
-    if (window_.step_ms > 0) {
+    if (window_.step_ms > 0 && !demand_.tape) {
       Line("bounded", "the steps of a subquery are kept whole: " + at_most + "; " + limit);
-    } else if (Every()) {
+    } else if (Every() && !demand_.tape) {
       Line("bounded", (IsSmoothed() ? "smoothed looks between samples"
                                     : Call(window_.reader) + " looks at each sample of its window") +
                           ": not incremental, " + at_most + "; " + limit);
@@ -522,7 +543,7 @@ class WindowWriter {
     if (demand_.times.interval_ms == 0) {
       return "until the stream has passed that time the work below the `@` anew, then a copy of the result";
     }
-    if (SumsOnTape(demand_)) {
+    if (FoldsOnTape(demand_)) {
       return "O(1) a series: one cell of the row that enters and of the row that leaves, and the samples since the "
              "last "
              "row";
@@ -575,7 +596,7 @@ Footprint FootprintOf(const WindowFacts& window, int64_t tick_ms, int64_t scrape
     const int64_t reach = demand.offset_ms + demand.range_ms;
     out.tape_rows = window::Tape::RowsMax(reach, demand.tape->interval_ms());
     constexpr uint64_t kShareOfSpare = 113;  // in hundred: room for new series and checksums
-    out.tape_bytes = out.tape_rows * sizeof(window::TapeCell) * kShareOfSpare / 100;
+    out.tape_bytes = out.tape_rows * CellBytes(demand) * kShareOfSpare / 100;
   }
   if (demand.bounded) {
     const window::BoundedRows& rows = *demand.bounded;

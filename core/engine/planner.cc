@@ -279,7 +279,7 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
   } else if (spec.anchored || spec.smoothed) {
     demand->not_on_tape = "anchored and smoothed look before the window, and tapes hold the first samples of rows";
   } else if (spec.tape == window::TapeKind::kNone) {
-    demand->not_on_tape = "the function looks at more of the window than its two ends";
+    demand->not_on_tape = "rows do not add up to what the function looks at";
   } else if (demand->times.interval_ms == 0 && (!options.tape_points || spec.tape == window::TapeKind::kSums)) {
     // (A script's sums of a handful of numbers of all sizes are what Prometheus's rounding makes of them.)
     demand->not_on_tape = "it is evaluated once, at a fixed time";
@@ -289,6 +289,10 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     demand->not_on_tape = "tapes reach 45 days back at most";
   } else if (demand->offset_ms > options.tape_after_ms && !options.tape_points) {
     demand->not_on_tape = "its offset reaches past what is kept in RAM, and the right end of a window is found there";
+  } else if (spec.producer != nullptr && spec.keeps_name) {
+    demand->not_on_tape = "the steps of its window say which of its names are kept";
+  } else if (held_ms_ > 0 && in_subquery_ == 0) {
+    demand->not_on_tape = "the subquery is replayed at every tick";
   } else if (held_ms_ > 0) {
     demand->not_on_tape = "the subquery around it is replayed at every tick";
   } else if (options.series_max > window::Tape::kSlotsMax) {
@@ -297,6 +301,8 @@ void Planner::ChooseTape(const RangeSpec& spec, Demand* demand) {
     demand->not_on_tape = "weir.yml has no state.dir; with it this window would be kept in files";
   } else {
     demand->tape = ctx_.store.TapeOf(interval, phase - reach, spec.tape);
+    // Of rows that are thinned to panes these tell whether all samples are the same.
+    demand->aggregates |= spec.tape == window::TapeKind::kDeviations ? window::kExtremes : 0;
   }
 }
 
@@ -517,7 +523,9 @@ NodePtr Planner::PlanRange(const promql::Call& call, size_t range_arg, const Tim
   }
   const Expr& range = promql::Unparen(*call.args[range_arg]);
   if (range.kind == ExprKind::kSubquery) {
-    return PlanRangeOverSubquery(As<promql::SubqueryExpr>(range), call, std::move(spec), std::move(params), times);
+    spec.tape = row->tape;
+    return PlanRangeOverSubquery(As<promql::SubqueryExpr>(range), call, std::move(spec), *row, std::move(params),
+                                 times);
   }
   const auto& matrix = As<promql::MatrixSelector>(range);
   Demand demand;
@@ -571,7 +579,7 @@ NodePtr Planner::PlanRangeOverSelector(const promql::MatrixSelector& matrix, con
 }
 
 NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
-                                       std::vector<NodePtr> params, const Times& times) {
+                                       const RangeRow& row, std::vector<NodePtr> params, const Times& times) {
   const promql::TimeModifiers time = Resolved(subquery.time);
   Times outer;
   if (!TimesOf(subquery, time, times, &outer)) {
@@ -636,6 +644,15 @@ NodePtr Planner::PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, con
   demand.offset_ms = time.offset_ms;
   demand.range_ms = subquery.range_ms;
   demand.thinning = Thinning::kNever;
+  if (once_t_ms_ == nullptr) {
+    held_ms_ += producer->replayed ? 1 : 0;
+    ChooseTape(spec, &demand);
+    held_ms_ -= producer->replayed ? 1 : 0;
+    demand.resets = demand.tape && row.resets;
+    demand.changes = demand.tape && row.changes;
+  } else if (Status kept = WindowKept(*spec.set, demand, spec.tape, false); !kept.ok()) {
+    return Fail(subquery, kept.code(), std::string(kept.message()));
+  }
   Declare(spec.set, demand, promql::Print(subquery), call.function->name, step);
   if (!demands_.empty()) {
     demands_.back().replayed = producer->replayed;

@@ -67,7 +67,7 @@ class Planner {
   NodePtr PlanRangeOverSelector(const promql::MatrixSelector& matrix, const promql::Call& call, RangeSpec spec,
                                 Demand demand, const RangeRow& row, std::vector<NodePtr> params, const Times& times);
   NodePtr PlanRangeOverSubquery(const promql::SubqueryExpr& subquery, const promql::Call& call, RangeSpec spec,
-                                std::vector<NodePtr> params, const Times& times);
+                                const RangeRow& row, std::vector<NodePtr> params, const Times& times);
   // The function over its window, frozen at the time of an `@`.
   NodePtr PlanWindow(const promql::Call& call, RangeSpec spec, std::vector<NodePtr> params,
                      const promql::TimeModifiers& time);

@@ -549,7 +549,7 @@ void Store::WriteTapes(const std::function<void()>& yield) {
     if (const auto tape = weak.lock()) {
       tape->Flush(
           floor_ms_ - tape_margin_ms_, [this](SeriesId id) { return &at(id).window; }, yield);
-      tape->Retain(floor_ms_);
+      tape->Retain(floor_ms_, yield);
     }
   }
   for (auto& entry : profiles_) {
@@ -566,8 +566,8 @@ void Store::LeaveTapes(SeriesId id) {
   const Profile& profile = OwnProfile(id);
   using Holds = window::RowStore::Holds;
   std::map<int64_t, window::RowStore::Restored> samples;
-  for (const Holds holds : {Holds::kFirst, Holds::kThinned, Holds::kSums}) {  // what is exact comes first
-    if (holds == Holds::kSums && !samples.empty()) {
+  for (const Holds holds : {Holds::kFirst, Holds::kThinned, Holds::kOther}) {  // what is exact comes first
+    if (holds == Holds::kOther && !samples.empty()) {
       break;
     }
     for (const auto& rows : profile.row_stores) {
@@ -585,6 +585,15 @@ void Store::LeaveTapes(SeriesId id) {
     older.push_back(sample);
   }
   at(id).window.Restore(profile, older);
+}
+
+void Store::TellTapes(SeriesId id, int64_t t_ms, const Profile& profile) {
+  const std::lock_guard lock(tape_mutex_);
+  for (const auto& rows : profile.row_stores) {
+    if (t_ms <= rows->written_until_ms()) {
+      rows->Late(id, at(id).window);
+    }
+  }
 }
 
 void Store::AddMember(SeriesSet& set, SeriesId id, uint32_t profile_id) {
@@ -779,6 +788,9 @@ SeriesId Store::AddHidden(SeriesSet& set, LabelSetId labels, bool drop) {
     at(id).profile = ProfileOf({set.id});
     Attach(id);
     set.drop.push_back(drop ? 1 : 0);
+    for (const auto& tape : profile_of(id).row_stores) {
+      tape->Add(id);
+    }
   }
   return id;
 }
@@ -881,13 +893,8 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
     --profile.version;
     shard.appended_aside = true;
   }
-  if (t_ms <= profile.taped_until_ms && window.rich() == nullptr && !IsStaleNaN(v)) {
-    const std::lock_guard lock(tape_mutex_);
-    for (const auto& rows : profile.row_stores) {
-      if (t_ms <= rows->written_until_ms()) {
-        rows->Late(id, window);
-      }
-    }
+  if (t_ms <= profile.taped_until_ms && !IsStaleNaN(v)) {
+    TellTapes(id, t_ms, profile);
   }
   if (profile.watched && !triggers_.Holds(id, t_ms, previous, v)) {
     Cross(id, t_ms, previous, v, false);
@@ -915,6 +922,9 @@ AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t 
   if (aside_) {
     --profile.version;
     shard.appended_aside = true;
+  }
+  if (t_ms <= profile.taped_until_ms) {
+    TellTapes(id, t_ms, profile);
   }
   if (profile.watched) {
     Cross(id, t_ms, 0, 0, true);

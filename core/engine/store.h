@@ -271,6 +271,8 @@ class Store {
   void PlaceOnTapes();
   // The series gets its first histogram or start time: its samples come back from the tapes.
   void LeaveTapes(SeriesId id);
+  // The newest sample came late.
+  void TellTapes(SeriesId id, int64_t t_ms, const window::Profile& profile);
   void WriteTapes(const std::function<void()>& yield);
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {

@@ -73,7 +73,7 @@ class BoundedRows final : public RowStore {
   void Late(uint32_t series, const SeriesWindow& window) override;
   Holds holds() const override { return Holds::kThinned; }
   int64_t written_until_ms() const override { return written_until_ms_; }
-  void Retain(int64_t floor_ms) override { floor_ms_ = floor_ms; }
+  void Retain(int64_t floor_ms, const Yield&) override { floor_ms_ = floor_ms; }
   void GiveBack(uint32_t series, std::vector<Restored>* out) override;
   size_t HeapBytes() const override;
 

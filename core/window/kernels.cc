@@ -154,6 +154,10 @@ bool Idelta(const Window& w, double* out) {
 }
 
 bool Changes(const Window& w, double* out) {
+  if (w.on_tape) {
+    *out = static_cast<double>(w.series->ChangesUntil(w.last) - static_cast<uint32_t>(w.edge.v));
+    return true;
+  }
   if (w.changes_list) {
     *out = static_cast<double>(w.series->ChangesAt(w.last) - w.series->ChangesAt(w.first));
     return true;

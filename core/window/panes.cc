@@ -9,20 +9,12 @@
 namespace weir::window {
 namespace {
 
-// Exact sum of two doubles (Knuth).
-DoubleDouble TwoSum(double a, double b) {
-  double s = a + b;
-  double bb = s - a;
-  return {s, (a - (s - bb)) + (b - bb)};
-}
-
-// Exact product of two doubles.
-DoubleDouble TwoProduct(double a, double b) {
-  double p = a * b;
-  return {p, std::fma(a, b, -p)};
-}
-
 __float128 Wide(const DoubleDouble& x) { return static_cast<__float128>(x.hi) + x.lo; }
+
+DoubleDouble Pair(__float128 x) {
+  const auto hi = static_cast<double>(x);
+  return {hi, std::isfinite(hi) ? static_cast<double>(x - hi) : 0};
+}
 
 }  // namespace
 
@@ -316,6 +308,60 @@ bool Panes::Variance(int64_t start_ms, int64_t end_ms, double* out) const {
   __float128 variance = (second - first * first / n) / n;
   *out = variance > 0 ? static_cast<double>(variance) : 0;
   return true;
+}
+
+bool Panes::CountFinite(int64_t start_ms, int64_t end_ms, uint32_t* count) const {
+  size_t from = 0;
+  size_t to = 0;
+  Range(kExtremes, start_ms, end_ms, &from, &to);
+  *count = 0;
+  for (size_t i = from; i < to; ++i) {
+    *count += heads_[i].count;
+  }
+  double odd = 0;
+  return Finite(from, to, &odd);
+}
+
+bool Panes::DeviationParts(int64_t start_ms, int64_t end_ms, DoubleDouble* sum, DoubleDouble* squares) const {
+  size_t from = 0;
+  size_t to = 0;
+  Range(kDeviations | kExtremes, start_ms, end_ms, &from, &to);
+  __float128 first = 0;
+  __float128 second = 0;
+  uint64_t n = 0;
+  for (size_t i = from; i < to; ++i) {
+    first += Wide(deviations_[i].first);
+    second += Wide(deviations_[i].second);
+    n += heads_[i].count;
+  }
+  if (n == 0) {
+    return false;
+  }
+  *sum = Pair(first + static_cast<__float128>(origin_) * n);
+  const __float128 about_mean = second - first * first / n;
+  *squares = Pair(about_mean > 0 ? about_mean : 0);
+  return true;
+}
+
+Panes::MomentSums Panes::MomentParts(int64_t start_ms, int64_t end_ms, double unit) const {
+  size_t from = 0;
+  size_t to = 0;
+  Range(kRegressions, start_ms, end_ms, &from, &to);
+  MomentSums out;
+  __float128 y = 0;
+  __float128 xy = 0;
+  const int64_t shift = base_ms_ - start_ms;
+  for (size_t i = from; i < to; ++i) {
+    const Moments& m = moments_[i];
+    const auto n = static_cast<int64_t>(heads_[i].count);
+    out.x += m.t + n * shift;
+    out.xx += m.tt + 2 * static_cast<__int128>(shift) * m.t + static_cast<__int128>(n * shift) * shift;
+    y += Wide(m.v);
+    xy += Wide(m.tv) + shift * Wide(m.v);
+  }
+  out.y = Pair(y / unit);
+  out.xy = Pair(xy / unit);
+  return out;
 }
 
 bool Panes::Regression(int64_t start_ms, int64_t end_ms, int64_t origin_ms, double* slope_per_s,

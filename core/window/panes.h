@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/window/double_double.h"
+
 namespace weir::window {
 
 enum AggregateFamily : uint8_t {
@@ -17,14 +19,6 @@ enum AggregateFamily : uint8_t {
   kExtremes = 2,     // min, max and their times
   kDeviations = 4,   // stddev, stdvar
   kRegressions = 8,  // deriv, predict_linear
-};
-
-// An unevaluated sum of two doubles, about 106 bits.
-struct DoubleDouble {
-  double hi = 0;
-  double lo = 0;
-  void Add(double x);
-  void Add(const DoubleDouble& x);
 };
 
 class Panes {
@@ -61,6 +55,18 @@ class Panes {
   bool Min(int64_t start_ms, int64_t end_ms, Extreme* out) const;
   bool Max(int64_t start_ms, int64_t end_ms, Extreme* out) const;
   bool Variance(int64_t start_ms, int64_t end_ms, double* out) const;
+  // How many samples. RETURNS: whether all are finite.
+  bool CountFinite(int64_t start_ms, int64_t end_ms, uint32_t* count) const;
+  // Σv and Σ(v − mean)². RETURNS: false when there are none. REQUIRES: only of finite samples (Finite).
+  bool DeviationParts(int64_t start_ms, int64_t end_ms, DoubleDouble* sum, DoubleDouble* squares) const;
+  // Of times x in milliseconds after start_ms.
+  struct MomentSums {
+    int64_t x = 0;
+    __int128 xx = 0;
+    DoubleDouble y;  // in units of `unit`: Σxy of the largest is then finite
+    DoubleDouble xy;
+  };
+  MomentSums MomentParts(int64_t start_ms, int64_t end_ms, double unit) const;
   // Least squares; the intercept is at origin_ms. RETURNS: false with fewer than two samples.
   bool Regression(int64_t start_ms, int64_t end_ms, int64_t origin_ms, double* slope_per_s, double* intercept) const;
 

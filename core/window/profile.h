@@ -17,10 +17,13 @@ class RowStore;
 
 // What a cell of a tape holds, by what the function over the window looks at.
 enum class TapeKind : unsigned char {
-  kNone,    // more than a tape has
-  kFirst,   // the first sample of the row; the newest sample of the window is in the ring
-  kResets,  // the same, and every reset is known
-  kSums,    // the sum of the row's samples
+  kNone,        // more than a tape has
+  kFirst,       // the first sample of the row; the newest sample of the window is in the ring
+  kResets,      // the same, and every reset is known
+  kChanges,     // as kFirst, but instead of its value how often the series had changed until then
+  kSums,        // the sum of the row's samples
+  kDeviations,  // that, and the squares of their deviations from their mean
+  kMoments,     // the sum, and sums of times, their squares, and times times values
 };
 
 // Cuts at every k·interval + phase. UNITS: milliseconds.

@@ -478,6 +478,15 @@ std::vector<Point> PointsOf(const Window& w) {
   return points;
 }
 
+bool AnyHistogram(const Window& w) {
+  for (uint32_t i = w.first; i <= w.last; ++i) {
+    if (w.ring().At(i).kind() == RecordKind::kHistogram) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool IsRich(const Window& w, RangeFunction function, bool start_timestamps) {
   const RichState* rich = w.series->rich();
   if (rich == nullptr) {
@@ -488,12 +497,7 @@ bool IsRich(const Window& w, RangeFunction function, bool start_timestamps) {
   if (start_timestamps && reads_starts && !rich->starts.empty()) {
     return true;
   }
-  for (uint32_t i = w.first; i <= w.last; ++i) {
-    if (w.ring().At(i).kind() == RecordKind::kHistogram) {
-      return true;
-    }
-  }
-  return false;
+  return AnyHistogram(w);
 }
 
 bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool start_timestamps, RichResult* out,

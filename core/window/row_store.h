@@ -49,12 +49,12 @@ class RowStore {
   // The newest sample of `window` came at or before written_until_ms().
   virtual void Late(uint32_t series, const SeriesWindow& window) = 0;
   // What it has of a row.
-  enum class Holds : unsigned char { kFirst, kThinned, kSums };
+  enum class Holds : unsigned char { kFirst, kThinned, kOther };
   virtual Holds holds() const = 0;
   // RETURNS: the end of the newest row taken; INT64_MIN before the first.
   virtual int64_t written_until_ms() const = 0;
   // Rows are only read by windows that start after floor − reach.
-  virtual void Retain(int64_t floor_ms) = 0;
+  virtual void Retain(int64_t floor_ms, const Yield& yield) = 0;
   // The samples of a series go back to its ring: appends them to `out`, oldest first. What cannot be read is lost to all.
   virtual void GiveBack(uint32_t series, std::vector<Restored>* out) = 0;
 

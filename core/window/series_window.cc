@@ -98,13 +98,13 @@ void SeriesWindow::Append(Profile& profile, int64_t t_ms, double v, int64_t star
     if (profile.thinning == Thinning::kEdges && !thinned()) {
       Set(kThinned, true);
     }
+    if (profile.count_changes && follows && Changed(previous, v)) {
+      ++side().changes_seen;
+    }
     const Incoming in{t_ms, v, ordinal, stale ? RecordKind::kStale : RecordKind::kFloat, 0, false};
     if (!thinned()) {
       Push(profile, in);
     } else {
-      if (profile.count_changes && follows && Changed(previous, v)) {
-        ++side().changes_seen;
-      }
       if (Panes* panes = mutable_panes(); panes != nullptr && !stale) {
         panes->Add(t_ms, v, profile.PaneStart(t_ms));
       }
@@ -189,7 +189,7 @@ void SeriesWindow::AppendRich(Profile& profile, int64_t t_ms, double v, Histogra
     if (profile.thinning == Thinning::kEdges) {
       Set(kThinned, true);
     }
-    if (thinned() && profile.count_changes && changed) {
+    if (profile.count_changes && changed) {
       ++side().changes_seen;
     }
     if (const int64_t last = LastRealIndex(); pinned && last >= 0) {
@@ -366,6 +366,33 @@ std::vector<uint32_t> SeriesWindow::CountChanges(uint32_t seen) const {
   return counts;
 }
 
+uint32_t SeriesWindow::ChangesUntil(uint32_t index) const {
+  if (thinned()) {
+    return ChangesAt(index);
+  }
+  uint32_t newer = 0;
+  int64_t before = -1;
+  for (uint32_t i = index; i < ring_.size(); ++i) {
+    if (ring_.At(i).kind() != RecordKind::kStale) {
+      newer += before >= 0 && ChangedBetween(static_cast<uint32_t>(before), i) ? 1 : 0;
+      before = i;
+    }
+  }
+  return (rare_ ? rare_->side.changes_seen : 0) - newer;
+}
+
+std::vector<uint32_t> SeriesWindow::ChangesOfAll() const {
+  if (thinned()) {
+    return rare_->side.changes;
+  }
+  std::vector<uint32_t> counts = CountChanges(0);
+  const uint32_t before = (rare_ ? rare_->side.changes_seen : 0) - (counts.empty() ? 0 : counts.back());
+  for (uint32_t& count : counts) {
+    count += before;
+  }
+  return counts;
+}
+
 void SeriesWindow::ThinIfMany(Profile& profile) {
   if (rare_ && ring_.size() <= rare_->thin_at) {
     return;
@@ -390,7 +417,7 @@ void SeriesWindow::Thin(Profile& profile, bool forced) {
   }
   std::vector<uint32_t> changes;  // seen up to and including each record
   if (profile.count_changes) {
-    changes = CountChanges(side().changes_seen);
+    changes = ChangesOfAll();
     side().changes.clear();
   }
   const uint32_t flags = ring_.flags();
@@ -497,6 +524,15 @@ void SeriesWindow::Restore(const Profile& profile, const std::vector<Restored>& 
 }
 
 void SeriesWindow::RetractNewest() {
+  if (rare_) {
+    SideLists& lists = rare_->side;
+    if (!lists.resets.empty() && lists.resets.back().t_ms == last_t_ms_) {
+      lists.resets.pop_back();
+    }
+    if (ring_.size() > 1 && ChangesUntil(ring_.size() - 1) != ChangesUntil(ring_.size() - 2)) {
+      --lists.changes_seen;
+    }
+  }
   FreePlace(ring_.At(ring_.size() - 1));
   ring_.PopNewest();
   const bool none = ring_.empty();

@@ -29,7 +29,7 @@ struct SideLists {
   std::vector<Reset> resets;  // in time order
   // Thinned: for every record of the ring, changes seen up to and including it.
   std::vector<uint32_t> changes;
-  uint32_t changes_seen = 0;
+  uint32_t changes_seen = 0;  // up to the newest sample
 };
 
 // What only series with histograms or start timestamps have.
@@ -71,6 +71,10 @@ class SeriesWindow {
   int64_t complete_since_ms() const { return rare_ ? rare_->complete_since_ms : std::numeric_limits<int64_t>::min(); }
   // REQUIRES: thinned(), and the profile counts changes. RETURNS: changes seen up to the record with this ring index.
   uint32_t ChangesAt(uint32_t index) const { return rare_->side.changes[index]; }
+  // The same of any series whose profile counts changes, by walking what is newer where the ring is not thinned. Wraps.
+  uint32_t ChangesUntil(uint32_t index) const;
+  // RETURNS: that of every record.
+  std::vector<uint32_t> ChangesOfAll() const;
   size_t HeapBytes() const { return ring_.HeapBytes() + (rare_ ? RareBytes() : 0); }
 
   const RichState* rich() const { return rare_ ? rare_->rich.get() : nullptr; }
@@ -105,8 +109,8 @@ class SeriesWindow {
   };
   // Takes back what the ring has given to a tape, oldest first; what the ring still has is passed over. REQUIRES: no histogram.
   void Restore(const Profile& profile, const std::vector<Restored>& older);
-  // Takes the newest sample back, so that another may take its place at the same time. REQUIRES: thinning is kNever, no
-  // side lists, and the series has a sample.
+  // Takes the newest sample back, so that another may take its place at the same time. REQUIRES: thinning is kNever, and the
+  // series has a sample.
   void RetractNewest();
   // The series is kept by another profile from now on (plans came or went): what can be derived from the kept records for
   // it is derived; windows that start before this moment see only what was kept.

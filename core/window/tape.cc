@@ -6,7 +6,7 @@
 #include <iterator>
 #include <tuple>
 
-#include "core/window/tape_sums.h"
+#include "core/window/tape_folds.h"
 
 namespace weir::window {
 namespace {
@@ -41,19 +41,28 @@ uint64_t Checksum(const void* data, size_t bytes) {
 }  // namespace
 
 uint64_t Tape::Segment::RowBytes() const {
-  const uint64_t blocks = (slots + kBlockCells - 1) / kBlockCells;
-  return (blocks + slots) * sizeof(TapeCell);
+  const uint32_t per_block = kBlockCells / lanes;
+  const uint64_t blocks = (slots + per_block - 1) / per_block;
+  return (blocks + uint64_t{slots} * lanes) * sizeof(TapeCell);
 }
 
 uint32_t Tape::Segment::BlockBytes(uint32_t place) const {
-  return static_cast<uint32_t>((1 + std::min(kBlockCells, slots - place * kBlockCells)) * sizeof(TapeCell));
+  const uint32_t per_block = kBlockCells / lanes;
+  return static_cast<uint32_t>((1 + std::min(per_block, slots - place * per_block) * lanes) * sizeof(TapeCell));
 }
 
 uint64_t Tape::Block::Sum() const { return Checksum(&row, filled * sizeof(TapeCell) + sizeof(checksum)); }
 
 Tape::Tape(std::shared_ptr<StateDirectory> directory, int64_t interval_ms, int64_t phase_ms, TapeKind kind,
            std::shared_ptr<TapeCounters> counters)
-    : RowStore(interval_ms, phase_ms), directory_(std::move(directory)), kind_(kind), counters_(std::move(counters)) {}
+    : RowStore(interval_ms, phase_ms),
+      directory_(std::move(directory)),
+      kind_(kind),
+      folds_(IsFold(kind)),
+      stays_(HoldsMixed(kind)),
+      lanes_(LanesOf(kind)),
+      per_block_(kBlockCells / lanes_),
+      counters_(std::move(counters)) {}
 
 int64_t Tape::IndexOf(int64_t t_ms) const { return FloorDiv(t_ms - 1 - phase_ms_, interval_ms_); }
 
@@ -77,7 +86,7 @@ void Tape::Add(uint32_t series) {
   uint32_t slot = static_cast<uint32_t>(slots_.size());
   if (free_.empty()) {
     slots_.push_back(kNone);
-    if (kind_ != TapeKind::kSums) {
+    if (!folds_) {
       extents_.emplace_back();
     }
   } else {
@@ -85,7 +94,7 @@ void Tape::Add(uint32_t series) {
     free_.pop_back();
   }
   slots_[slot] = series;
-  if (kind_ != TapeKind::kSums) {
+  if (!folds_) {
     extents_[slot] = Extent{};
   } else if (based_) {
     born_[slot] = {next_, next_};
@@ -99,7 +108,7 @@ void Tape::Add(uint32_t series) {
 void Tape::Remove(uint32_t series) {
   const uint32_t slot = SlotOf(series);
   slots_[slot] = kNone;
-  resting_.push_back({slot, kind_ == TapeKind::kSums ? next_ : extents_[slot].last_row});
+  resting_.push_back({slot, folds_ ? next_ : extents_[slot].last_row});
   born_.erase(slot);
   slot_of_[series] = kNone;
 }
@@ -168,25 +177,25 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, const Yield& yield, bo
     WEIR_RETURN_IF_ERROR(segment->broken);
     return StoreBlock(*segment, first_row, &block);
   };
-  for (uint32_t from = 0; from < slots_.size(); from += kBlockCells) {
+  for (uint32_t from = 0; from < slots_.size(); from += per_block_) {
     yield();
-    const uint32_t until = std::min(static_cast<uint32_t>(slots_.size()), from + kBlockCells);
+    const uint32_t until = std::min(static_cast<uint32_t>(slots_.size()), from + per_block_);
     block = Block{};
     block.row = row;
-    block.place = static_cast<uint16_t>(from / kBlockCells);
+    block.place = PlaceOf(from);
     bool filled = false;
     for (uint32_t s = from; s < until; ++s) {
       const SeriesWindow* window = slots_[s] == kNone ? nullptr : lookup(slots_[s]);
-      if (window == nullptr || window->rich() != nullptr) {
+      if (window == nullptr || !Takes(*window)) {
         continue;
       }
-      if (!CellOf(*window, start, &block.cells[s - from], next_ms)) {
+      if (!CellsOf(*window, start, &block.cells[(s - from) * lanes_], next_ms)) {
         continue;
       }
       filled = true;
       Link(s, row, &links);
       SetFirst(s, row);
-      if (kind_ != TapeKind::kSums) {
+      if (!folds_) {
         extents_[s].last_row = row;
       }
     }
@@ -205,7 +214,7 @@ Status Tape::WriteRow(uint32_t row, const Lookup& lookup, const Yield& yield, bo
   return status;
 }
 
-bool Tape::CellOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cell, int64_t* next_ms) const {
+bool Tape::CellsOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cells, int64_t* next_ms) const {
   const Ring& ring = window.ring();
   uint32_t i = ring.FirstAfter(start_ms);
   while (i < ring.size() && ring.At(i).kind() == RecordKind::kStale) {
@@ -219,27 +228,27 @@ bool Tape::CellOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cell, 
     *next_ms = std::min(*next_ms, t);
     return false;
   }
-  if (kind_ != TapeKind::kSums) {
-    *cell = TapeCell{ring.Value(i), static_cast<uint32_t>(t - start_ms), ring.At(i).ordinal()};
+  if (!folds_) {
+    const double v = kind_ == TapeKind::kChanges ? window.ChangesUntil(i) : ring.Value(i);
+    *cells = TapeCell{v, static_cast<uint32_t>(t - start_ms), ring.At(i).ordinal()};
     return true;
   }
-  *cell = SumCell(window, start_ms, start_ms + interval_ms_);
-  return cell->ordinal != 0;
+  return FoldOf(kind_, window, start_ms, start_ms + interval_ms_, cells);
 }
 
 void Tape::Link(uint32_t slot, uint32_t row, std::vector<Patch>* patches) const {
-  if (kind_ == TapeKind::kSums) {
+  if (folds_) {
     return;
   }
   const uint32_t last = extents_[slot].last_row;
   if (last != kNone && last + 1 < row) {
-    patches->push_back({last + 1, slot, TapeCell{0, 0, row}});
+    patches->push_back({last + 1, slot, {TapeCell{0, 0, row}}});
   }
 }
 
 void Tape::SetFirst(uint32_t slot, uint32_t row) {
   first_row_ = std::min(first_row_, row);
-  if (kind_ != TapeKind::kSums) {
+  if (!folds_) {
     extents_[slot].first_row = std::min(extents_[slot].first_row, row);
   } else if (const auto born = born_.find(slot); born != born_.end()) {
     born->second.first_row = std::min(born->second.first_row, row);
@@ -273,6 +282,7 @@ Result<Tape::Segment*> Tape::Make(uint32_t row) {
     }
   }
   Segment segment;
+  segment.lanes = lanes_;
   segment.rows = RowsPerSegment();
   const auto after = segments_.upper_bound(row);
   if (after != segments_.end()) {
@@ -288,11 +298,14 @@ Result<Tape::Segment*> Tape::Make(uint32_t row) {
 }
 
 Status Tape::StoreBlock(Segment& segment, uint32_t first_row, Block* block) {
+  const auto blank = [](const TapeCell& cell) {
+    return cell.dt_ms == 0 && cell.ordinal == 0 && std::bit_cast<uint64_t>(cell.v) == 0;
+  };
   uint32_t filled = kBlockCells;
-  while (filled > 0 && block->cells[filled - 1].dt_ms == 0 && block->cells[filled - 1].ordinal == 0) {
+  while (filled > 0 && blank(block->cells[filled - 1])) {
     --filled;
   }
-  block->filled = static_cast<uint16_t>(filled);
+  block->filled = filled;
   block->checksum = block->Sum();
   return segment.file->Write((block->row - first_row) * segment.RowBytes() + block->place * sizeof(Block), block,
                              (1 + filled) * sizeof(TapeCell));
@@ -302,7 +315,7 @@ Status Tape::StoreBlock(Segment& segment, uint32_t first_row, Block* block) {
 Status Tape::LoadBlock(uint32_t row, uint32_t place, Block* block) {
   *block = Block{};
   const auto it = Find(row);
-  if (it == segments_.end() || place * kBlockCells >= it->second.slots) {
+  if (it == segments_.end() || place * per_block_ >= it->second.slots) {
     return {};
   }
   const Segment& segment = it->second;
@@ -325,9 +338,9 @@ void Tape::Apply(std::vector<Patch>* patches) {
             [](const Patch& a, const Patch& b) { return std::tie(a.row, a.slot) < std::tie(b.row, b.slot); });
   for (size_t i = 0; i < patches->size();) {
     const uint32_t row = (*patches)[i].row;
-    const uint32_t place = (*patches)[i].slot / kBlockCells;
+    const uint32_t place = PlaceOf((*patches)[i].slot);
     size_t end = i;
-    while (end < patches->size() && (*patches)[end].row == row && (*patches)[end].slot / kBlockCells == place) {
+    while (end < patches->size() && (*patches)[end].row == row && PlaceOf((*patches)[end].slot) == place) {
       ++end;
     }
     const auto apply = [&]() -> Status {
@@ -340,16 +353,16 @@ void Tape::Apply(std::vector<Patch>* patches) {
       for (size_t k = i; k < end; ++k) {
         const Patch& patch = (*patches)[k];
         if (patch.slot < segment.slots) {
-          block.cells[patch.slot % kBlockCells] = patch.cell;
+          std::copy_n(patch.cells.begin(), lanes_, &block.cells[CellOf(patch.slot)]);
           inside = true;
         } else if (extra_.size() < kExtraMax) {
-          extra_[{row, patch.slot}] = patch.cell;
+          extra_[{row, patch.slot}] = patch.cells;
         } else {
           return LimitError("tape: more than " + std::to_string(kExtraMax) + " late samples of new series");
         }
       }
       block.row = row;
-      block.place = static_cast<uint16_t>(place);
+      block.place = place;
       return inside ? StoreBlock(segment, std::prev(segments_.upper_bound(row))->first, &block) : Status();
     };
     if (Status status = apply(); !status.ok()) {
@@ -365,24 +378,29 @@ void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
   std::vector<Patch> patches;
   for (size_t k = 0; based_ && k < added.size(); ++k) {
     const SeriesWindow& window = *lookup(added[k]);
-    if (kind_ == TapeKind::kSums && window.rich() == nullptr && !window.ring().empty()) {
+    if (folds_ && Takes(window) && !window.ring().empty()) {
       const uint32_t slot = SlotOf(added[k]);
       for (int64_t index = std::max<int64_t>(IndexOf(window.ring().Time(0)) - base_, readable_); index < next_;
            ++index) {
         const auto row = static_cast<uint32_t>(index);
-        Patch patch{row, slot, TapeCell{}};
+        Patch patch{row, slot};
         int64_t next_ms = 0;
-        if (CellOf(window, StartOf(row), &patch.cell, &next_ms)) {
+        if (CellsOf(window, StartOf(row), patch.cells.data(), &next_ms)) {
           patches.push_back(patch);
           SetFirst(slot, row);
         }
       }
       continue;
     }
-    for (uint32_t i = 0; window.rich() == nullptr && i < window.ring().size(); ++i) {
+    std::vector<uint32_t> changes;
+    if (kind_ == TapeKind::kChanges) {
+      changes = window.ChangesOfAll();
+    }
+    for (uint32_t i = 0; !folds_ && Takes(window) && i < window.ring().size(); ++i) {
       const Record& record = window.ring().At(i);
       if (record.kind() != RecordKind::kStale) {
-        AddLate(added[k], window.ring().Time(i), record.v, record.ordinal(), &patches);
+        const double v = changes.empty() ? record.v : changes[i];
+        AddLate(added[k], window.ring().Time(i), v, record.ordinal(), &patches);
       }
     }
     if ((k + 1) % kReadChunk == 0) {
@@ -394,7 +412,12 @@ void Tape::Backfill(const std::vector<uint32_t>& added, const Lookup& lookup) {
 
 void Tape::Late(uint32_t series, const SeriesWindow& window) {
   std::vector<Patch> patches;
-  AddLate(series, window.last_t_ms(), window.last_v(), window.ring().At(window.ring().size() - 1).ordinal(), &patches);
+  const uint32_t newest = window.ring().size() - 1;
+  if (!Takes(window) || (folds_ && window.ring().At(newest).kind() != RecordKind::kFloat)) {
+    return;
+  }
+  const double v = kind_ == TapeKind::kChanges ? window.ChangesUntil(newest) : window.last_v();
+  AddLate(series, window.last_t_ms(), v, window.ring().At(newest).ordinal(), &patches);
   Apply(&patches);
 }
 
@@ -405,9 +428,9 @@ void Tape::AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, st
     return;
   }
   const auto row = static_cast<uint32_t>(index);
-  if (kind_ == TapeKind::kSums) {
+  if (folds_) {
     SetFirst(slot, row);
-    if (Status status = AddToSum(row, slot, v); !status.ok()) {
+    if (Status status = AddToFold(row, slot, t_ms, v); !status.ok()) {
       ++counters_->write_errors;
       Lose(row, status);
     }
@@ -418,21 +441,23 @@ void Tape::AddLate(uint32_t series, int64_t t_ms, double v, uint32_t ordinal, st
     return;  // not the first one of its row
   }
   Link(slot, row, patches);
-  patches->push_back({row, slot, TapeCell{v, static_cast<uint32_t>(t_ms - StartOf(row)), ordinal}});
+  patches->push_back({row, slot, {TapeCell{v, static_cast<uint32_t>(t_ms - StartOf(row)), ordinal}}});
   SetFirst(slot, row);
   s.last_row = row;
 }
 
-Status Tape::AddToSum(uint32_t row, uint32_t slot, double v) {
+Status Tape::AddToFold(uint32_t row, uint32_t slot, int64_t t_ms, double v) {
   Block block;
-  WEIR_RETURN_IF_ERROR(LoadBlock(row, slot / kBlockCells, &block));
-  TapeCell cell = block.cells[slot % kBlockCells];
-  if (Empty(cell)) {
-    cell = Extra(row, slot);
+  WEIR_RETURN_IF_ERROR(LoadBlock(row, PlaceOf(slot), &block));
+  TapeCells cells{};
+  std::copy_n(&block.cells[CellOf(slot)], lanes_, cells.begin());
+  if (Empty(cells[0])) {
+    cells = Extra(row, slot);
   }
-  const TapeCell after = AddToCell(cell, v);
-  late_.push_back({row, slot, cell, after});
-  std::vector<Patch> patches{{row, slot, after}};
+  LateFold late{row, slot, cells, cells};
+  AddToCells(kind_, t_ms - StartOf(row), v, late.after.data());
+  std::vector<Patch> patches{{row, slot, late.after}};
+  late_.push_back(late);
   Apply(&patches);
   return {};
 }
@@ -476,7 +501,7 @@ Status Tape::CheckRow(uint32_t row) const {
   return row <= it->second.last_row ? UnavailableError(it->second.why) : Status();
 }
 
-void Tape::Retain(int64_t floor_ms) {
+void Tape::Retain(int64_t floor_ms, const Yield& yield) {
   if (!based_) {
     return;
   }
@@ -486,7 +511,12 @@ void Tape::Retain(int64_t floor_ms) {
   }
   readable_ = static_cast<uint32_t>(std::min<int64_t>(oldest, next_));
   while (!segments_.empty() && segments_.begin()->first + segments_.begin()->second.rows <= readable_) {
+    constexpr uint64_t kBytesPerYield = 1U << 20;
+    const std::unique_ptr<ScratchFile> file = std::move(segments_.begin()->second.file);
     segments_.erase(segments_.begin());
+    while (file->GiveBackEnd(kBytesPerYield)) {
+      yield();
+    }
   }
   while (!lost_.empty() && lost_.begin()->second.last_row < readable_) {
     lost_.erase(lost_.begin());
@@ -504,31 +534,33 @@ void Tape::Retain(int64_t floor_ms) {
   std::erase_if(born_, [this](const auto& born) { return born.second.added_row + kSpareRows < next_; });
 }
 
-TapeCell Tape::Extra(uint32_t row, uint32_t slot) const {
+TapeCells Tape::Extra(uint32_t row, uint32_t slot) const {
   const auto it = extra_.find({row, slot});
-  return it == extra_.end() ? TapeCell{} : it->second;
+  return it == extra_.end() ? TapeCells{} : it->second;
 }
 
 Status Tape::ReadAll(uint32_t series, std::vector<std::pair<int64_t, TapeCell>>* out) {
   const uint32_t slot = SlotOf(series);
-  if (slot == kNone || first_row_ == kNone) {
+  if (slot == kNone || first_row_ == kNone || stays_) {
     return {};
   }
-  const Extent rows = kind_ == TapeKind::kSums ? Extent{FirstRowOf(slot), next_ - 1} : extents_[slot];
+  const Extent rows = folds_ ? Extent{FirstRowOf(slot), next_ - 1} : extents_[slot];
   if (rows.last_row == kNone) {
     return {};
   }
   Block block;
   for (uint32_t row = std::max(rows.first_row, readable_); row <= rows.last_row; ++row) {
     WEIR_RETURN_IF_ERROR(CheckRow(row));
-    WEIR_RETURN_IF_ERROR(LoadBlock(row, slot / kBlockCells, &block));
-    TapeCell cell = block.cells[slot % kBlockCells];
-    if (Empty(cell) && !extra_.empty()) {
-      cell = Extra(row, slot);
+    WEIR_RETURN_IF_ERROR(LoadBlock(row, PlaceOf(slot), &block));
+    TapeCells cells{};
+    std::copy_n(&block.cells[CellOf(slot)], lanes_, cells.begin());
+    if (Empty(cells[0]) && !extra_.empty()) {
+      cells = Extra(row, slot);
     }
-    if (kind_ == TapeKind::kSums) {
+    const TapeCell& cell = cells[0];
+    if (folds_) {
       if (!Empty(cell)) {
-        out->emplace_back(StartOf(row + 1), TapeCell{cell.v, 1, 0});
+        out->emplace_back(StartOf(row + 1), TapeCell{SumOfCells(cells.data()), 1, 0});
       }
       continue;
     }
@@ -563,7 +595,7 @@ size_t Tape::HeapBytes() const {
   constexpr size_t kTreeNode = 48;
   return extents_.capacity() * sizeof(Extent) + resting_.capacity() * sizeof(Resting) +
          (slots_.capacity() + free_.capacity() + slot_of_.capacity()) * sizeof(uint32_t) +
-         born_.size() * (kTreeNode + sizeof(Born)) + extra_.size() * (kTreeNode + sizeof(TapeCell)) +
+         born_.size() * (kTreeNode + sizeof(Born)) + extra_.size() * (kTreeNode + sizeof(TapeCells)) +
          segments_.size() * (kTreeNode + sizeof(Segment));
 }
 
@@ -654,15 +686,15 @@ Status TapeReader::Read(std::vector<Wanted>* wanted) {
   uint32_t place = Tape::kNone;
   size_t left = 0;
   for (const Wanted& w : *wanted) {
-    if (row != w.row || place != w.slot / Tape::kBlockCells) {
+    if (row != w.row || place != tape.PlaceOf(w.slot)) {
       row = w.row;
-      place = w.slot / Tape::kBlockCells;
+      place = tape.PlaceOf(w.slot);
       WEIR_RETURN_IF_ERROR(tape.CheckRow(row));
       WEIR_RETURN_IF_ERROR(tape.LoadBlock(row, place, &block));
     }
-    TapeCell cell = block.cells[w.slot % Tape::kBlockCells];
+    TapeCell cell = block.cells[tape.CellOf(w.slot)];
     if (cell.dt_ms == 0 && !tape.extra_.empty()) {
-      cell = tape.Extra(w.row, w.slot);
+      cell = tape.Extra(w.row, w.slot)[0];
     }
     if (cell.dt_ms != 0) {
       edges_[w.member] =

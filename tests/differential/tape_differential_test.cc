@@ -13,6 +13,7 @@
 #include <map>
 
 #include "core/engine/engine.h"
+#include "core/engine/explain.h"
 #include "core/model/duration.h"
 #include "core/promql/parser.h"
 #include "tests/differential/random_world.h"
@@ -63,6 +64,35 @@ constexpr Row kRows[] = {
     {"avg_over_time(g[3d])", 1e-12, false},
     {"avg_over_time(g[25h3m] offset 20m)", 1e-12, false},
     {"sum_over_time(c[3d])", 1e-12, false},
+    {"deriv(g[6h])", 1e-9, false},
+    {"deriv(c[30d])", 1e-9, false},
+    {"deriv(flat[6h])", 1e-9, false},
+    {"predict_linear(g[6h], 86400)", 1e-9, false},
+    {"predict_linear(c[3d], -3600)", 1e-9, false},
+    {"predict_linear(c[25h3m] offset 20m, 14400)", 1e-9, false},
+    {"predict_linear(flat[30d], 600)", 1e-9, false},
+    {"stddev_over_time(g[6h])", 1e-9, false},
+    {"stdvar_over_time(g[30d])", 1e-9, false},
+    {"stddev_over_time(c[3d] offset 20m)", 1e-9, false},
+    {"stdvar_over_time(flat[6h])", 1e-9, false},
+    {"stddev_over_time(flat[3d])", 1e-9, false},
+    {"changes(g[6h])", 0, false},
+    {"changes(c[30d])", 0, false},
+    {"changes(flat[3d])", 0, false},
+    {"changes(flat[25h3m] offset 20m)", 0, false},
+    {"avg_over_time((g{behind=\"\"} * 2)[3d:10m])", 1e-12, false},
+    {"sum_over_time(g{behind=\"\"}[30d:5m])", 1e-12, false},
+    {"sum_over_time(g{behind=\"\"}[6h:1m] offset 20m)", 1e-12, false},
+    {"increase((c{behind=\"\"} + 1)[3d:7m])", 0, false},
+    {"count_over_time((g{behind=\"\"} > 0)[30d:10m])", 0, false},
+    {"changes((flat{behind=\"\"} * 2)[3d:10m])", 0, false},
+    {"resets(c{behind=\"\"}[3d:10m])", 0, false},
+    {"deriv(sum(g{behind=\"\"})[25h:15m])", 1e-9, false},
+    {"predict_linear((flat{behind=\"\"} - 1)[6h:5m], 86400)", 1e-9, false},
+    {"stddev_over_time(rate(c{behind=\"\"}[6h])[3d:1h])", 1e-9, false},
+    {"predict_linear(g[41h], 60)", 1e-9, true},
+    {"stddev_over_time(c[29h])", 1e-9, true},
+    {"changes(flat[41h])", 0, true},
     {"sum_over_time(g[29h])", 1e-12, true},
     {"increase(c[29h])", 0, true},
     {"first_over_time(g[41h])", 0, true},
@@ -75,8 +105,11 @@ struct Sample {
   double v;
 };
 
+// What a series does: counts, is a gauge that is anything, or one that stays for hours where it is, at levels far apart.
+enum class Kind : unsigned char { kCounter, kGauge, kFlat };
+
 // One series from `from` to `until`.
-void MakeSeries(Random* random, const Labels* labels, bool counter, int64_t from, int64_t until, int64_t late_ms,
+void MakeSeries(Random* random, const Labels* labels, Kind kind, int64_t from, int64_t until, int64_t late_ms,
                 std::vector<Sample>* out) {
   const double stale = StaleNaN();
   double v = random->Unit() * 1000;
@@ -91,7 +124,16 @@ void MakeSeries(Random* random, const Labels* labels, bool counter, int64_t from
     if (t > kBegin + 10 * kDay && t < kBegin + 10 * kDay + 7 * kHour) {
       continue;  // nobody is scraped
     }
-    v = counter ? (random->Chance(0.003) ? random->Unit() * 5 : v + random->Unit() * 30) : random->Unit() * 200 - 50;
+    switch (kind) {
+      case Kind::kCounter:
+        v = random->Chance(0.003) ? random->Unit() * 5 : v + random->Unit() * 30;
+        break;
+      case Kind::kGauge:
+        v = random->Unit() * 200 - 50;
+        break;
+      case Kind::kFlat:
+        v = random->Chance(0.004) ? std::round(std::exp2(random->Unit() * 40)) : v;
+    }
     const int64_t at = t + random->Between(0, 20000);
     const int64_t behind = late_ms > 0 && random->Chance(0.3) ? random->Between(0, late_ms) : 0;
     arrived = std::max(arrived, at + behind);
@@ -119,6 +161,11 @@ class Tapes : public testing::Test {
       const Result<engine::PlanId> plan = engine_->AddPlan(*parsed.expr, grid);
       ASSERT_TRUE(plan.ok()) << row.expr << ": " << plan.status().message();
       planned_.push_back({&row, parsed.expr, *plan});
+      const engine::PlanFacts facts = engine_->Facts(std::span(&*plan, 1)).front();
+      for (const engine::WindowFacts& window : facts.windows) {
+        const bool is_long = window.demand.range_ms > kHour && window.demand.newest == 0;
+        EXPECT_EQ(window.demand.tape != nullptr, is_long) << row.expr << " stays in RAM: " << window.demand.not_on_tape;
+      }
     }
   }
 
@@ -178,11 +225,14 @@ TEST_F(Tapes, EqualTheNaiveEvaluatorOverThirtySixDays) {
   std::vector<Labels> labels;
   labels.reserve(100);
   std::vector<Sample> samples;
-  for (const char* name : {"c", "g"}) {
-    const bool counter = *name == 'c';
+  for (const auto& [name, kind] : {std::pair{"c", Kind::kCounter}, {"g", Kind::kGauge}, {"flat", Kind::kFlat}}) {
+    const Kind own = kind;
+    const char* series_name = name;
     const auto add = [&](const std::string& i, int64_t from, int64_t until, int64_t late_ms) {
-      labels.push_back(Labels{{"__name__", name}, {"i", i}});
-      MakeSeries(&random, &labels.back(), counter, from, until, late_ms, &samples);
+      // Steps of subqueries are evaluated when the stream has passed them, and stay as they were then.
+      labels.push_back(late_ms > 0 ? Labels{{"__name__", series_name}, {"i", i}, {"behind", "yes"}}
+                                   : Labels{{"__name__", series_name}, {"i", i}});
+      MakeSeries(&random, &labels.back(), own, from, until, late_ms, &samples);
     };
     add("1", kBegin, kEnd, 0);
     add("2", kBegin, kEnd, 0);

@@ -47,6 +47,19 @@ RULES = (
     ("w:present6h", "present_over_time(g[6h])", 0, False),
     ("w:sum30d", "sum_over_time(g[30d])", 1e-9, False),
     ("w:avg3d", "avg_over_time(g[3d])", 1e-9, False),
+    ("w:predict6h", "predict_linear(g[6h], 86400)", 1e-9, False),
+    ("w:predict3d", "predict_linear(c_total[3d] offset 10m, 14400)", 1e-9, None),  # would keep the other windows whole, as these
+    ("w:deriv30d", "deriv(c_total[30d])", 1e-9, None),
+    ("w:stddev3d", "stddev_over_time(g[3d])", 1e-9, False),
+    ("w:stdvar30d", "stdvar_over_time(c_total[30d])", 1e-9, None),
+    ("w:changes6h", "changes(g[6h])", 0, False),
+    ("w:changes30d", "changes(state[30d])", 0, False),
+    ("w:predictstate", "predict_linear(state[6h], 3600)", 1e-9, False),
+    ("w:stdvarstate", "stdvar_over_time(state[3d])", 1e-9, False),
+    ("w:avgsteps30d", "avg_over_time((g > -1000)[30d:10m])", 1e-9, False),
+    ("w:sumsteps3d", "sum_over_time(rate(c_total[30m])[3d:5m])", 1e-9, False),
+    ("w:steps25h", "increase((c_total * 2)[25h:10m])", 0, None),
+    ("w:stepsline", "predict_linear(sum(g)[6h:5m], 3600)", 1e-9, False),
     ("w:burn3d", "sum(rate(c_total[3d])) / count(c_total)", 1e-9, True),
 )
 
@@ -55,14 +68,16 @@ def make_series(seed):
     """RETURNS: [(labels, [(t in ms, value)])], each in time order."""
     dice = random.Random(seed)
     series = []
-    for name, count in (("c_total", 7), ("g", 5)):
+    for name, count in (("c_total", 7), ("g", 5), ("state", 4)):
         for i in range(count):
             born = START + (0 if i < 4 else dice.randrange(20 * 86400))
             dies = START + (DAYS * 86400 if i != 3 else 22 * 86400)
             samples, value, t = [], dice.random() * 100, born
             while t < dies:
                 at = t * 1000 + dice.randrange(5000)
-                if name == "g":
+                if name == "state":  # stays for hours where it is
+                    value = float(round(2 ** (dice.random() * 30))) if dice.random() < 0.004 else value
+                elif name == "g":
                     value = dice.random() * 200 - (50 if i % 2 else 0)
                 elif i == 2:  # bursts
                     value += dice.random() * 1000 if (t - START) % (156 * 3600) < 3600 else 0

@@ -10,7 +10,7 @@
 #include "core/engine/leaf_bounds.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/engine/subquery.h"
-#include "core/window/tape_sums.h"
+#include "core/window/tape_folds.h"
 
 namespace weir::engine {
 namespace {
@@ -307,8 +307,8 @@ class RangeNode final : public Node {
     for (const window::TapeReader& reader : readers_) {
       bytes += reader.HeapBytes();
     }
-    for (const window::TapeSums& sums : sums_) {
-      bytes += sums.HeapBytes();
+    for (const auto& folds : folds_) {
+      bytes += folds->HeapBytes();
     }
     return bytes;
   }
@@ -500,7 +500,7 @@ class RangeNode final : public Node {
   // What tapes have of this evaluation's windows; null: they are in the rings.
   struct Taped {
     const window::TapeReader* reader = nullptr;
-    const window::TapeSums* sums = nullptr;
+    const window::TapeFolds* folds = nullptr;
     std::shared_ptr<const window::BoundedRows> bounded;
   };
   // `left`: takes the slots with histograms; null: they are computed, too.
@@ -511,11 +511,17 @@ class RangeNode final : public Node {
     for (size_t i = slots.first; i < slots.last; ++i) {
       Prefetch(ctx, i, slots.last);
       const Series& series = ctx.store.at(spec_.set->members[i]);
-      if (taped.sums != nullptr && series.window.rich() == nullptr) {
-        present_[i] = (spec_.kernel == window::SumOverTime ? taped.sums->Sum(i, series.window, &values_[i])
-                                                           : taped.sums->Average(i, series.window, &values_[i]))
-                          ? 1
-                          : 0;
+      const bool rich = series.window.rich() != nullptr;
+      if (taped.folds != nullptr && (!rich || window::HoldsMixed(spec_.tape))) {
+        if (rich && left != nullptr) {
+          left->push_back(static_cast<uint32_t>(i));
+          continue;
+        }
+        present_[i] = taped.folds->Evaluate(spec_.kernel, i, w, series.window, &values_[i]) ? 1 : 0;
+        if (rich && present_[i] != 0 && Find(series.window, i, reach, &w) && window::AnyHistogram(w)) {
+          AnnotateNotes(this, window::kHistogramsIgnored, spec_.part, Name(ctx, i),
+                        [this](Annotation a) { Annotate(std::move(a)); });
+        }
         continue;
       }
       if (!Find(series.window, i, reach, &w)) {
@@ -523,7 +529,7 @@ class RangeNode final : public Node {
       }
       if (taped.reader != nullptr) {
         w.on_tape = taped.reader->Edge(i, &w.edge.t_ms, &w.edge.v, &w.edge.ordinal) &&
-                    w.edge.t_ms < series.window.ring().Time(w.first);
+                    (w.edge.t_ms < series.window.ring().Time(w.first) || (rich && window::HoldsMixed(spec_.tape)));
       }
       if (taped.bounded != nullptr) {
         TakeEdge(*taped.bounded, i, series.window, &w);
@@ -535,7 +541,8 @@ class RangeNode final : public Node {
         counts_changes = profile.count_changes;
       }
       w.changes_list = counts_changes && series.window.thinned();
-      if (series.window.rich() != nullptr && window::IsRich(w, spec_.rich, ctx.options.use_start_timestamps)) {
+      if (rich && !(w.on_tape && window::HoldsMixed(spec_.tape)) &&
+          window::IsRich(w, spec_.rich, ctx.options.use_start_timestamps)) {
         if (left != nullptr) {
           left->push_back(static_cast<uint32_t>(i));
         } else {
@@ -582,28 +589,28 @@ class RangeNode final : public Node {
     }
     ClearValues();
   }
-  // RETURNS: the reader of this tape, made if needed.
-  template <typename Reader>
-  static Reader& ReaderOf(const std::shared_ptr<window::Tape>& tape, std::vector<Reader>* readers) {
-    const auto it = std::find_if(readers->begin(), readers->end(), [&](const Reader& r) { return r.tape() == tape; });
-    return it == readers->end() ? readers->emplace_back(tape) : *it;
-  }
   // Brings the reader of the tape that has a row from `start` on to this window, if there is such a tape.
   Status SeekTape(Context& ctx, int64_t start, int64_t end, Taped* taped) {
     const auto tape = Store::FindTape(*spec_.set, start, spec_.range_ms + spec_.offset_ms, spec_.tape);
     if (!tape) {
       readers_.clear();
-      sums_.clear();
+      folds_.clear();
       return {};
     }
-    if (spec_.tape == window::TapeKind::kSums) {
-      window::TapeSums& found = ReaderOf(tape, &sums_);
-      taped->sums = &found;
-      return found.Advance(start, end, spec_.set->members, ctx.yield);
+    if (window::IsFold(spec_.tape)) {
+      auto found = std::find_if(folds_.begin(), folds_.end(), [&](const auto& f) { return f->tape() == tape; });
+      if (found == folds_.end()) {
+        found = folds_.insert(found, window::TapeFolds::Of(tape));
+      }
+      taped->folds = found->get();
+      return (*found)->Advance(start, end, spec_.set->members, ctx.yield);
     }
-    window::TapeReader& found = ReaderOf(tape, &readers_);
-    taped->reader = &found;
-    return found.Seek(start, spec_.set->members, ctx.yield);
+    auto found = std::find_if(readers_.begin(), readers_.end(), [&](const auto& r) { return r.tape() == tape; });
+    if (found == readers_.end()) {
+      found = readers_.emplace(found, tape);
+    }
+    taped->reader = &*found;
+    return found->Seek(start, spec_.set->members, ctx.yield);
   }
   void ComputeRich(Context& ctx, const window::Window& w, size_t slot) {
     window::RichResult result;
@@ -678,7 +685,7 @@ class RangeNode final : public Node {
   std::vector<uint32_t> cursors_;
   // One for each grid of starts: rules of several intervals share the node.
   std::vector<window::TapeReader> readers_;
-  std::vector<window::TapeSums> sums_;
+  std::vector<std::unique_ptr<window::TapeFolds>> folds_;
   std::vector<std::vector<double>> scratch_;  // of kernels that sort, by member of the crew
   std::vector<uint32_t> doubtful_;
   size_t doubtful_known_ = 0;

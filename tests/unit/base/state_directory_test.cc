@@ -68,6 +68,19 @@ TEST_F(StateDirectoryTest, RemovesWhatADeadProcessLeftAndNothingElse) {
   }
 }
 
+TEST_F(StateDirectoryTest, AFileIsGivenBackInParts) {
+  const auto state = StateDirectory::Open(Path("s"));
+  ASSERT_TRUE(state.ok());
+  auto file = (*state)->NewFile(2500);
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE((*file)->GiveBackEnd(1000));
+  EXPECT_EQ(std::filesystem::file_size((*file)->path()), 1500u);
+  EXPECT_TRUE((*file)->CheckWhole().ok());
+  EXPECT_TRUE((*file)->GiveBackEnd(1000));
+  EXPECT_FALSE((*file)->GiveBackEnd(1000));
+  EXPECT_EQ(std::filesystem::file_size((*file)->path()), 0u);
+}
+
 TEST_F(StateDirectoryTest, FilesAreSparseAndGoWithTheirObject) {
   const auto state = StateDirectory::Open(Path("s"));
   ASSERT_TRUE(state.ok());

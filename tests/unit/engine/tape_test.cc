@@ -343,6 +343,267 @@ TEST_F(TapeTest, WhatIsNotFiniteIsForgottenToo) {
   EXPECT_EQ(value_, 120);
 }
 
+// A rule records at the time of the tick what a subquery has read already: its newest step is evaluated again, with and without
+// a tape.
+TEST_F(TapeTest, AStepThatIsEvaluatedAgainReplacesWhatItWas) {
+  constexpr const char* kExprs[] = {"resets(c[2h:1m])",        "increase((c + 0)[2h:1m])",   "changes((c * 2)[2h:1m])",
+                                    "count_over_time(c[2h:])", "avg_over_time((-c)[2h:1m])", "deriv(c[2h:1m])"};
+  std::vector<std::unique_ptr<Engine>> engines;
+  std::vector<std::vector<PlanId>> plans(2);
+  for (const bool taped : {false, true}) {
+    Options options;
+    options.state = state_.directory();
+    options.tape_after_ms = taped ? kHourMs : kNoTape;
+    options.tape_margin_ms = kMinuteMs;
+    engines.push_back(std::make_unique<Engine>(options));
+    Grid grid;
+    grid.interval_ms = kMinuteMs;
+    for (const char* expr : kExprs) {
+      const auto plan = engines.back()->AddPlan(*promql::ParseExpr(expr, promql::ParserOptions::All()).expr, grid);
+      ASSERT_TRUE(plan.ok());
+      plans[taped ? 1 : 0].push_back(*plan);
+    }
+  }
+  std::vector<SeriesId> ids;
+  for (const auto& engine : engines) {
+    ids.push_back(engine->Intern(engine->labels().InternSet({{"__name__", "c"}})));
+  }
+  for (int64_t minute = 1; minute < 500; ++minute) {
+    const int64_t t = kBegin / kMinuteMs * kMinuteMs + minute * kMinuteMs;
+    for (const int64_t pass : {0, 1}) {
+      std::vector<double> values[2];
+      for (size_t k = 0; k < engines.size(); ++k) {
+        if (minute % 3 != 0 || pass == 0) {
+          const int64_t v = (minute * 7 + pass * 11) % 23 / (1 + minute % 2);
+          ASSERT_EQ(engines[k]->Append(ids[k], pass == 0 ? t - 30000 : t, static_cast<double>(v)), AppendOutcome::kOk);
+        }
+        for (const PlanId plan : plans[k]) {
+          const Evaluation e = engines[k]->Evaluate(plan, t);
+          ASSERT_TRUE(e.status.ok());
+          values[k].push_back(e.vector.size() == 1 && e.vector.present(0) ? e.vector.value(0) : -1e99);
+        }
+      }
+      for (size_t i = 0; i < std::size(kExprs); ++i) {
+        ASSERT_NEAR(values[0][i], values[1][i], i < 4 ? 0 : std::fabs(values[0][i]) * 1e-10)
+            << kExprs[i] << " at minute " << minute;
+      }
+    }
+    for (const auto& engine : engines) {
+      engine->Release(t);
+    }
+  }
+  EXPECT_GT(engines[1]->Stats().tape_rows_written, 1000u);
+  EXPECT_LT(engines[1]->Stats().samples_kept, engines[0]->Stats().samples_kept / 8);
+}
+
+// What stddev_over_time() and so on are of these samples, in 113 bits: times in ms, ends at t_ms.
+struct Exact {
+  double variance = 0;
+  double slope = 0;
+  double intercept = 0;
+};
+Exact ExactOf(const std::vector<std::pair<int64_t, double>>& samples, int64_t t_ms) {
+  __float128 n = 0;
+  __float128 x = 0;
+  __float128 y = 0;
+  for (const auto& [t, v] : samples) {
+    n += 1;
+    x += static_cast<__float128>(t - t_ms) / 1000;
+    y += v;
+  }
+  __float128 xx = 0;
+  __float128 xy = 0;
+  __float128 yy = 0;
+  for (const auto& [t, v] : samples) {
+    const __float128 dx = static_cast<__float128>(t - t_ms) / 1000 - x / n;
+    const __float128 dy = v - y / n;
+    xx += dx * dx;
+    xy += dx * dy;
+    yy += dy * dy;
+  }
+  return {static_cast<double>(yy / n), static_cast<double>(xy / xx), static_cast<double>(y / n - xy / xx * (x / n))};
+}
+
+class FoldTest : public TapeTest {
+ protected:
+  static constexpr int64_t kReachMs = 2 * kHourMs;
+  void StartFolds(int per_minute) {
+    per_minute_ = per_minute;
+    Start("stdvar_over_time(c[2h])", 0);
+    Plan("deriv(c[2h])");
+    Plan("predict_linear(c[2h], 3600)");
+    Plan("changes(c[2h])");
+    Plan("stddev_over_time(c[2h] offset 7m)");
+    series_.push_back(engine_->Intern(engine_->labels().InternSet({{"__name__", "c"}})));
+  }
+  double Value(size_t plan, int64_t t_ms) {
+    const Evaluation e = engine_->Evaluate(plans_[plan], t_ms);
+    EXPECT_TRUE(e.status.ok()) << e.status.message();
+    return e.status.ok() && e.vector.size() == 1 && e.vector.present(0) ? e.vector.value(0) : -1e99;
+  }
+  // Goes on for that many minutes, and compares all at the end of each `every`.
+  void Go(int minutes, int every) {
+    for (int k = 0; k < minutes && !HasFailure(); ++k, ++minute_) {
+      const int64_t t = kBegin + minute_ * kMinuteMs;
+      for (int i = 1; i <= per_minute_; ++i) {
+        const int64_t at = t - kMinuteMs + i * (kMinuteMs / per_minute_) - 7;
+        samples_.emplace_back(at, value_of_(samples_.empty() ? 0 : static_cast<int64_t>(samples_.size())));
+        ASSERT_EQ(engine_->Append(series_[0], at, samples_.back().second), AppendOutcome::kOk);
+      }
+      for (size_t plan = 0; plan < plans_.size(); ++plan) {
+        if ((k + 1) % every != 0) {
+          Value(plan, t);
+        }
+      }
+      if ((k + 1) % every == 0) {
+        Compare(t);
+      }
+      engine_->Release(t);
+    }
+  }
+  void Compare(int64_t t) {
+    const Exact now = ExactOf(In(t), t);
+    const auto near = [&](size_t plan, double want, const char* what) {
+      EXPECT_NEAR(Value(plan, t), want, std::fabs(want) * tolerance_) << what << " after " << minute_ << " minutes";
+    };
+    near(0, now.variance, "stdvar");
+    near(1, now.slope, "deriv");
+    near(2, now.slope * 3600 + now.intercept, "predict_linear");
+    near(4, std::sqrt(ExactOf(In(t - 7 * kMinuteMs), t).variance), "stddev");
+    double changes = 0;
+    const auto window = In(t);
+    for (size_t i = 1; i < window.size(); ++i) {
+      changes += window[i].second != window[i - 1].second ? 1 : 0;
+    }
+    EXPECT_EQ(Value(3, t), changes) << minute_;
+  }
+  std::vector<std::pair<int64_t, double>> In(int64_t end_ms) const {
+    std::vector<std::pair<int64_t, double>> window;
+    for (const auto& sample : samples_) {
+      if (sample.first > end_ms - kReachMs && sample.first <= end_ms) {
+        window.push_back(sample);
+      }
+    }
+    return window;
+  }
+
+  int per_minute_ = 1;
+  double tolerance_ = 1e-11;
+  std::vector<std::pair<int64_t, double>> samples_;
+};
+
+TEST_F(FoldTest, SmallChangesOfLargeNumbersKeepTheirDigits) {
+  value_of_ = [](int64_t i) { return 1e12 + static_cast<double>(i % 7) + static_cast<double>(i * i % 11) / 8; };
+  StartFolds(3);
+  Go(400, 13);
+}
+
+// Samples so close that the ring has panes of them alone.
+TEST_F(FoldTest, PanesAreFoldedAsSamplesAre) {
+  value_of_ = [](int64_t i) { return 3e6 + static_cast<double>(i / 40 % 9 * (i % 5)); };
+  StartFolds(60);
+  Go(300, 29);
+  EXPECT_LT(engine_->Stats().window_bytes, 1024 * sizeof(uint64_t[8]) + 10500);  // 720 records would be 11520
+}
+
+// The mean wanders far from where the window began; the origin follows it.
+TEST_F(FoldTest, ACounterThatGrowsForLongKeepsItsDigits) {
+  value_of_ = [](int64_t i) { return 1e15 * std::exp2(static_cast<double>(i) / 400) + static_cast<double>(i % 3); };
+  StartFolds(1);
+  Go(3000, 97);
+}
+
+TEST_F(FoldTest, AWindowOfOneNumberIsExact) {
+  value_of_ = [](int64_t i) { return i < 200 ? 0.1 * static_cast<double>(i % 13) : i < 500 ? 1e17 / 7 : 0.3; };
+  StartFolds(1);
+  Go(150, 50);
+  Go(200, 1);
+  EXPECT_EQ(Value(0, samples_.back().first + 7), 0);
+  EXPECT_EQ(Value(1, samples_.back().first + 7), 0);
+  EXPECT_EQ(Value(2, samples_.back().first + 7), 1e17 / 7);
+  Go(300, 1);
+  EXPECT_EQ(Value(0, samples_.back().first + 7), 0);
+  EXPECT_EQ(Value(2, samples_.back().first + 7), 0.3);
+}
+
+// No pair of doubles holds these: what is left when they have gone is made anew.
+TEST_F(FoldTest, NumbersOfAllSizesComeAndGo) {
+  value_of_ = [](int64_t i) {
+    return i == 150 ? 1e140 : i == 151 ? -1e100 : i == 400 ? 1e30 : 0.1 * static_cast<double>(i % 13);
+  };
+  StartFolds(1);
+  Go(140, 20);
+  Go(14, 100);
+  Go(600, 1);
+}
+
+TEST_F(FoldTest, WhatIsNotFiniteIsForgotten) {
+  value_of_ = [](int64_t i) {
+    return i == 150   ? std::numeric_limits<double>::infinity()
+           : i == 170 ? std::numeric_limits<double>::quiet_NaN()
+           : i == 190 ? 1e200
+                      : 0.1 * static_cast<double>(i % 13);
+  };
+  StartFolds(1);
+  Go(149, 20);
+  Go(110, 1000);
+  for (size_t plan = 0; plan < 3; ++plan) {
+    EXPECT_TRUE(std::isnan(Value(plan, kBegin + (minute_ - 1) * kMinuteMs)));
+  }
+  Go(45, 1000);  // the infinite one and NaN have left
+  EXPECT_EQ(Value(0, kBegin + (minute_ - 1) * kMinuteMs), std::numeric_limits<double>::infinity());
+  Go(30, 1000);
+  Go(60, 1);
+}
+
+// Its square is not finite, but it does not vary.
+TEST_F(FoldTest, AWindowOfOneHugeNumberDoesNotVary) {
+  value_of_ = [](int64_t i) { return i < 150 ? 1.0 : 1e300; };
+  StartFolds(2);
+  Go(100, 1000);
+  EXPECT_EQ(Value(0, kBegin + (minute_ - 1) * kMinuteMs), std::numeric_limits<double>::infinity());
+  Go(300, 1000);
+  EXPECT_EQ(Value(0, kBegin + (minute_ - 1) * kMinuteMs), 0);
+  EXPECT_EQ(Value(2, kBegin + (minute_ - 1) * kMinuteMs), 1e300);
+}
+
+// One that needs every sample makes the ring whole, and goes again: changes are counted on.
+TEST_F(FoldTest, ChangesAreCountedWhateverElseTheRingIsFor) {
+  value_of_ = [](int64_t i) { return static_cast<double>(i / 3 % 4 * (i / 50 % 2)); };
+  StartFolds(2);
+  Go(200, 20);
+  Plan("quantile_over_time(0.5, c[20m])");
+  Go(100, 7);
+  engine_->RemovePlan(plans_.back());
+  plans_.pop_back();
+  Go(200, 7);
+}
+
+// Histograms among the floats do not matter to these, and are changes.
+TEST_F(FoldTest, ASeriesThatGetsHistogramsStays) {
+  value_of_ = [](int64_t i) { return static_cast<double>(i / 3 % 5); };
+  StartFolds(1);
+  Go(200, 20);
+  auto h = std::make_shared<FloatHistogram>();
+  h->count = 1;
+  ASSERT_EQ(engine_->AppendHistogram(series_[0], kBegin + minute_ * kMinuteMs - 30000, h), AppendOutcome::kOk);
+  for (int k = 0; k < 100; ++k) {
+    Go(1, 2);
+    const int64_t t = kBegin + (minute_ - 1) * kMinuteMs;
+    const Exact now = ExactOf(In(t), t);
+    ASSERT_NEAR(Value(0, t), now.variance, 1e-12);
+    ASSERT_NEAR(Value(1, t), now.slope, 1e-12);
+    double changes = 2;
+    const auto window = In(t);
+    for (size_t i = 1; i < window.size(); ++i) {
+      changes += window[i].second != window[i - 1].second ? 1 : 0;
+    }
+    // Between the two floats around the histogram there may have been one, too.
+    ASSERT_LE(std::fabs(Value(3, t) - changes), 1) << k;
+    ASSERT_GE(Value(3, t), changes - 1) << k;
+  }
+}
+
 // A float series that turns into histograms keeps its past: it comes back from the tape.
 TEST_F(TapeTest, ASeriesThatGetsHistogramsLeavesTheTape) {
   Start("count_over_time(c[2h])", 2);
