@@ -887,7 +887,8 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
   if (start_ms != 0 && window.rich() == nullptr && !profile.row_stores.empty()) {
     LeaveTapes(id);
   }
-  const double previous = window.last_v();
+  // A start timestamp may tell of a reset that the values do not show: to triggers it is one.
+  const double previous = start_ms != 0 ? std::numeric_limits<double>::infinity() : window.last_v();
   window.Append(profile, t_ms, v, start_ms);
   if (aside_) {
     --profile.version;

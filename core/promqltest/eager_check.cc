@@ -127,9 +127,13 @@ void EagerCheck::Arm(Planned& p) {
   p.until_ms = p.last_ms + interval_ms_ + interval_ms_ / kHorizonShare;
   p.crossed = false;
   engine_.Arm(std::span(&p.eager, 1), p.last_ms, p.until_ms);
+  bool any = false;  // else there is nothing that could cross
   for (const engine::SeriesId id : ids_) {
-    p.held_all = p.held_all && engine_.TriggerText(p.eager, id) != "none";
+    const std::string text = engine_.TriggerText(p.eager, id);
+    any = any || !text.empty();
+    p.held_all = p.held_all && text != "none";
   }
+  p.held_all = p.held_all && any;
 }
 
 void EagerCheck::EndTogether() {

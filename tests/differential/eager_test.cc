@@ -315,9 +315,13 @@ class Round {
     p.until_ms = p.last_ms + horizon;
     eager_->Arm(std::span(&p.eager, 1), p.last_ms, p.until_ms);
     p.held_all = !failed;
+    bool any = false;  // else there is nothing that could cross
     for (engine::SeriesId id : ids_) {
-      p.held_all = p.held_all && eager_->TriggerText(p.eager, id) != "none";
+      const std::string text = eager_->TriggerText(p.eager, id);
+      any = any || !text.empty();
+      p.held_all = p.held_all && text != "none";
     }
+    p.held_all = p.held_all && any;
   }
 
   void Tick(int64_t t) {
