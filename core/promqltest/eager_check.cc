@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kChecksMax = 300000;  // of the plans of a group together
 constexpr int64_t kTicksOfASpan = 7;   // so often all plans are armed, besides at the evals' own times
+constexpr double kTapedRoom = 1e-9;    // sums on tape round otherwise: a threshold keeps that far from what is expected
 constexpr int64_t kHorizonShare = 64;  // how far a trigger holds: the interval and such a part of it
 
 // RETURNS: a finite float that the eval expects somewhere.
@@ -54,7 +55,10 @@ std::string EagerCounts::ToString() const {
 }
 
 EagerCheck::EagerCheck(engine::Engine* engine, engine::Options options, EagerCounts* counts)
-    : engine_(*engine), exact_(Untaped(std::move(options))), counts_(*counts) {}
+    : engine_(*engine),
+      taped_(options.tape_after_ms != engine::kNoTape || options.tape_points),
+      exact_(Untaped(std::move(options))),
+      counts_(*counts) {}
 
 void EagerCheck::Plan(const EvalRequest& request, Outcome* outcome) {
   if (request.eval->fail) {
@@ -62,10 +66,12 @@ void EagerCheck::Plan(const EvalRequest& request, Outcome* outcome) {
   }
   PlanText(request, request.eval->expr, outcome);
   if (const std::optional<double> value = ExpectedFloat(*request.eval)) {
-    PlanText(
-        request,
-        "(" + request.eval->expr + ")" + (request.eval->line % 2 == 0 ? " >= " : " <= ") + FormatFloat(*value, 'g', -1),
-        outcome);
+    const bool at_least = request.eval->line % 2 == 0;
+    const double room = taped_ ? kTapedRoom * std::max(std::abs(*value), 1.0) : 0;
+    PlanText(request,
+             "(" + request.eval->expr + ")" + (at_least ? " >= " : " <= ") +
+                 FormatFloat(at_least ? *value - room : *value + room, 'g', -1),
+             outcome);
   }
 }
 

@@ -69,6 +69,7 @@ class EagerCheck {
   void Fail(Planned& p, int64_t t_ms, const std::string& what);
 
   engine::Engine& engine_;
+  const bool taped_;  // some windows of it are on tape
   engine::Engine exact_;
   EagerCounts& counts_;
   std::vector<Planned> planned_;
