@@ -17,8 +17,9 @@ constexpr size_t kRunsPerRegion = (kRegionBytes - kHeaderBytes) / CellPool::kRun
 // Free runs that stay at hand: this many, and a share of those in use.
 constexpr size_t kRunsKept = 4;
 constexpr size_t kKeptShare = 64;
-// Cells of a lane that come from the common one: a run of its own would be mostly empty.
+// Cells of a lane that come from the common one, as all do while the pool is small: runs of its own would be mostly empty.
 constexpr uint32_t kCommonCells = 256;
+constexpr size_t kSmallPoolBytes = 1 << 20;
 
 }  // namespace
 
@@ -75,7 +76,7 @@ CellPool::Lane* CellPool::AddLane() {
 }
 
 void* CellPool::Take(Lane* lane, uint32_t size_class) {
-  if (lane->taken_ < kCommonCells) {
+  if (lane->taken_ < kCommonCells || used_bytes_ < kSmallPoolBytes) {
     ++lane->taken_;
     lane = &common_;
   }

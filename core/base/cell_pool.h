@@ -1,9 +1,8 @@
 #pragma once
 // Memory for very many small blocks of few sizes that grow together, as the rings of series do. A run of pages holds cells of one
 // size only and is free for any other size as soon as its last cell came back, so that what one size has left is not lost between
-// the cells of another, as it is in a general heap. Blocks of different kinds have lanes of
-// their own: cells that stay would keep the runs of those that go. Runs that nobody wants for long go back to the kernel. One thread at
-// a time.
+// the cells of another, as it is in a general heap. Blocks of different kinds have lanes of their own: cells that stay would keep the
+// runs of those that go. Runs that nobody wants for long go back to the kernel. One thread at a time.
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +28,7 @@ class CellPool {
     friend class CellPool;
     explicit Lane(CellPool* pool) : pool_(pool) {}
     CellPool* pool_;
-    uint32_t taken_ = 0;      // while they are few, they are taken from the pool's common lane
+    uint64_t taken_ = 0;      // from the pool's common lane, where the first cells are
     std::vector<Run*> open_;  // by size class: runs with a free cell
   };
 

@@ -69,7 +69,7 @@ TEST(CellPool, ALaneKeepsWhatStaysFromWhatGrows) {
     CellPool pool(sizes);
     CellPool::Lane* growing = pool.AddLane();
     CellPool::Lane* staying = apart ? pool.AddLane() : growing;
-    std::vector<void*> blocks(20000, nullptr);
+    std::vector<void*> blocks(200000, nullptr);
     for (uint32_t size_class = 0; size_class < sizes.size(); ++size_class) {
       for (size_t i = 0; i < blocks.size(); ++i) {
         const bool stays = i % 20 == 0;
