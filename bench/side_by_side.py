@@ -271,7 +271,8 @@ def main():
     return 1 if failed else 0
 
 
-BYTE_METRICS = [f"weir_{part}_bytes" for part in ("code", "heap_free", "window", "label", "ingest_alias", "plan", "rule", "queue", "spare_window", "spare_batch")]
+BYTE_METRICS = [f"weir_{part}_bytes" for part in (
+    "code", "heap_free", "window", "spare_window", "label", "ingest_alias", "plan", "rule", "queue", "spare_batch")]
 OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules"]
 PEERS = ["vmagent", "victoria_metrics", "prometheus"]
 load_before = os.getloadavg()[0]
