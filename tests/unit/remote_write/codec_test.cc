@@ -134,8 +134,9 @@ TEST(RemoteWriteCodec, TimesOfEveryLengthAreReadTheSame) {
   std::string fields = LabelFields({{"__name__", "up"}});
   std::vector<int64_t> times;
   for (int bits = 0; bits < 64; ++bits) {
-    for (const int64_t by : {-1, 0, 1}) {
-      times.push_back(static_cast<int64_t>(uint64_t{1} << bits) + by);
+    const uint64_t t = uint64_t{1} << bits;
+    for (const uint64_t near : {t - 1, t, t + 1}) {
+      times.push_back(static_cast<int64_t>(near));
     }
   }
   for (uint64_t t = 1; t < 1ULL << 43; t = t * 5 + 3) {
