@@ -29,6 +29,13 @@ struct AheadTask {
   std::atomic<uint32_t> unfinished{0};      // pieces
 };
 
+// Slots [from, to) of a task, for a member of the crew.
+struct AheadPiece {
+  size_t from;
+  size_t to;
+  uint32_t member;
+};
+
 class LeavesAhead {
  public:
   LeavesAhead(Context* ctx, ForkJoin* crew);

@@ -84,12 +84,6 @@ struct Annotation {
   bool over_steps = false;
 };
 
-struct AheadPiece {
-  size_t from;
-  size_t to;
-  uint32_t member;
-};
-
 // What rate() and increase() read. UNITS: milliseconds.
 struct CounterWindows {
   const SeriesSet* set;

@@ -286,6 +286,21 @@ bool Panes::Max(int64_t start_ms, int64_t end_ms, Extreme* out) const {
   return from != to;
 }
 
+Panes::DeviationSums Panes::SumDeviations(size_t from, size_t to) const {
+  DeviationSums sums;
+  __float128 squares = 0;
+  for (size_t i = from; i < to; ++i) {
+    sums.first += Wide(deviations_[i].first);
+    squares += Wide(deviations_[i].second);
+    sums.count += heads_[i].count;
+  }
+  if (sums.count > 0) {
+    const __float128 about_mean = squares - sums.first * sums.first / sums.count;
+    sums.about_mean = about_mean > 0 ? about_mean : 0;
+  }
+  return sums;
+}
+
 bool Panes::Variance(int64_t start_ms, int64_t end_ms, double* out) const {
   size_t from = 0;
   size_t to = 0;
@@ -297,16 +312,8 @@ bool Panes::Variance(int64_t start_ms, int64_t end_ms, double* out) const {
     *out = NormalNaN();
     return true;
   }
-  __float128 first = 0;
-  __float128 second = 0;
-  uint64_t n = 0;
-  for (size_t i = from; i < to; ++i) {
-    first += Wide(deviations_[i].first);
-    second += Wide(deviations_[i].second);
-    n += heads_[i].count;
-  }
-  __float128 variance = (second - first * first / n) / n;
-  *out = variance > 0 ? static_cast<double>(variance) : 0;
+  const DeviationSums sums = SumDeviations(from, to);
+  *out = static_cast<double>(sums.about_mean / sums.count);
   return true;
 }
 
@@ -326,20 +333,12 @@ bool Panes::DeviationParts(int64_t start_ms, int64_t end_ms, DoubleDouble* sum, 
   size_t from = 0;
   size_t to = 0;
   Range(kDeviations | kExtremes, start_ms, end_ms, &from, &to);
-  __float128 first = 0;
-  __float128 second = 0;
-  uint64_t n = 0;
-  for (size_t i = from; i < to; ++i) {
-    first += Wide(deviations_[i].first);
-    second += Wide(deviations_[i].second);
-    n += heads_[i].count;
-  }
-  if (n == 0) {
+  const DeviationSums sums = SumDeviations(from, to);
+  if (sums.count == 0) {
     return false;
   }
-  *sum = Pair(first + static_cast<__float128>(origin_) * n);
-  const __float128 about_mean = second - first * first / n;
-  *squares = Pair(about_mean > 0 ? about_mean : 0);
+  *sum = Pair(sums.first + static_cast<__float128>(origin_) * sums.count);
+  *squares = Pair(sums.about_mean);
   return true;
 }
 

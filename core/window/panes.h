@@ -90,6 +90,12 @@ class Panes {
     __int128 tt;         // Σ dt²
     DoubleDouble v, tv;  // Σ v, Σ dt·v
   };
+  struct DeviationSums {
+    __float128 first = 0;       // Σ(v − origin)
+    __float128 about_mean = 0;  // Σ(v − mean)²
+    uint64_t count = 0;
+  };
+  DeviationSums SumDeviations(size_t from, size_t to) const;
   // RETURNS: pane index range [from, to), of panes that all of `families` know.
   void Range(uint8_t families, int64_t start_ms, int64_t end_ms, size_t* from, size_t* to) const;
   // RETURNS: whether all samples are finite; else *out is the sum's NaN or infinity.
