@@ -26,15 +26,17 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = net::ip::tcp;
 using boost::system::error_code;
+using Time = std::chrono::steady_clock::time_point;
 
 constexpr uint32_t kHeaderBytesMax = 32 << 10;
 constexpr auto kIdleTimeout = std::chrono::seconds(120);
-constexpr auto kHeaderTimeout = std::chrono::seconds(10);
 constexpr auto kBodyTimeout = std::chrono::seconds(60);
 constexpr auto kWriteTimeout = std::chrono::seconds(60);
 constexpr auto kLingerTimeout = std::chrono::seconds(2);
 constexpr uint64_t kLingerBytesMax = 64ULL << 20;
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
+constexpr auto kSweepEvery = std::chrono::seconds(1);  // how late a timeout may be noticed
+constexpr size_t kBodyStep = 64 << 10;                 // room made for a body whose bytes have not come yet
 
 std::string ErrorText(const error_code& error) {
   std::string text = error.message();
@@ -111,12 +113,12 @@ HttpResponse PlainResponse(int status, std::string text) {
 // One connection. Every member is used on the connection's strand only, except where noted.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(tcp::socket socket, Shared* shared) : stream_(std::move(socket)), shared_(shared) {
+  Session(tcp::socket socket, Shared* shared) : socket_(std::move(socket)), shared_(shared) {
     error_code ignored;
-    const tcp::endpoint peer = stream_.socket().remote_endpoint(ignored);
+    const tcp::endpoint peer = socket_.remote_endpoint(ignored);
     peer_ = (peer.address().is_v6() ? "[" + peer.address().to_string() + "]" : peer.address().to_string()) + ":" +
             std::to_string(peer.port());
-    stream_.socket().set_option(tcp::no_delay(true), ignored);
+    socket_.set_option(tcp::no_delay(true), ignored);
   }
 
   void Run() {
@@ -124,26 +126,50 @@ class Session : public std::enable_shared_from_this<Session> {
       const std::lock_guard lock(shared_->mutex);
       shared_->sessions.insert(shared_from_this());
     }
-    net::dispatch(stream_.get_executor(), [self = shared_from_this()] { self->WaitForRequest(); });
+    net::dispatch(socket_.get_executor(), [self = shared_from_this()] { self->WaitForRequest(); });
   }
 
   // From any thread: an idle connection closes now, a busy one after its answer.
   void Stop() {
-    net::post(stream_.get_executor(), [self = shared_from_this()] {
+    net::post(socket_.get_executor(), [self = shared_from_this()] {
       if (self->idle_) {
-        self->stream_.cancel();
+        self->Cancel();
+      }
+    });
+  }
+
+  // From any thread: ends what the connection waits for if it has waited too long.
+  void CheckDeadline(Time now) {
+    if (now < deadline_.load(std::memory_order_relaxed)) {
+      return;
+    }
+    net::post(socket_.get_executor(), [self = shared_from_this(), now] {
+      if (now >= self->deadline_.load(std::memory_order_relaxed)) {
+        self->Cancel();
       }
     });
   }
 
   // From any thread, once per request.
   void Answer(HttpResponse response) {
-    net::post(stream_.get_executor(), [self = shared_from_this(), response = std::move(response)]() mutable {
+    net::post(socket_.get_executor(), [self = shared_from_this(), response = std::move(response)]() mutable {
       self->Write(std::move(response));
     });
   }
 
  private:
+  // The server looks at deadlines now and then: a timer of its own would cost every request several system calls.
+  void ExpiresAfter(std::chrono::milliseconds timeout) {
+    deadline_.store(std::chrono::steady_clock::now() + timeout, std::memory_order_relaxed);
+  }
+
+  void ExpiresNever() { deadline_.store(Time::max(), std::memory_order_relaxed); }
+
+  void Cancel() {
+    error_code ignored;
+    socket_.cancel(ignored);
+  }
+
   void WaitForRequest() {
     if (shared_->stopping.load()) {
       return Close();
@@ -152,8 +178,8 @@ class Session : public std::enable_shared_from_this<Session> {
       return ReadHeader();
     }
     idle_ = true;
-    stream_.expires_after(kIdleTimeout);
-    stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, size_t bytes) {
+    ExpiresAfter(kIdleTimeout);
+    socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](error_code error, size_t bytes) {
       self->idle_ = false;
       if (error) {
         return self->Close();
@@ -169,8 +195,8 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_->body_limit(shared_->options.body_bytes_max);
     keep_alive_ = false;
     head_ = false;
-    stream_.expires_after(kHeaderTimeout);
-    http::async_read_header(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
+    ExpiresAfter(std::chrono::milliseconds(shared_->options.header_timeout_ms));
+    http::async_read_header(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
       if (error) {
         return self->RefuseRead(error);
       }
@@ -182,8 +208,8 @@ class Session : public std::enable_shared_from_this<Session> {
     head_ = parser_->get().method() == http::verb::head;
     if (beast::iequals(parser_->get()[http::field::expect], "100-continue") && !parser_->is_done()) {
       auto proceed = std::make_shared<http::response<http::empty_body>>(http::status::continue_, 11);
-      stream_.expires_after(kWriteTimeout);
-      return http::async_write(stream_, *proceed, [self = shared_from_this(), proceed](error_code error, size_t) {
+      ExpiresAfter(kWriteTimeout);
+      return http::async_write(socket_, *proceed, [self = shared_from_this(), proceed](error_code error, size_t) {
         if (error) {
           return self->Close();
         }
@@ -194,14 +220,38 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void ReadBodyNow() {
-    stream_.expires_after(kBodyTimeout);
-    http::async_read(stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
-      if (error) {
-        return self->RefuseRead(error);
-      }
-      self->stream_.expires_never();
-      self->Dispatch();
-    });
+    ExpiresAfter(kBodyTimeout);
+    body_.clear();
+    const auto length = parser_->content_length();
+    if (!length.has_value()) {  // none, or chunked
+      return http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
+        if (error) {
+          return self->RefuseRead(error);
+        }
+        self->body_ = std::move(self->parser_->get().body());
+        self->Dispatch();
+      });
+    }
+    // Read where it is to lie. What is there of it came with the header.
+    const size_t here = static_cast<size_t>(std::min<uint64_t>(*length, buffer_.size()));
+    body_.assign(static_cast<const char*>(buffer_.data().data()), here);
+    buffer_.consume(here);
+    ReadRest(here, static_cast<size_t>(*length));
+  }
+
+  // Room is made as bytes come, not as they are promised.
+  void ReadRest(size_t have, size_t length) {
+    if (have == length) {
+      return Dispatch();
+    }
+    body_.resize(std::min(length, std::max(2 * have, kBodyStep)));
+    socket_.async_read_some(net::buffer(body_.data() + have, body_.size() - have),
+                            [self = shared_from_this(), have, length](error_code error, size_t bytes) {
+                              if (error) {
+                                return self->RefuseRead(error);
+                              }
+                              self->ReadRest(have + bytes, length);
+                            });
   }
 
   // A request that cannot be read gets its status where there still is somebody to read it; the connection ends.
@@ -214,8 +264,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
       return Write(PlainResponse(431, "request header is larger than " + std::to_string(kHeaderBytesMax) + " bytes\n"));
     }
-    if (error == beast::error::timeout || error == http::error::end_of_stream ||
-        error == http::error::partial_message ||
+    if (error == http::error::end_of_stream || error == http::error::partial_message ||
         error.category() != http::make_error_code(http::error::bad_method).category()) {
       return Close();
     }
@@ -249,8 +298,8 @@ class Session : public std::enable_shared_from_this<Session> {
         response->body() = std::move(answer.body);
       }
     }
-    stream_.expires_after(kWriteTimeout);
-    http::async_write(stream_, *response, [self = shared_from_this(), response](error_code error, size_t) {
+    ExpiresAfter(kWriteTimeout);
+    http::async_write(socket_, *response, [self = shared_from_this(), response](error_code error, size_t) {
       if (error) {
         return self->Close();
       }
@@ -264,17 +313,17 @@ class Session : public std::enable_shared_from_this<Session> {
   // Closing with unread bytes in the kernel resets the connection, and the peer may lose the answer: read them away.
   void Linger() {
     error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
     if (!linger_) {
       return Close();
     }
-    stream_.expires_after(kLingerTimeout);
+    ExpiresAfter(kLingerTimeout);
     buffer_.clear();
     Discard();
   }
 
   void Discard() {
-    stream_.async_read_some(buffer_.prepare(65536), [self = shared_from_this()](error_code error, size_t bytes) {
+    socket_.async_read_some(buffer_.prepare(65536), [self = shared_from_this()](error_code error, size_t bytes) {
       self->discarded_ += bytes;
       if (error || self->discarded_ > kLingerBytesMax) {
         return self->Close();
@@ -285,7 +334,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void Close() {
     error_code ignored;
-    stream_.socket().close(ignored);
+    socket_.close(ignored);
     const std::lock_guard lock(shared_->mutex);
     shared_->sessions.erase(shared_from_this());
     if (shared_->sessions.empty()) {
@@ -293,11 +342,13 @@ class Session : public std::enable_shared_from_this<Session> {
     }
   }
 
-  beast::tcp_stream stream_;
+  tcp::socket socket_;
   Shared* const shared_;  // outlives every session
   std::string peer_;
   beast::flat_buffer buffer_{1 << 20};
   std::optional<http::request_parser<http::string_body>> parser_;
+  std::string body_;
+  std::atomic<Time> deadline_{Time::max()};
   bool idle_ = false;
   bool keep_alive_ = false;
   bool head_ = false;
@@ -331,7 +382,8 @@ class PendingAnswer {
 };
 
 void Session::Dispatch() {
-  http::request<http::string_body> message = parser_->release();
+  ExpiresNever();
+  const http::request<http::string_body> message = parser_->release();
   keep_alive_ = message.keep_alive();
   HttpRequest request;
   request.method = std::string(message.method_string());
@@ -347,7 +399,7 @@ void Session::Dispatch() {
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
-  request.body = std::move(message.body());
+  request.body = std::move(body_);
   request.peer = peer_;
   request.arrived_ns = SystemClock().MonotonicNs();
 
@@ -441,6 +493,24 @@ struct HttpServer::Impl {
     });
   }
 
+  void Sweep() {
+    sweep.expires_after(std::min<std::chrono::milliseconds>(
+        kSweepEvery, std::chrono::milliseconds(std::max<int64_t>(1, shared.options.header_timeout_ms / 4))));
+    sweep.async_wait([this](error_code cancelled) {
+      if (cancelled) {
+        return;
+      }
+      const Time now = std::chrono::steady_clock::now();
+      {
+        const std::lock_guard lock(shared.mutex);
+        for (const std::shared_ptr<Session>& session : shared.sessions) {
+          session->CheckDeadline(now);
+        }
+      }
+      Sweep();
+    });
+  }
+
   void Stop() {
     if (threads.empty()) {
       return;
@@ -476,6 +546,7 @@ struct HttpServer::Impl {
   std::optional<net::executor_work_guard<net::io_context::executor_type>> work;
   std::optional<tcp::acceptor> acceptor;
   net::steady_timer retry{accept_strand};
+  net::steady_timer sweep{accept_strand};
   std::vector<std::thread> threads;
   int port = 0;
 };
@@ -495,7 +566,10 @@ void HttpServer::Handle(std::string path, HttpHandler handler) {
 Status HttpServer::Start() {
   WEIR_RETURN_IF_ERROR(impl_->Bind());
   impl_->work.emplace(impl_->context.get_executor());
-  net::post(impl_->accept_strand, [impl = impl_.get()] { impl->Accept(); });
+  net::post(impl_->accept_strand, [impl = impl_.get()] {
+    impl->Accept();
+    impl->Sweep();
+  });
   for (int i = 0; i < std::max(1, impl_->shared.options.threads); ++i) {
     impl_->threads.emplace_back([this] { impl_->context.run(); });
   }

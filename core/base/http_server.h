@@ -43,7 +43,8 @@ struct HttpServerOptions {
   int threads = 1;
   uint64_t body_bytes_max = 32ULL << 20;
   int connections_max = 1024;
-  int64_t stop_timeout_ms = 5000;  // how long Stop() waits for pending answers
+  int64_t header_timeout_ms = 10000;  // from a request's first byte to the end of its header
+  int64_t stop_timeout_ms = 5000;     // how long Stop() waits for pending answers
 };
 
 class HttpServer {

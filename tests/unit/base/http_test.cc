@@ -166,6 +166,48 @@ TEST(HttpServer, BodyBeyondTheLimitIs413AndTheServerGoesOn) {
   EXPECT_EQ(chunked.substr(0, 12), "HTTP/1.1 413");
 }
 
+TEST(HttpServer, BodiesOfAnyLengthArriveWhole) {
+  HttpServer server(Loopback());
+  server.Handle("/x", [](HttpRequest request, HttpResponder respond) { respond(Text(200, request.body)); });
+  ASSERT_TRUE(server.Start().ok());
+  HttpClient client;
+  HttpClientRequest request;
+  request.url = Url(server, "/x");
+  for (const size_t length : {0, 1, 4000, 4096, 65535, 65536, 65537, 200000, 900000}) {
+    request.body.clear();
+    for (size_t i = 0; request.body.size() < length; ++i) {
+      request.body += std::to_string(i) + ",";
+    }
+    request.body.resize(length);
+    EXPECT_EQ(client.Do(request).body, request.body) << length;
+  }
+}
+
+TEST(HttpServer, RequestsMayFollowEachOtherWithoutWaiting) {
+  HttpServer server(Loopback());
+  server.Handle("/x", [](HttpRequest request, HttpResponder respond) { respond(Text(200, "<" + request.body + ">")); });
+  ASSERT_TRUE(server.Start().ok());
+  const std::string post = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: ";
+  const std::string answer = RawExchange(
+      server.port(), post + "3\r\n\r\none" + post + "0\r\n\r\n" +
+                         "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\ntw\r\n1\r\no"
+                         "\r\n0\r\n\r\n" +
+                         post + "5\r\nConnection: close\r\n\r\nthree");
+  size_t at = 0;
+  for (const std::string_view body : {"<one>", "<>", "<two>", "<three>"}) {
+    at = answer.find(body, at);
+    ASSERT_NE(at, std::string::npos) << body << " in " << answer;
+  }
+}
+
+TEST(HttpServer, SlowHeadersAreCutOff) {
+  HttpServerOptions options = Loopback();
+  options.header_timeout_ms = 20;
+  HttpServer server(options);
+  ASSERT_TRUE(server.Start().ok());
+  EXPECT_EQ(RawExchange(server.port(), "GET / HTTP/1.1\r\nHost:"), "");  // would hang
+}
+
 TEST(HttpServer, ExpectContinueIsAnswered) {
   HttpServer server(Loopback());
   server.Handle("/x", [](HttpRequest request, HttpResponder respond) { respond(Text(200, request.body)); });
