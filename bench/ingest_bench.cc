@@ -3,6 +3,7 @@
 // Conditions: 9 labels and about 240 bytes of labels per series, one sample per series and request, 2,000 series per request.
 
 #include <benchmark/benchmark.h>
+#include <snappy.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +11,7 @@
 
 #include "core/ingest/resolver.h"
 #include "core/promql/parser.h"
+#include "plugins/codecs/remote_write/snappy_block.h"
 #include "plugins/codecs/remote_write/write_request.h"
 
 namespace weir {
@@ -63,6 +65,38 @@ void ReportSamples(benchmark::State& state, int64_t samples) {
   state.counters["cpu_per_sample"] =
       benchmark::Counter(static_cast<double>(samples), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
+
+std::string_view TagsOf(std::string_view block) {
+  size_t header = 0;  // the length, seven bits a byte
+  while (static_cast<unsigned char>(block[header++]) >= 0x80) {
+  }
+  return block.substr(header);
+}
+
+// Decompression alone, ours (0) and the library's (1).
+void BM_Decompress(benchmark::State& state) {
+  const std::vector<std::string> requests = Requests(20 * kSeriesPerRequest, kStartMs, "m");
+  std::string out;
+  int64_t samples = 0;
+  for (auto _ : state) {
+    for (const std::string& request : requests) {
+      size_t length = 0;
+      bool good = snappy::GetUncompressedLength(request.data(), request.size(), &length);
+      out.resize(length);
+      if (state.range(0) == 0) {
+        good = good && remote_write::DecodeSnappyTags(TagsOf(request), out.data(), length);
+      } else {
+        good = good && snappy::RawUncompress(request.data(), request.size(), out.data());
+      }
+      if (!good) {
+        state.SkipWithError("decompress");
+      }
+      samples += kSeriesPerRequest;
+    }
+  }
+  ReportSamples(state, samples);
+}
+BENCHMARK(BM_Decompress)->Arg(0)->Arg(1);
 
 void BM_Decode(benchmark::State& state) {
   const std::vector<std::string> requests = Requests(kSeriesPerRequest, kStartMs, "m");

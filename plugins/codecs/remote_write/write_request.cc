@@ -8,6 +8,7 @@
 
 #include "plugins/codecs/remote_write/histogram_message.h"
 #include "plugins/codecs/remote_write/request_v2.h"
+#include "plugins/codecs/remote_write/snappy_block.h"
 #include "plugins/codecs/remote_write/wire.h"
 
 namespace weir::remote_write {
@@ -29,7 +30,8 @@ constexpr unsigned kTimeSeriesField = 1, kSamplesField = 2, kHistogramsField = 4
 constexpr unsigned kValueField = 1, kTimestampField = 2, kStartTimestampField = 3;
 constexpr unsigned kV2SymbolsField = 4, kV2TimeSeriesField = 5;                          // Request
 constexpr unsigned kV2LabelsRefsField = 1, kV2SamplesField = 2, kV2HistogramsField = 3;  // its TimeSeries
-constexpr size_t kSeriesBytesGuess = 160;  // for the first reservation only
+constexpr size_t kSeriesBytesGuess = 160;    // for the first reservation only
+constexpr ptrdiff_t kUsualSampleBytes = 18;  // of a sample as senders write it, with tag and length
 
 class Skimmer {
  public:
@@ -58,11 +60,13 @@ class Skimmer {
         continue;
       }
       p = ReadLength(p, end, &length);
-      if (p == nullptr || !Series(p, p + length)) {
+      if (p == nullptr || (!UsualSeries(p, p + length) && !Series(p, p + length))) {
         return Damaged("series", field);
       }
       p += length;
-      WEIR_RETURN_IF_ERROR(CheckLimits(batch_, options_));
+      if (batch_.samples.size() > options_.samples_max || !batch_.histograms.empty()) [[unlikely]] {
+        WEIR_RETURN_IF_ERROR(CheckLimits(batch_, options_));
+      }
     }
     return Status();
   }
@@ -73,16 +77,53 @@ class Skimmer {
                         " of the decoded request");
   }
 
-  // The order that senders use: labels, samples, the rest. Anything else goes to ScatteredSeries.
-  bool Series(const char* const begin, const char* const end) {
-    const char* p = begin;
+  // RETURNS: the end of the run of label fields that stands at `p`, nullptr when one is cut short.
+  static const char* EndOfLabels(const char* p, const char* const end) {
     uint64_t length = 0;
     while (p < end && static_cast<unsigned char>(*p) == kLabelTag) {
       p = ReadLength(p + 1, end, &length);
       if (p == nullptr) {
-        return false;
+        return nullptr;
       }
       p += length;
+    }
+    return p;
+  }
+
+  // A series as nearly all are: labels, then one usual sample. RETURNS: false, with nothing taken, when it is another.
+  bool UsualSeries(const char* const begin, const char* const end) {
+    Sample sample;
+    if (end - begin < kUsualSampleBytes) {
+      return false;
+    }
+    const char* const field = end - kUsualSampleBytes;
+    if (static_cast<unsigned char>(field[0]) != kSampleTag ||
+        static_cast<unsigned char>(field[1]) != kUsualSampleBytes - 2 || !UsualSample(field + 2, end, &sample)) {
+      return false;
+    }
+    // Where the labels should end is known, so that their hash need not wait for the walk over them that proves it.
+    const std::string_view labels(begin, static_cast<size_t>(field - begin));
+    uint64_t hash[2];
+    plugin::HashLabels(labels, hash);
+    if (EndOfLabels(begin, field) != field) {
+      return false;
+    }
+    SampleBatch::Series& series = batch_.series.emplace_back();
+    series.labels = labels;
+    series.hash[0] = hash[0];
+    series.hash[1] = hash[1];
+    series.first = static_cast<uint32_t>(batch_.samples.size());
+    series.count = 1;
+    series.first_histogram = static_cast<uint32_t>(batch_.histograms.size());
+    batch_.samples.push_back(sample);
+    return true;
+  }
+
+  // The order that senders use: labels, samples, the rest. Anything else goes to ScatteredSeries.
+  bool Series(const char* const begin, const char* const end) {
+    const char* p = EndOfLabels(begin, end);
+    if (p == nullptr) {
+      return false;
     }
     const std::string_view labels(begin, static_cast<size_t>(p - begin));
     const Mark mark = Begin();
@@ -256,8 +297,10 @@ Status TooLong(uint64_t bytes, const DecodeOptions& options) {
 }
 
 Status Uncompress(std::string_view payload, const DecodeOptions& options, std::string* out) {
-  size_t bytes = 0;
-  if (!snappy::GetUncompressedLength(payload.data(), payload.size(), &bytes)) {
+  uint64_t bytes = 0;
+  const char* const end = payload.data() + payload.size();
+  const char* const tags = wire::ReadVarint(payload.data(), end, &bytes);
+  if (tags == nullptr) {
     return InvalidError("remote write: body is not a snappy block");
   }
   if (bytes > options.decoded_bytes_max) {
@@ -265,7 +308,7 @@ Status Uncompress(std::string_view payload, const DecodeOptions& options, std::s
   }
   out->reserve(SampleBatch::kArenaBytesMin);
   out->resize(bytes);
-  if (!snappy::RawUncompress(payload.data(), payload.size(), out->data())) {
+  if (!DecodeSnappyTags(std::string_view(tags, static_cast<size_t>(end - tags)), out->data(), bytes)) {
     return InvalidError("remote write: damaged snappy block of " + std::to_string(payload.size()) + " bytes");
   }
   return Status();
