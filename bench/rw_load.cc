@@ -1,6 +1,6 @@
 // Load for a remote-write receiver (bench/load.h), sent as remote write 1.0 as fast as the receiver accepts it, and what that
 // cost the receiver (CPU and memory of --pid, from /proc). Each connection owns a share of the instances and sends their samples in time order, as
-// Prometheus's shards do. For soaks the load follows the clock, instances come and go, some are late, and several receivers get
+// Prometheus's shards do; with --prepare all bodies are made before the first is sent, so that the rate is the receiver's own. For soaks the load follows the clock, instances come and go, some are late, and several receivers get
 // the same bodies. Prints one JSON object.
 
 #include "bench/load.h"
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -38,6 +39,7 @@ struct Options {
   bool live = false;     // a step of the samples is a step of the clock
   int churn = 0;         // instances that give way to new ones, per step and connection
   int late_share = 0;    // one in so many instances is sent a step late; 0: none
+  bool prepare = false;  // all bodies are made before any is sent
 };
 
 struct Totals {
@@ -94,7 +96,30 @@ class Share {
     }
   }
 
+  // Makes the bodies that are to be there before the first is sent.
+  void Prepare() {
+    if (options_.prepare) {
+      AllSteps();
+    }
+  }
+
   Totals Run() {
+    if (!options_.prepare) {
+      AllSteps();
+    }
+    for (const Body& body : prepared_) {
+      SendBody(body);
+    }
+    return totals_;
+  }
+
+ private:
+  struct Body {
+    std::string block;
+    int samples = 0;
+  };
+
+  void AllSteps() {
     const int64_t began_ms = SystemClock().NowMs();
     for (int step = 0; step < options_.steps && totals_.error.empty(); ++step) {
       const int64_t due_ms = began_ms + int64_t{step} * options_.step_seconds * 1000;
@@ -104,10 +129,8 @@ class Share {
       Step(step);
     }
     Flush();
-    return totals_;
   }
 
- private:
   void Step(int step) {
     for (int i = 0; i < options_.churn && !instances_.empty(); ++i) {
       instances_[oldest_] = Instance(next_id_);
@@ -130,18 +153,28 @@ class Share {
     }
   }
   void Flush() {
-    if (in_body_ == 0 || !totals_.error.empty()) {
+    if (in_body_ == 0) {
       return;
     }
-    std::string block;
-    snappy::Compress(body_.data(), body_.size(), &block);
+    Body body;
+    snappy::Compress(body_.data(), body_.size(), &body.block);
+    body.samples = std::exchange(in_body_, 0);
+    body_.clear();
+    if (options_.prepare) {
+      prepared_.push_back(std::move(body));
+    } else {
+      SendBody(body);
+    }
+  }
+  void SendBody(const Body& body) {
+    if (!totals_.error.empty()) {
+      return;
+    }
     for (const std::string& url : options_.urls) {
-      totals_.error = totals_.error.empty() ? Send(client_, url, block, &totals_.retries) : totals_.error;
+      totals_.error = totals_.error.empty() ? Send(client_, url, body.block, &totals_.retries) : totals_.error;
     }
     totals_.requests += 1;
-    totals_.samples += static_cast<uint64_t>(in_body_);
-    body_.clear();
-    in_body_ = 0;
+    totals_.samples += static_cast<uint64_t>(body.samples);
   }
 
   const Options& options_;
@@ -154,6 +187,7 @@ class Share {
   Totals totals_;
   std::string body_;
   int in_body_ = 0;
+  std::vector<Body> prepared_;
 };
 
 // RETURNS: user and system time of the process so far, in seconds.
@@ -188,21 +222,30 @@ int Run(const Options& options) {
   const Clock& clock = SystemClock();
   const int64_t length_ms = int64_t{options.steps - 1} * options.step_seconds * 1000;
   const int64_t start_ms = options.start_ms != 0 ? options.start_ms : clock.NowMs() - (options.live ? 0 : length_ms);
+  std::vector<std::unique_ptr<Share>> shares(static_cast<size_t>(options.connections));
+  std::vector<Totals> sent(shares.size());
+  const auto each = [&shares](const auto& what) {
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < shares.size(); ++i) {
+      threads.emplace_back([&what, i] { what(i); });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+  };
+  each([&](size_t i) {
+    shares[i] = std::make_unique<Share>(options, static_cast<int>(i), start_ms);
+    shares[i]->Prepare();
+  });
   const double cpu_before = CpuSeconds(options.pid);
   const int64_t began_ns = clock.MonotonicNs();
-  std::vector<Totals> shares(static_cast<size_t>(options.connections));
-  std::vector<std::thread> threads;
-  for (int connection = 0; connection < options.connections; ++connection) {
-    threads.emplace_back(
-        [&, connection] { shares[static_cast<size_t>(connection)] = Share(options, connection, start_ms).Run(); });
-  }
+  each([&](size_t i) { sent[i] = shares[i]->Run(); });
   Totals totals;
-  for (size_t i = 0; i < threads.size(); ++i) {
-    threads[i].join();
-    totals.samples += shares[i].samples;
-    totals.requests += shares[i].requests;
-    totals.retries += shares[i].retries;
-    totals.error += shares[i].error;
+  for (const Totals& share : sent) {
+    totals.samples += share.samples;
+    totals.requests += share.requests;
+    totals.retries += share.retries;
+    totals.error += share.error;
   }
   const double seconds = static_cast<double>(clock.MonotonicNs() - began_ns) / 1e9;
   clock.SleepMs(1000);  // what was accepted but not yet worked off is the receiver's cost too
@@ -236,6 +279,7 @@ int main(int argc, char** argv) {
   app.add_option("--start-ms", options.start_ms, "time of the first sample (default: the last one is now)");
   app.add_flag("--live", options.live, "send as the clock goes, a step every --step-seconds");
   app.add_option("--churn", options.churn, "instances that give way to new ones, per step and connection");
+  app.add_flag("--prepare", options.prepare, "make all bodies before the first is sent")->excludes("--live");
   app.add_option("--late-share", options.late_share, "one in so many instances is sent a step late");
   CLI11_PARSE(app, argc, argv);
   return weir::Run(options);

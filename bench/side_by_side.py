@@ -9,7 +9,8 @@ is printed apart. On a busy machine a round is mostly waiting; the CPU that rule
 is not. Resident memory is read after the load and again after two rounds.
 
 weir is measured three times more with other rules: one that reads none of the series, one that reads one family, and that one
-among 10,000 of which no other reads anything.
+among 10,000 of which no other reads anything. Then twice on one core, with four times as many samples and the load generator on the
+other cores: with all rules and with the one that reads nothing.
 """
 import argparse
 import json
@@ -56,11 +57,12 @@ class Bench:
             handle.write(text)
         return self.path(name)
 
-    def load(self, process, url):
+    def load(self, process, url, times=1, cores=()):
         done = subprocess.run(
-            [os.path.join(ROOT, self.args.build, "rw_load"), "--url", url, "--pid", str(process.pid), "--instances",
-             str(self.args.instances), "--steps", str(self.args.steps), "--connections", str(self.args.connections)],
-            capture_output=True, text=True, check=False)
+            on_cores(cores) + [
+                os.path.join(ROOT, self.args.build, "rw_load"), "--url", url, "--pid", str(process.pid), "--instances",
+                str(self.args.instances), "--steps", str(times * self.args.steps), "--connections",
+                str(self.args.connections), "--prepare"], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip())
         return json.loads(done.stdout)
@@ -83,8 +85,8 @@ class Bench:
         return {"first_round_s": first_s, "round_s": round_s,
                 "rules_cpu_s_per_minute": (cpu_seconds(process.pid) - cpu) / minutes}
 
-    def start_weir(self, files):
-        """RETURNS: version, process and port of a weir that evaluates these rule files."""
+    def start_weir(self, files, cores=()):
+        """RETURNS: version, process and port of a weir that evaluates these rule files, on these cores or on all."""
         port = free_port()
         config = self.write("weir.yml", (
             "global: {evaluation_interval: 1m}\nrule_files:\n" + "".join(f"  - {f}\n" for f in files) +
@@ -92,13 +94,15 @@ class Bench:
             f"sinks:\n  - file: {{path: {self.path('results.jsonl')}}}\nstate: {{dir: {self.path('weir-state')}}}\n"))
         weir = os.path.join(ROOT, self.args.build, "weir")
         version = subprocess.run([weir, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
-        process = self.processes.start("weir", [weir, "run", "--config", config],
+        process = self.processes.start("weir", on_cores(cores) + [weir, "run", "--config", config],
                                        ready_url=f"http://127.0.0.1:{port}/-/ready")
         return version, process, port
 
+    def rule_files(self):
+        return sorted(os.path.join(self.args.rules, f) for f in os.listdir(self.args.rules))
+
     def weir(self):
-        files = sorted(os.path.join(self.args.rules, f) for f in os.listdir(self.args.rules))
-        version, process, port = self.start_weir(files)
+        version, process, port = self.start_weir(self.rule_files())
         idle_mb = resident_mb(process.pid)
         result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
         result["idle_mb"] = idle_mb
@@ -108,23 +112,41 @@ class Bench:
         result["accounted"] = sum(sum(metric_values(port, name)) for name in BYTE_METRICS) / (resident_mb(process.pid) * 2**20)
         return version, result
 
-    def weir_with(self, what, rules):
+    def weir_with(self, what, files):
         """Measures ingest alone: nothing of the rules is waited for."""
-        text = "groups:\n- name: bench\n  rules:\n" + "".join(f"  - {{record: '{name}', expr: '{expr}'}}\n" for name, expr in rules)
-        version, process, port = self.start_weir([self.write("bench.rules.yml", text)])
+        version, process, port = self.start_weir(files)
         return f"{version}, {what}", self.load(process, f"http://127.0.0.1:{port}/api/v1/write")
 
+    def weir_on_one_core(self, what, files):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            return None, "needs a second core for the load generator"
+        version, process, port = self.start_weir(files, cores[:1])
+        url = f"http://127.0.0.1:{port}/api/v1/write"
+        return f"{version}, on one core, {what}", self.load(process, url, times=4, cores=cores[1:])
+
+    def written(self, rules):
+        text = "groups:\n- name: bench\n  rules:\n" + "".join(f"  - {{record: '{name}', expr: '{expr}'}}\n" for name, expr in rules)
+        return [self.write("bench.rules.yml", text)]
+
     READ = ("read:rate5m", "sum by (job) (rate(http_requests_total[5m]))")
+    UNREAD = ("none:rate5m", "sum(rate(not_there_total[5m]))")
 
     def weir_unread(self):
-        return self.weir_with("series no rule reads", [("none:rate5m", "sum(rate(not_there_total[5m]))")])
+        return self.weir_with("series no rule reads", self.written([self.UNREAD]))
+
+    def weir_one_core(self):
+        return self.weir_on_one_core(f"{4 * self.args.steps} samples a series", self.rule_files())
+
+    def weir_one_core_unread(self):
+        return self.weir_on_one_core("the same, series no rule reads", self.written([self.UNREAD]))
 
     def weir_one_rule(self):
-        return self.weir_with("1 rule", [self.READ])
+        return self.weir_with("1 rule", self.written([self.READ]))
 
     def weir_10000_rules(self):
         others = [(f"none_{i}:rate5m", f"sum by (job) (rate(not_there_{i}_total{{shard=\"{i % 7}\"}}[5m]))") for i in range(9999)]
-        return self.weir_with("10,000 rules, 1 matching", others + [self.READ])
+        return self.weir_with("10,000 rules, 1 matching", self.written(others + [self.READ]))
 
     def prometheus(self):
         done = subprocess.run([os.path.join(ROOT, "tests/integration/peers/build.sh"), "prometheus-slim"],
@@ -179,6 +201,10 @@ class Bench:
             return None, f"failed: {error}"
         finally:
             self.processes.stop_all()
+
+
+def on_cores(cores):
+    return ["taskset", "-c", ",".join(map(str, cores))] if cores else []
 
 
 def resident_mb(pid):
@@ -257,7 +283,7 @@ def main():
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{args.instances:,} instances × 51 series, {args.steps} samples 15 s apart, remote write 1.0, 2,000 samples a "
-          f"request, {args.connections} connections, as fast as accepted; {bench.rules} rules where there are rules; load generator on the "
+          f"request, {args.connections} connections, bodies made beforehand, as fast as accepted; {bench.rules} rules where there are rules; load generator on the "
           f"same machine.\n{machine()}; weir at {commit()}; load average before: {load_before:.1f}.\n")
     rows = [row for row in measured if row[1]]
     table(rows)
@@ -273,7 +299,7 @@ def main():
 
 BYTE_METRICS = [f"weir_{part}_bytes" for part in (
     "code", "heap_free", "window", "spare_window", "label", "ingest_alias", "plan", "rule", "queue", "spare_batch")]
-OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules"]
+OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules", "weir_one_core", "weir_one_core_unread"]
 PEERS = ["vmagent", "victoria_metrics", "prometheus"]
 load_before = os.getloadavg()[0]
 
