@@ -298,7 +298,7 @@ def main():
 
 
 BYTE_METRICS = [f"weir_{part}_bytes" for part in (
-    "code", "heap_free", "window", "spare_window", "label", "ingest_alias", "plan", "rule", "queue", "spare_batch")]
+    "code", "heap_free", "window", "spare_window", "label", "ingest_alias", "plan", "rule", "queue", "http_body", "spare_batch")]
 OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules", "weir_one_core", "weir_one_core_unread"]
 PEERS = ["vmagent", "victoria_metrics", "prometheus"]
 load_before = os.getloadavg()[0]

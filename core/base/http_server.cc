@@ -100,6 +100,8 @@ struct Shared {
   std::condition_variable empty;
   std::unordered_set<std::shared_ptr<Session>> sessions;  // under mutex: owned here until they close
   std::atomic<uint64_t> refused{0};
+  std::atomic<uint64_t> body_bytes{0};  // of bodies that are being read
+  std::atomic<uint64_t> refused_bodies{0};
   const std::shared_ptr<Gate> gate = std::make_shared<Gate>();
 };
 
@@ -224,13 +226,7 @@ class Session : public std::enable_shared_from_this<Session> {
     body_.clear();
     const auto length = parser_->content_length();
     if (!length.has_value()) {  // none, or chunked
-      return http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
-        if (error) {
-          return self->RefuseRead(error);
-        }
-        self->body_ = std::move(self->parser_->get().body());
-        self->Dispatch();
-      });
+      return ReadPieces();
     }
     // Read where it is to lie. What is there of it came with the header.
     const size_t here = static_cast<size_t>(std::min<uint64_t>(*length, buffer_.size()));
@@ -244,7 +240,11 @@ class Session : public std::enable_shared_from_this<Session> {
     if (have == length) {
       return Dispatch();
     }
-    body_.resize(std::min(length, std::max(2 * have, kBodyStep)));
+    const size_t room = std::min(length, std::max(2 * have, kBodyStep));
+    if (!Hold(room)) {
+      return RefuseBody();
+    }
+    body_.resize(room);
     socket_.async_read_some(net::buffer(body_.data() + have, body_.size() - have),
                             [self = shared_from_this(), have, length](error_code error, size_t bytes) {
                               if (error) {
@@ -252,6 +252,45 @@ class Session : public std::enable_shared_from_this<Session> {
                               }
                               self->ReadRest(have + bytes, length);
                             });
+  }
+
+  void ReadPieces() {
+    body_.swap(parser_->get().body());
+    const bool held = Hold(body_.size());
+    if (held && parser_->is_done()) {
+      return Dispatch();
+    }
+    body_.swap(parser_->get().body());
+    if (!held) {
+      return RefuseBody();
+    }
+    http::async_read_some(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
+      if (error) {
+        return self->RefuseRead(error);
+      }
+      self->ReadPieces();
+    });
+  }
+
+  // Charges the body that is being read, instead of what was charged for it before. RETURNS: false, with nothing changed, when bodies of
+  // all connections would take too much; one alone always may.
+  bool Hold(size_t bytes) {
+    const uint64_t others = shared_->body_bytes.fetch_add(bytes) - held_;
+    if (bytes > held_ && others > 0 && others + bytes > shared_->options.bodies_bytes_max) {
+      shared_->body_bytes.fetch_sub(bytes);
+      return false;
+    }
+    shared_->body_bytes.fetch_sub(std::exchange(held_, bytes));
+    return true;
+  }
+
+  void RefuseBody() {
+    shared_->refused_bodies.fetch_add(1);
+    linger_ = true;
+    HttpResponse answer = PlainResponse(
+        503, "request bodies take more than " + std::to_string(shared_->options.bodies_bytes_max) + " bytes\n");
+    answer.headers.emplace_back("Retry-After", "1");
+    Write(std::move(answer));
   }
 
   // A request that cannot be read gets its status where there still is somebody to read it; the connection ends.
@@ -273,12 +312,18 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void Dispatch();
 
+  void DropBody() {
+    body_ = std::string();
+    Hold(0);
+  }
+
   static bool IsPlainHeader(const std::string& name, const std::string& value) {
     return !name.empty() && name.find_first_of("\r\n: ") == std::string::npos &&
            value.find_first_of("\r\n") == std::string::npos;
   }
 
   void Write(HttpResponse answer) {
+    DropBody();
     auto response = std::make_shared<http::response<http::string_body>>();
     response->version(11);
     response->result(static_cast<unsigned>(answer.status));
@@ -335,6 +380,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void Close() {
     error_code ignored;
     socket_.close(ignored);
+    DropBody();
     const std::lock_guard lock(shared_->mutex);
     shared_->sessions.erase(shared_from_this());
     if (shared_->sessions.empty()) {
@@ -348,6 +394,7 @@ class Session : public std::enable_shared_from_this<Session> {
   beast::flat_buffer buffer_{1 << 20};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::string body_;
+  size_t held_ = 0;  // of shared_->body_bytes
   std::atomic<Time> deadline_{Time::max()};
   bool idle_ = false;
   bool keep_alive_ = false;
@@ -400,6 +447,7 @@ void Session::Dispatch() {
     request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
   request.body = std::move(body_);
+  DropBody();  // whoever gets it charges it anew
   request.peer = peer_;
   request.arrived_ns = SystemClock().MonotonicNs();
 
@@ -579,5 +627,7 @@ Status HttpServer::Start() {
 void HttpServer::Stop() { impl_->Stop(); }
 int HttpServer::port() const { return impl_->port; }
 uint64_t HttpServer::refused_connections() const { return impl_->shared.refused.load(); }
+uint64_t HttpServer::refused_bodies() const { return impl_->shared.refused_bodies.load(); }
+uint64_t HttpServer::body_bytes() const { return impl_->shared.body_bytes.load(); }
 
 }  // namespace weir

@@ -42,6 +42,7 @@ struct HttpServerOptions {
   std::string listen = "127.0.0.1:9797";  // host:port, port 0 picks one
   int threads = 1;
   uint64_t body_bytes_max = 32ULL << 20;
+  uint64_t bodies_bytes_max = 256ULL << 20;  // of all that are being read: 503 beyond, but one alone is always read
   int connections_max = 1024;
   int64_t header_timeout_ms = 10000;  // from a request's first byte to the end of its header
   int64_t stop_timeout_ms = 5000;     // how long Stop() waits for pending answers
@@ -60,6 +61,8 @@ class HttpServer {
   void Stop();
   int port() const;                      // after Start()
   uint64_t refused_connections() const;  // beyond connections_max: answered 503 and closed
+  uint64_t refused_bodies() const;       // beyond bodies_bytes_max, the same
+  uint64_t body_bytes() const;           // of requests that are being read
 
  private:
   struct Impl;

@@ -104,8 +104,9 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
       settings_(std::move(settings)),
       queue_(settings_.queue, settings_.pipeline.engine.shards),
       spare_batches_(kSpareBatchBytes),
-      http_(std::make_unique<HttpServer>(
-          HttpServerOptions{.listen = settings_.listen, .body_bytes_max = settings_.body_bytes_max})),
+      http_(std::make_unique<HttpServer>(HttpServerOptions{.listen = settings_.listen,
+                                                           .body_bytes_max = settings_.body_bytes_max,
+                                                           .bodies_bytes_max = settings_.bodies_bytes_max})),
       type_and_unit_labels_(settings_.type_and_unit_labels),
       steps_back_(registry.GetCounter("weir_clock_steps_back_total",
                                       "Times the wall clock stepped back; time went on regardless.")),
@@ -119,6 +120,11 @@ Runtime::Runtime(Settings settings, std::function<Result<Settings>()> reload, co
       queue_batches_(registry.GetGauge("weir_queue_batches", "Batches that wait for the engine.")),
       queue_bytes_(registry.GetGauge("weir_queue_bytes", "Bytes of batches that wait for the engine.")),
       spare_bytes_(registry.GetGauge("weir_spare_batch_bytes", "Memory kept for batches to come.")),
+      body_bytes_(registry.GetGauge("weir_http_body_bytes", "Bytes of request bodies that are being read.")),
+      refused_bodies_(registry.GetCounter("weir_http_refused_bodies_total",
+                                          "Requests refused because bodies of all connections took too much memory.")),
+      refused_connections_(registry.GetCounter("weir_http_refused_connections_total",
+                                               "Connections refused because there were too many.")),
       reload_ok_(registry.GetGauge("prometheus_config_last_reload_successful",
                                    "Whether the last reload of the configuration succeeded.")),
       reload_time_(registry.GetGauge("prometheus_config_last_reload_success_timestamp_seconds",
@@ -344,6 +350,9 @@ void Runtime::UpdateFigures(int64_t now_ms) {
   const Pipeline::Counts counts = pipeline_->Count();
   queue_batches_.Set(static_cast<double>(queue_.batches()));
   queue_bytes_.Set(static_cast<double>(queue_.bytes()));
+  body_bytes_.Set(static_cast<double>(http_->body_bytes()));
+  refused_bodies_.Add(http_->refused_bodies() - refused_bodies_.value());
+  refused_connections_.Add(http_->refused_connections() - refused_connections_.value());
   spare_bytes_.Set(static_cast<double>(spare_batches_.bytes()));
   const std::lock_guard lock(shown_mutex_);
   figures_.samples = counts.samples;

@@ -190,6 +190,9 @@ class Runtime final : private rules::RuleOutput {
   Gauge& queue_batches_;
   Gauge& queue_bytes_;
   Gauge& spare_bytes_;
+  Gauge& body_bytes_;
+  Counter& refused_bodies_;
+  Counter& refused_connections_;
   Gauge& reload_ok_;
   Gauge& reload_time_;
 

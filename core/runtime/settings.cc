@@ -297,8 +297,10 @@ Result<Settings> LoadSettings(const std::string& config_path, const SettingsOver
   }
   settings.queue.batches = static_cast<size_t>(config.limits.queue_batches);
   if (settings.pipeline.memory_max_bytes > 0) {  // what waits must not be what memory is short of
-    constexpr uint64_t kShareOfQueue = 16;
-    settings.queue.bytes = std::min<uint64_t>(settings.queue.bytes, settings.pipeline.memory_max_bytes / kShareOfQueue);
+    constexpr uint64_t kShareOfQueue = 16;       // and of bodies on their way there
+    const uint64_t share = settings.pipeline.memory_max_bytes / kShareOfQueue;
+    settings.queue.bytes = std::min<uint64_t>(settings.queue.bytes, share);
+    settings.bodies_bytes_max = std::min(settings.bodies_bytes_max, share);
   }
   settings.body_bytes_max = static_cast<uint64_t>(config.limits.body_bytes);
   settings.plugins_key = text;

@@ -40,12 +40,13 @@ struct Settings {
   QueueLimits queue;
   std::string listen = "127.0.0.1:9797";
   uint64_t body_bytes_max = 32ULL << 20;
-  std::string state_dir;             // "": none
-  int64_t drain_ms = 10000;          // how long queues may take to empty at the end
-  std::string plugins_key;           // changes whenever sinks may have to be made anew
-  std::string fixed_key;             // changes when something did that only a restart applies
-  std::string shown_config;          // YAML without secrets
-  std::vector<std::string> notices;  // for the log: keys that do not apply, …
+  uint64_t bodies_bytes_max = 256ULL << 20;  // of all that are being read
+  std::string state_dir;                     // "": none
+  int64_t drain_ms = 10000;                  // how long queues may take to empty at the end
+  std::string plugins_key;                   // changes whenever sinks may have to be made anew
+  std::string fixed_key;                     // changes when something did that only a restart applies
+  std::string shown_config;                  // YAML without secrets
+  std::vector<std::string> notices;          // for the log: keys that do not apply, …
 };
 
 // What the command line may set over the file.

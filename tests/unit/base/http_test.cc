@@ -39,23 +39,40 @@ HttpResponse Text(int status, std::string body) {
 }
 
 // A plain socket, for what a good client would not send.
-std::string RawExchange(int port, const std::string& bytes) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-      ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) >= 0) {
+class RawConnection {
+ public:
+  explicit RawConnection(int port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  }
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+  ~RawConnection() { ::close(fd_); }
+  bool Send(const std::string& bytes) {
+    return connected_ && ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+  // RETURNS: what comes until the server closes.
+  std::string ReadAll() {
+    std::string answer;
     char chunk[4096];
     ssize_t n = 0;
-    while ((n = ::recv(fd, chunk, sizeof(chunk), 0)) > 0) {
+    while ((n = ::recv(fd_, chunk, sizeof(chunk), 0)) > 0) {
       answer.append(chunk, static_cast<size_t>(n));
     }
+    return answer;
   }
-  ::close(fd);
-  return answer;
+
+ private:
+  const int fd_;
+  bool connected_ = false;
+};
+
+std::string RawExchange(int port, const std::string& bytes) {
+  RawConnection connection(port);
+  return connection.Send(bytes) ? connection.ReadAll() : "";
 }
 
 TEST(HttpServer, GivesTheRequestToItsHandler) {
@@ -181,6 +198,39 @@ TEST(HttpServer, BodiesOfAnyLengthArriveWhole) {
     request.body.resize(length);
     EXPECT_EQ(client.Do(request).body, request.body) << length;
   }
+}
+
+TEST(HttpServer, BodiesThatAreBeingReadHaveALimit) {
+  HttpServerOptions options = Loopback();
+  options.bodies_bytes_max = 100000;
+  HttpServer server(options);
+  server.Handle("/x", [](HttpRequest request, HttpResponder respond) {
+    respond(Text(200, std::to_string(request.body.size())));
+  });
+  ASSERT_TRUE(server.Start().ok());
+  const std::string post = "POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  EXPECT_NE(
+      RawExchange(server.port(), post + "Content-Length: 300000\r\n\r\n" + std::string(300000, 'x')).find("300000"),
+      std::string::npos);  // alone
+
+  RawConnection slow(server.port());
+  ASSERT_TRUE(slow.Send(post + "Content-Length: 80000\r\n\r\n" + std::string(70000, 'x')));
+  while (server.body_bytes() < 80000) {
+    std::this_thread::yield();
+  }
+  const std::string refused =
+      RawExchange(server.port(), post + "Content-Length: 80000\r\n\r\n" + std::string(80000, 'x'));
+  EXPECT_EQ(refused.substr(0, 12), "HTTP/1.1 503");
+  EXPECT_NE(refused.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_NE(refused.find("request bodies take more than 100000 bytes"), std::string::npos);
+  const std::string chunked = RawExchange(server.port(), post + "Transfer-Encoding: chunked\r\n\r\n" + "9c40\r\n" +
+                                                             std::string(40000, 'x') + "\r\n0\r\n\r\n");
+  EXPECT_EQ(chunked.substr(0, 12), "HTTP/1.1 503");
+  EXPECT_EQ(server.refused_bodies(), 2u);
+  EXPECT_EQ(server.body_bytes(), 80000u);
+  ASSERT_TRUE(slow.Send(std::string(10000, 'x')));
+  EXPECT_NE(slow.ReadAll().find("80000"), std::string::npos);
+  EXPECT_EQ(server.body_bytes(), 0u);
 }
 
 TEST(HttpServer, RequestsMayFollowEachOtherWithoutWaiting) {
