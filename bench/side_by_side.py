@@ -10,7 +10,8 @@ is not. Resident memory is read after the load and again after two rounds.
 
 weir is measured three times more with other rules: one that reads none of the series, one that reads one family, and that one
 among 10,000 of which no other reads anything. Then twice on one core, with four times as many samples and the load generator on the
-other cores: with all rules and with the one that reads nothing.
+other cores: with all rules and with the one that reads nothing. At last a storm: ten times as many instances, one sample of each series, with all
+rules, groups without an interval of their own each second.
 """
 import argparse
 import json
@@ -57,11 +58,11 @@ class Bench:
             handle.write(text)
         return self.path(name)
 
-    def load(self, process, url, times=1, cores=()):
+    def load(self, process, url, cores=(), steps=None, instances=None):
         done = subprocess.run(
             on_cores(cores) + [
                 os.path.join(ROOT, self.args.build, "rw_load"), "--url", url, "--pid", str(process.pid), "--instances",
-                str(self.args.instances), "--steps", str(times * self.args.steps), "--connections",
+                str(instances or self.args.instances), "--steps", str(steps or self.args.steps), "--connections",
                 str(self.args.connections), "--prepare"], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip())
@@ -85,11 +86,11 @@ class Bench:
         return {"first_round_s": first_s, "round_s": round_s,
                 "rules_cpu_s_per_minute": (cpu_seconds(process.pid) - cpu) / minutes}
 
-    def start_weir(self, files, cores=()):
+    def start_weir(self, files, cores=(), interval="1m"):
         """RETURNS: version, process and port of a weir that evaluates these rule files, on these cores or on all."""
         port = free_port()
         config = self.write("weir.yml", (
-            "global: {evaluation_interval: 1m}\nrule_files:\n" + "".join(f"  - {f}\n" for f in files) +
+            f"global: {{evaluation_interval: {interval}}}\nrule_files:\n" + "".join(f"  - {f}\n" for f in files) +
             f"listen: 127.0.0.1:{port}\nsources:\n  - remote_write: {{}}\n"
             f"sinks:\n  - file: {{path: {self.path('results.jsonl')}}}\nstate: {{dir: {self.path('weir-state')}}}\n"))
         weir = os.path.join(ROOT, self.args.build, "weir")
@@ -123,7 +124,7 @@ class Bench:
             return None, "needs a second core for the load generator"
         version, process, port = self.start_weir(files, cores[:1])
         url = f"http://127.0.0.1:{port}/api/v1/write"
-        return f"{version}, on one core, {what}", self.load(process, url, times=4, cores=cores[1:])
+        return f"{version}, on one core, {what}", self.load(process, url, cores=cores[1:], steps=4 * self.args.steps)
 
     def written(self, rules):
         text = "groups:\n- name: bench\n  rules:\n" + "".join(f"  - {{record: '{name}', expr: '{expr}'}}\n" for name, expr in rules)
@@ -147,6 +148,12 @@ class Bench:
     def weir_10000_rules(self):
         others = [(f"none_{i}:rate5m", f"sum by (job) (rate(not_there_{i}_total{{shard=\"{i % 7}\"}}[5m]))") for i in range(9999)]
         return self.weir_with("10,000 rules, 1 matching", self.written(others + [self.READ]))
+
+    def weir_storm(self):
+        version, process, port = self.start_weir(self.rule_files(), interval="1s")
+        result = self.load(process, f"http://127.0.0.1:{port}/api/v1/write", steps=1, instances=10 * self.args.instances)
+        result["missed"] = sum(metric_values(port, "prometheus_rule_group_iterations_missed_total"))
+        return f"{version}, a storm of {result['samples']:,} new series", result
 
     def prometheus(self):
         done = subprocess.run([os.path.join(ROOT, "tests/integration/peers/build.sh"), "prometheus-slim"],
@@ -249,6 +256,9 @@ def ratios(rows):
                   f"{r['rss_mb'] / own['rss_mb']:.1f} times the memory of weir.")
     if own and "accounted" in own:
         print(f"weir's own byte metrics add up to {100 * own['accounted']:.0f} % of its resident memory.")
+    if "weir_storm" in by_name:
+        storm = by_name["weir_storm"]
+        print(f"{storm['samples']:,} new series were taken in {storm['seconds']:.1f} s; {storm['missed']:.0f} ticks missed.")
     one, many = by_name.get("weir_one_rule"), by_name.get("weir_10000_rules")
     if one and many:
         print(f"10,000 rules of which one matches: {100 * one['cpu_us_per_sample'] / many['cpu_us_per_sample']:.0f} % of the rate "
@@ -299,7 +309,8 @@ def main():
 
 BYTE_METRICS = [f"weir_{part}_bytes" for part in (
     "code", "heap_free", "window", "spare_window", "label", "ingest_alias", "plan", "rule", "queue", "http_body", "spare_batch")]
-OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules", "weir_one_core", "weir_one_core_unread"]
+OWN = ["weir", "weir_unread", "weir_one_rule", "weir_10000_rules", "weir_one_core", "weir_one_core_unread",
+       "weir_storm"]
 PEERS = ["vmagent", "victoria_metrics", "prometheus"]
 load_before = os.getloadavg()[0]
 
