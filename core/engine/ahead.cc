@@ -13,16 +13,26 @@ LeavesAhead::LeavesAhead(Context* ctx, ForkJoin* crew)
         }
       }) {}
 
-void LeavesAhead::Begin(std::vector<std::unique_ptr<AheadTask>> tasks, size_t slots_per_piece) {
-  End();
-  tasks_ = std::move(tasks);
-  for (const std::unique_ptr<AheadTask>& task : tasks_) {
-    task->left.resize(crew_->members());
+AheadTask* LeavesAhead::Next(int64_t t_ms) {
+  if (kept_ == tasks_.size()) {
+    tasks_.emplace_back().left.resize(crew_->members());
+  }
+  AheadTask& task = tasks_[kept_];
+  task.t_ms = t_ms;
+  for (std::vector<uint32_t>& left : task.left) {
+    left.clear();
+  }
+  return &task;
+}
+
+void LeavesAhead::Begin(size_t slots_per_piece) {
+  for (size_t i = 0; i < kept_; ++i) {
+    AheadTask& task = tasks_[i];
     uint32_t pieces = 0;
-    for (size_t from = 0; from < task->slots; from += slots_per_piece, ++pieces) {
-      pieces_.push_back({task.get(), from, std::min(task->slots, from + slots_per_piece)});
+    for (size_t from = 0; from < task.slots; from += slots_per_piece, ++pieces) {
+      pieces_.push_back({&task, from, std::min(task.slots, from + slots_per_piece)});
     }
-    task->unfinished.store(pieces, std::memory_order_relaxed);
+    task.unfinished.store(pieces, std::memory_order_relaxed);
   }
   Start();
 }
@@ -70,10 +80,10 @@ bool LeavesAhead::Finish(const AheadTask& task) {
 
 void LeavesAhead::End() {
   Rest();
-  for (const std::unique_ptr<AheadTask>& task : tasks_) {
-    task->node->ForgetAhead();
+  for (size_t i = 0; i < kept_; ++i) {
+    tasks_[i].node->ForgetAhead();
   }
-  tasks_.clear();
+  kept_ = 0;
   pieces_.clear();
   next_.store(0, std::memory_order_relaxed);
 }

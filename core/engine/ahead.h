@@ -9,8 +9,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "core/base/fork_join.h"
@@ -40,8 +40,13 @@ class LeavesAhead {
  public:
   LeavesAhead(Context* ctx, ForkJoin* crew);
 
-  // Sets the crew to work. REQUIRES: nodes that wait for their tasks (Node::GoAhead), in the order of their turns.
-  void Begin(std::vector<std::unique_ptr<AheadTask>> tasks, size_t slots_per_piece);
+  // RETURNS: a task for a leaf at t_ms, to be filled in by Node::GoAhead and kept by Keep(). REQUIRES: between End() and Begin(), in the
+  // order of turns.
+  AheadTask* Next(int64_t t_ms);
+  // The node of the task that Next() returned waits for it.
+  void Keep() { ++kept_; }
+  // Sets the crew to work on what was kept.
+  void Begin(size_t slots_per_piece);
   // The crew goes on with what is left. Cheap when it does already, or nothing is left.
   void Start();
   // Returns when no member is inside a piece; none begins one until Start().
@@ -54,7 +59,7 @@ class LeavesAhead {
   // Nodes wait no more.
   void End();
   // RETURNS: whether a tick has begun with tasks.
-  bool active() const { return !tasks_.empty(); }
+  bool active() const { return kept_ > 0; }
   // RETURNS: whether there is something left for the crew.
   bool Busy() const { return next_.load(std::memory_order_relaxed) < pieces_.size(); }
 
@@ -70,7 +75,8 @@ class LeavesAhead {
   Context* ctx_;
   ForkJoin* crew_;
   const std::function<void(uint32_t)> work_;
-  std::vector<std::unique_ptr<AheadTask>> tasks_;
+  std::deque<AheadTask> tasks_;  // used again at every tick, with the memory they have
+  size_t kept_ = 0;              // of them, in this tick
   std::vector<Piece> pieces_;
   std::atomic<uint32_t> next_{0};  // piece
   std::atomic<bool> stop_{false};

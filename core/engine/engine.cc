@@ -26,6 +26,7 @@ struct Engine::Impl {
     int64_t query_offset_ms = 0;
     bool between = false;
     bool live = false;
+    std::vector<Node*> leaves;  // where a crew computes them ahead
   };
 
   explicit Impl(Options o)
@@ -184,45 +185,45 @@ struct Engine::Impl {
     }
   }
 
-  // Adds the leaves at and below a node, in the order in which Evaluate comes to them at t_ms.
-  void CollectLeaves(const NodePtr& node, int64_t t_ms, std::unordered_map<Node*, int64_t>* seen,
-                     std::vector<std::pair<Node*, int64_t>>* leaves) {
-    const auto [at, fresh] = seen->try_emplace(node.get(), t_ms);
-    if (!fresh) {
-      at->second = at->second == t_ms ? t_ms : kTimesDiffer;
-      return;
-    }
-    for (const NodePtr& in : node->inputs()) {
-      CollectLeaves(in, t_ms, seen, leaves);
-    }
-    if (node->Source() != nullptr) {
-      leaves->emplace_back(node.get(), t_ms);
-    }
+  // RETURNS: the leaves at and below a node, in the order in which Evaluate comes to them.
+  static std::vector<Node*> LeavesOf(Node* root) {
+    std::unordered_set<Node*> seen;
+    std::vector<Node*> leaves;
+    const auto collect = [&](auto&& self, Node* node) -> void {
+      if (!seen.insert(node).second) {
+        return;
+      }
+      for (const NodePtr& in : node->inputs()) {
+        self(self, in.get());
+      }
+      if (node->Source() != nullptr) {
+        leaves.push_back(node);
+      }
+    };
+    collect(collect, root);
+    return leaves;
   }
-  static constexpr int64_t kTimesDiffer = std::numeric_limits<int64_t>::min();
 
   void BeginAhead(std::span<const PlanId> ids, int64_t t_ms) {
-    std::unordered_map<Node*, int64_t> seen;
-    std::vector<std::pair<Node*, int64_t>> leaves;
-    for (const PlanId id : ids) {
-      CollectLeaves(plans[id].root, t_ms - plans[id].query_offset_ms, &seen, &leaves);
-    }
     size_t slots = 0;
-    for (const auto& [node, at_ms] : leaves) {
-      slots += node->size();
+    for (const PlanId id : ids) {
+      for (const Node* node : plans[id].leaves) {
+        slots += node->size();
+      }
     }
+    ahead.End();
     if (slots < crew.members() * size_t{options.slots_per_yield}) {
       return;
     }
-    std::vector<std::unique_ptr<AheadTask>> tasks;
-    for (const auto& [node, at_ms] : leaves) {
-      auto task = std::make_unique<AheadTask>();
-      task->t_ms = at_ms;
-      if (seen[node] == at_ms && node->GoAhead(ctx, task.get())) {
-        tasks.push_back(std::move(task));
+    for (const PlanId id : ids) {
+      for (Node* node : plans[id].leaves) {
+        // A leaf of several plans goes ahead for the first.
+        if (!node->waits_ahead() && node->GoAhead(ctx, ahead.Next(t_ms - plans[id].query_offset_ms))) {
+          ahead.Keep();
+        }
       }
     }
-    ahead.Begin(std::move(tasks), options.slots_per_yield);
+    ahead.Begin(options.slots_per_yield);
   }
 
   void Sweep() {
@@ -346,12 +347,16 @@ Result<PlanId> Engine::AddPlan(const promql::Expr& expr, const Grid& grid) {
                   grid.interval_ms,
                   grid.query_offset_ms,
                   grid.between,
-                  true};
+                  true,
+                  {}};
   const auto unused =
       std::find_if(impl_->plans.begin(), impl_->plans.end(), [](const Impl::Plan& other) { return !other.live; });
   const auto id = static_cast<PlanId>(unused - impl_->plans.begin());
   if (plan.between && WhyAtTicksOnly(*plan.root).empty()) {
     impl_->store.triggers().Add(id, SetsRead(*plan.root));
+  }
+  if (impl_->crew.members() > 1) {
+    plan.leaves = Impl::LeavesOf(plan.root.get());
   }
   if (unused == impl_->plans.end()) {
     impl_->plans.push_back(std::move(plan));

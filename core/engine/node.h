@@ -162,6 +162,7 @@ class Node {
   // nothing that it reads. Its values are gone. RETURNS: whether it waits for the task now.
   bool GoAhead(Context& ctx, AheadTask* task);
   void ForgetAhead() { ahead_ = nullptr; }
+  bool waits_ahead() const { return ahead_ != nullptr; }
   // Computes slots; `left`: takes those that only the engine's thread may compute. THREAD: any, as Context::ForSlots. `ctx` tells of
   // the engine, not of the evaluation.
   virtual void AheadSlots(Context&, const AheadTask&, AheadPiece, std::vector<uint32_t>*) {}
