@@ -255,14 +255,13 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void ReadPieces() {
-    body_.swap(parser_->get().body());
-    const bool held = Hold(body_.size());
-    if (held && parser_->is_done()) {
-      return Dispatch();
-    }
-    body_.swap(parser_->get().body());
-    if (!held) {
+    std::string& so_far = parser_->get().body();
+    if (!Hold(so_far.size())) {
       return RefuseBody();
+    }
+    if (parser_->is_done()) {
+      body_ = std::move(so_far);
+      return Dispatch();
     }
     http::async_read_some(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, size_t) {
       if (error) {
