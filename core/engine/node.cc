@@ -282,9 +282,9 @@ void Node::CheckUnique(Context& ctx, bool always) {
   }
 }
 
-void Node::Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live) {
+void Node::Mark(const std::vector<LabelSetId>& ids, LabelMarks* marks) {
   for (LabelSetId id : ids) {
-    MarkLabelSet(id, live);
+    marks->Add(id);
   }
 }
 

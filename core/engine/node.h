@@ -167,10 +167,10 @@ class Node {
   virtual void AheadSlots(Context&, const AheadTask&, AheadPiece, std::vector<uint32_t>*) {}
 
   // Marks every label set the node holds.
-  virtual void MarkLabels(std::vector<bool>* live) const { Mark(labels_, live); }
+  virtual void MarkLabels(LabelMarks* marks) const { Mark(labels_, marks); }
 
  protected:
-  static void Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live);
+  static void Mark(const std::vector<LabelSetId>& ids, LabelMarks* marks);
   // RestrictSame: slot by slot. RestrictAll: every input slot keeps to nothing if some slot here is not free.
   static void RestrictSame(const std::vector<Span>& keep, std::vector<Span>* keep_in);
   static void RestrictAll(const std::vector<Span>& keep, std::span<std::vector<Span>* const> keep_in);

@@ -234,14 +234,14 @@ std::string AlertingRule::Expand(const Text& text, const Labels& element, double
   return tmpl::ExpansionErrorText(expanded.status());
 }
 
-void AlertingRule::MarkLabels(std::vector<bool>* live) const {
-  Rule::MarkLabels(live);
-  alerts_.MarkLabels(live);
-  eager_.MarkLabels(live);
+void AlertingRule::MarkLabels(LabelMarks* marks) const {
+  Rule::MarkLabels(marks);
+  alerts_.MarkLabels(marks);
+  eager_.MarkLabels(marks);
   for (const std::vector<LabelSetId>* slots : {&slots_, &eager_slots_}) {
     for (const LabelSetId labels : *slots) {
       if (labels != kNoLabelSet) {
-        MarkLabelSet(labels, live);
+        marks->Add(labels);
       }
     }
   }

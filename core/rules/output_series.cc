@@ -38,9 +38,9 @@ size_t OutputSeries::Bytes() const {
   return texts + entries_.capacity() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
 }
 
-void OutputSeries::MarkLabels(std::vector<bool>* live) const {
+void OutputSeries::MarkLabels(LabelMarks* marks) const {
   for (const Entry& entry : entries_) {
-    MarkLabelSet(entry.labels, live);
+    marks->Add(entry.labels);
   }
 }
 

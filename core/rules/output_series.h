@@ -51,7 +51,7 @@ class OutputSeries {
   // RETURNS: roughly the memory held, without the label sets.
   size_t Bytes() const;
   // See engine::LabelHolder.
-  void MarkLabels(std::vector<bool>* live) const;
+  void MarkLabels(LabelMarks* marks) const;
 
  private:
   struct Entry {

@@ -27,9 +27,9 @@ class GroupedNode : public Node {
   size_t Bytes() const override {
     return Node::Bytes() + group_of_.capacity() * sizeof(uint32_t) + group_labels_.capacity() * sizeof(LabelSetId);
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(group_labels_, live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(group_labels_, marks);
   }
 
  protected:

@@ -377,9 +377,9 @@ class VectorVectorNode final : public Node {
   size_t Bytes() const override {
     return Node::Bytes() + keys_.Bytes() + pair_.capacity() * sizeof(Pair) + slots_.size() * 32;
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(keys_.labels(), live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(keys_.labels(), marks);
   }
 
  protected:
@@ -676,9 +676,9 @@ class SetOperatorNode final : public Node {
     const uint32_t side = source_[slot] & 1;
     return input(side).Slack(source_[slot] >> 1);
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(keys_.labels(), live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(keys_.labels(), marks);
   }
 
  protected:

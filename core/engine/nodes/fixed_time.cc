@@ -23,9 +23,9 @@ class AtNode final : public Node {
   }
   std::string Describe() const override { return "@"; }
   std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    child_->MarkLabels(live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    child_->MarkLabels(marks);
   }
 
  protected:
@@ -194,9 +194,9 @@ class AtTickNode final : public Node {
   }
   std::string Describe() const override { return "@ start()"; }
   std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    child_->MarkLabels(live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    child_->MarkLabels(marks);
   }
 
  protected:

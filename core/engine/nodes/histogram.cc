@@ -133,9 +133,9 @@ class HistogramNode : public Node {
       : Node(ValueType::kVector, std::move(inputs)), vector_(vector), part_(part) {
     one_name_ = inputs_[vector_]->one_name();
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(groups_.labels(), live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(groups_.labels(), marks);
   }
 
  protected:

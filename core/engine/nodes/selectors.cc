@@ -723,9 +723,9 @@ class AbsentNode final : public Node {
     }
     RestrictAll(keep, keep_in);
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark({set_}, live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark({set_}, marks);
   }
 
  protected:
