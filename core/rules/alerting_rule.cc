@@ -273,6 +273,7 @@ Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_m
     if (labels_fixed_) {
       slots_.resize(view.size(), kNoLabelSet);
     }
+    elements_.reserve(view.CountPresent());  // a long list is not to be copied while it grows
     for (size_t slot = 0; slot < view.size(); ++slot) {
       environment_->engine->MayYield(slot);
       if (!view.present(slot)) {

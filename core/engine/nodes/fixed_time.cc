@@ -49,7 +49,7 @@ class AtNode final : public Node {
     for (size_t i = labels_.size(); i < child_->size(); ++i) {
       AddSlot(child_->labels(i), child_->drop_name(i));
     }
-    TakeValues(*child_);
+    TakeValues(ctx, *child_);
     told_.clear();
     CollectAnnotations(*child_, &told_);
     annotations_ = told_;
@@ -213,7 +213,7 @@ class AtTickNode final : public Node {
     for (size_t i = labels_.size(); i < child_->size(); ++i) {
       AddSlot(child_->labels(i), child_->drop_name(i));
     }
-    TakeValues(*child_);
+    TakeValues(ctx, *child_);
     CollectAnnotations(*child_, &annotations_);
     SetError(child_->error());
   }
