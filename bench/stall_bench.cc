@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <pthread.h>
@@ -35,6 +36,7 @@ struct Options {
   int seconds = 60;  // of machine time, after the warm-up
   int interval_s = 15;
   double speed = 4;
+  double churn = 0;
 };
 Options g_options;
 
@@ -94,34 +96,37 @@ class PacedSource final : public plugin::Source {
   }
 
  private:
+  static std::unique_ptr<Template> TemplateOf(int first, int count) {
+    auto made = std::make_unique<Template>();
+    for (int i = first; i < first + count; ++i) {
+      std::vector<bench::LoadSeries> series = bench::InstanceSeries(i);
+      std::move(series.begin(), series.end(), std::back_inserter(made->series));
+    }
+    std::vector<size_t> ends;
+    for (const bench::LoadSeries& series : made->series) {
+      std::vector<Label> labels;
+      for (const auto& [name, value] : series.labels) {
+        labels.push_back({name, value});
+      }
+      plugin::EncodeLabels(labels, &made->arena);
+      ends.push_back(made->arena.size());
+    }
+    size_t begin = 0;
+    for (const size_t end : ends) {
+      plugin::SampleBatch::Series& series = made->batch.series.emplace_back();
+      series.labels = std::string_view(made->arena).substr(begin, end - begin);
+      plugin::HashLabels(series.labels, series.hash);
+      series.first = static_cast<uint32_t>(made->batch.samples.size());
+      series.count = 1;
+      made->batch.samples.emplace_back();
+      begin = end;
+    }
+    return made;
+  }
   static std::vector<std::unique_ptr<Template>> Templates() {
     std::vector<std::unique_ptr<Template>> all;
     for (int first = 0; first < g_options.instances; first += kInstancesPerBatch) {
-      auto made = std::make_unique<Template>();
-      for (int i = first; i < std::min(first + kInstancesPerBatch, g_options.instances); ++i) {
-        std::vector<bench::LoadSeries> series = bench::InstanceSeries(i);
-        std::move(series.begin(), series.end(), std::back_inserter(made->series));
-      }
-      std::vector<size_t> ends;
-      for (const bench::LoadSeries& series : made->series) {
-        std::vector<Label> labels;
-        for (const auto& [name, value] : series.labels) {
-          labels.push_back({name, value});
-        }
-        plugin::EncodeLabels(labels, &made->arena);
-        ends.push_back(made->arena.size());
-      }
-      size_t begin = 0;
-      for (const size_t end : ends) {
-        plugin::SampleBatch::Series& series = made->batch.series.emplace_back();
-        series.labels = std::string_view(made->arena).substr(begin, end - begin);
-        plugin::HashLabels(series.labels, series.hash);
-        series.first = static_cast<uint32_t>(made->batch.samples.size());
-        series.count = 1;
-        made->batch.samples.emplace_back();
-        begin = end;
-      }
-      all.push_back(std::move(made));
+      all.push_back(TemplateOf(first, std::min(kInstancesPerBatch, g_options.instances - first)));
     }
     return all;
   }
@@ -131,7 +136,18 @@ class PacedSource final : public plugin::Source {
     bench::LoadRandom random(0);
     const double gap_ns = g_options.interval_s * 1e9 / g_options.speed / static_cast<double>(templates.size());
     const int64_t began_ns = host.clock().MonotonicNs();
+    std::vector<std::unique_ptr<Template>> gone;  // batches on their way view their labels
+    double replace = 0;
+    int next_instance = g_options.instances;
     for (int64_t n = 0; !stop_; ++n) {
+      replace += n < static_cast<int64_t>(templates.size()) ? 0 : g_options.churn;
+      if (replace >= 1) {
+        replace -= 1;
+        std::unique_ptr<Template>& old = templates[static_cast<size_t>(n) % templates.size()];
+        const int count = static_cast<int>(old->series.size() / bench::InstanceSeries(0).size());
+        gone.push_back(std::exchange(old, TemplateOf(next_instance, count)));
+        next_instance += count;
+      }
       const auto due_ns = began_ns + static_cast<int64_t>(gap_ns * static_cast<double>(n));
       while (!stop_ && host.clock().MonotonicNs() < due_ns) {
         std::this_thread::sleep_for(std::chrono::microseconds(50));
@@ -255,6 +271,7 @@ int main(int argc, char** argv) {
   app.add_option("--instances", options.instances, "instances of 51 series each");
   app.add_option("--seconds", options.seconds, "machine time to measure for");
   app.add_option("--interval", options.interval_s, "seconds between two samples of a series");
+  app.add_option("--churn", options.churn, "part of the instances that others take the place of between two samples");
   app.add_option("--speed", options.speed, "how much faster than real time");
   CLI11_PARSE(app, argc, argv);
   weir::SetLogLevel(weir::LogLevel::kError);

@@ -62,14 +62,14 @@ struct Context {
   }
   // As MayYield, of loops that make slots: labels are looked up and tables grow.
   void MayYieldNew(size_t slot) {
-    constexpr size_t kNewSlotsPerYield = 64;  // some 0.05 ms
     if ((slot & (std::min<size_t>(options.slots_per_yield, kNewSlotsPerYield) - 1)) == 0) {
       yield();
     }
   }
+  static constexpr size_t kNewSlotsPerYield = 64;  // some 0.05 ms
   // Some 0.4 ms of windows: long against a hand-over, short against the patience of samples.
   static constexpr size_t kYieldsPerHandOver = 8;
-  static constexpr size_t kCopiedPerYield = 16384;  // elements of a vector
+  static constexpr size_t kCopiedPerYield = 8192;  // elements of a vector
   // For loops over slots: yields once in so many of them (Options::slots_per_yield), at a moment when no slot is half done.
   void MayYield(size_t slot) {
     if ((slot & (options.slots_per_yield - 1)) == 0) {

@@ -420,8 +420,13 @@ class VectorVectorNode final : public Node {
     FillWith(ctx, labels_.size(), uint8_t{0}, &touched_);
     ResizeTo(ctx, many().size(), Pair(), &pair_);
     const bool grouped = matching_.cardinality != MatchCardinality::kOneToOne;
+    size_t slots = labels_.size();
     for (uint32_t i = 0; i < many().size() && error().ok(); ++i) {
       ctx.MayYield(i);
+      if (labels_.size() >= slots + Context::kNewSlotsPerYield) {
+        slots = labels_.size();
+        ctx.yield();
+      }
       if (!many().present()[i]) {
         continue;
       }
