@@ -125,9 +125,9 @@ struct Engine::Impl {
     }
   }
 
-  void MarkLabels(std::vector<bool>* live) {
+  void MarkLabels(LabelMarks* marks) {
     for (const LabelHolder* holder : holders) {
-      holder->MarkLabels(live);
+      holder->MarkLabels(marks);
       ctx.yield();
     }
     std::vector<const Node*> stack;
@@ -148,7 +148,7 @@ struct Engine::Impl {
       if (!seen.insert(node).second) {
         continue;
       }
-      node->MarkLabels(live);
+      node->MarkLabels(marks);
       ctx.yield();
       for (const NodePtr& in : node->inputs()) {
         stack.push_back(in.get());
@@ -614,7 +614,7 @@ size_t Engine::Expire(int64_t t_ms) {
   ++impl_->ctx.epoch;
   size_t expired = impl_->store.Expire(t_ms - impl_->QueryOffsetMax(), impl_->options.lookback_ms, impl_->ctx.yield);
   impl_->once.reset();
-  impl_->store.CollectLabels([this](std::vector<bool>* live) { impl_->MarkLabels(live); }, impl_->ctx.yield);
+  impl_->store.CollectLabels([this](LabelMarks* marks) { impl_->MarkLabels(marks); }, impl_->ctx.yield);
   return expired;
 }
 
@@ -712,8 +712,8 @@ void Engine::BeginYielding() {
 }
 
 void Engine::EndYielding() {
+  impl_->store.TakeAside(impl_->ctx.yield);
   impl_->yielding_allowed = false;
-  impl_->store.TakeAside();
   ++impl_->ctx.epoch;
 }
 

@@ -101,6 +101,14 @@ class VectorView {
  public:
   size_t size() const { return size_; }
   bool present(size_t slot) const { return present_[slot] != 0; }
+  // RETURNS: how many slots are present.
+  size_t CountPresent() const {
+    size_t count = 0;
+    for (size_t slot = 0; slot < size_; ++slot) {
+      count += present_[slot] != 0 ? 1 : 0;
+    }
+    return count;
+  }
   double value(size_t slot) const { return values_[slot]; }  // 0 where there is a histogram
   // RETURNS: the histogram of a slot, null where it is a float.
   HistogramRef histogram(size_t slot) const { return histograms_ == nullptr ? nullptr : histograms_[slot]; }
@@ -189,8 +197,8 @@ struct PlanFacts;  // core/engine/explain.h
 // by Expire, and their ids used again.
 class LabelHolder {
  public:
-  // Marks every id that is held by MarkLabelSet.
-  virtual void MarkLabels(std::vector<bool>* live) const = 0;
+  // Marks every id that is held. May be stopped for samples in between (LabelMarks), which change nothing that a holder has.
+  virtual void MarkLabels(LabelMarks* marks) const = 0;
 
  protected:
   ~LabelHolder() = default;

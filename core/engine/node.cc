@@ -139,39 +139,16 @@ void Node::Renumbered() {
   ++generation_;
 }
 
-namespace {
-
-constexpr size_t kGrownPerYield = 16384;
-
-template <typename T>
-void Reserve(Context& ctx, size_t size, std::vector<T>* of) {
-  if (of->capacity() >= size) {
-    return;
-  }
-  std::vector<T> larger;
-  larger.reserve(of->empty() ? size : size + size / 8);
-  for (size_t from = 0; from < of->size(); from += kGrownPerYield) {
-    const auto begin = of->begin() + static_cast<ptrdiff_t>(from);
-    larger.insert(larger.end(), begin, begin + static_cast<ptrdiff_t>(std::min(kGrownPerYield, of->size() - from)));
-    ctx.yield();
-  }
-  of->swap(larger);
-}
-
-}  // namespace
-
 void Node::MakeRoom(Context& ctx, size_t slots) {
-  if (slots < kGrownPerYield) {
+  if (slots < Context::kCopiedPerYield) {
     return;
   }
-  Reserve(ctx, slots, &labels_);
-  Reserve(ctx, slots, &values_);
-  Reserve(ctx, slots, &present_);
-  while (values_.size() < slots) {
-    const size_t size = std::min(slots, values_.size() + kGrownPerYield);
-    values_.resize(size);
-    present_.resize(size);
-    ctx.yield();
+  GrowTo(ctx, slots, &labels_);
+  GrowTo(ctx, slots, &values_);
+  GrowTo(ctx, slots, &present_);
+  if (values_.size() < slots) {
+    ResizeTo(ctx, slots, 0.0, &values_);
+    ResizeTo(ctx, slots, uint8_t{0}, &present_);
   }
 }
 
@@ -198,10 +175,10 @@ void Node::ClearValues() {
   histograms_.clear();
 }
 
-void Node::TakeValues(const Node& in) {
-  values_ = in.values_;
-  present_ = in.present_;
-  histograms_ = in.histograms_;
+void Node::TakeValues(Context& ctx, const Node& in) {
+  CopyTo(ctx, in.values_, &values_);
+  CopyTo(ctx, in.present_, &present_);
+  CopyTo(ctx, in.histograms_, &histograms_);
 }
 
 void Node::SetHistogram(size_t slot, HistogramRef h) {
@@ -282,9 +259,9 @@ void Node::CheckUnique(Context& ctx, bool always) {
   }
 }
 
-void Node::Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live) {
+void Node::Mark(const std::vector<LabelSetId>& ids, LabelMarks* marks) {
   for (LabelSetId id : ids) {
-    MarkLabelSet(id, live);
+    marks->Add(id);
   }
 }
 

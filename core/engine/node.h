@@ -60,8 +60,16 @@ struct Context {
       yield();
     }
   }
+  // As MayYield, of loops that make slots: labels are looked up and tables grow.
+  void MayYieldNew(size_t slot) {
+    if ((slot & (std::min<size_t>(options.slots_per_yield, kNewSlotsPerYield) - 1)) == 0) {
+      yield();
+    }
+  }
+  static constexpr size_t kNewSlotsPerYield = 64;  // some 0.05 ms
   // Some 0.4 ms of windows: long against a hand-over, short against the patience of samples.
   static constexpr size_t kYieldsPerHandOver = 8;
+  static constexpr size_t kCopiedPerYield = 8192;  // elements of a vector
   // For loops over slots: yields once in so many of them (Options::slots_per_yield), at a moment when no slot is half done.
   void MayYield(size_t slot) {
     if ((slot & (options.slots_per_yield - 1)) == 0) {
@@ -69,6 +77,56 @@ struct Context {
     }
   }
 };
+
+// Makes room for so many elements, with yields: many are copied piece by piece.
+template <typename T>
+void GrowTo(Context& ctx, size_t size, std::vector<T>* of) {
+  if (of->capacity() >= size) {
+    return;
+  }
+  std::vector<T> larger;
+  larger.reserve(of->empty() ? size : size + size / 8);
+  for (size_t from = 0; from < of->size(); from += Context::kCopiedPerYield) {
+    const auto begin = of->begin() + static_cast<ptrdiff_t>(from);
+    const size_t count = std::min(Context::kCopiedPerYield, of->size() - from);
+    larger.insert(larger.end(), begin, begin + static_cast<ptrdiff_t>(count));
+    ctx.yield();
+  }
+  of->swap(larger);
+}
+// As of->resize(size, value), with yields.
+template <typename T>
+void ResizeTo(Context& ctx, size_t size, const T& value, std::vector<T>* of) {
+  if (size <= of->size() + Context::kCopiedPerYield) {
+    of->resize(size, value);
+    return;
+  }
+  GrowTo(ctx, size, of);
+  while (of->size() < size) {
+    of->resize(std::min(size, of->size() + Context::kCopiedPerYield), value);
+    ctx.yield();
+  }
+}
+// As of->assign(size, value), with yields.
+template <typename T>
+void FillWith(Context& ctx, size_t size, const T& value, std::vector<T>* of) {
+  of->clear();
+  ResizeTo(ctx, size, value, of);
+}
+// As *of = from, with yields.
+template <typename T>
+void CopyTo(Context& ctx, const std::vector<T>& from, std::vector<T>* of) {
+  if (from.size() <= Context::kCopiedPerYield) {
+    *of = from;
+    return;
+  }
+  ResizeTo(ctx, from.size(), T(), of);
+  for (size_t at = 0; at < from.size(); at += Context::kCopiedPerYield) {
+    const size_t count = std::min(Context::kCopiedPerYield, from.size() - at);
+    std::copy_n(from.begin() + static_cast<ptrdiff_t>(at), count, of->begin() + static_cast<ptrdiff_t>(at));
+    ctx.yield();
+  }
+}
 
 class Node;
 using NodePtr = std::shared_ptr<Node>;
@@ -168,10 +226,10 @@ class Node {
   virtual void AheadSlots(Context&, const AheadTask&, AheadPiece, std::vector<uint32_t>*) {}
 
   // Marks every label set the node holds.
-  virtual void MarkLabels(std::vector<bool>* live) const { Mark(labels_, live); }
+  virtual void MarkLabels(LabelMarks* marks) const { Mark(labels_, marks); }
 
  protected:
-  static void Mark(const std::vector<LabelSetId>& ids, std::vector<bool>* live);
+  static void Mark(const std::vector<LabelSetId>& ids, LabelMarks* marks);
   // RestrictSame: slot by slot. RestrictAll: every input slot keeps to nothing if some slot here is not free.
   static void RestrictSame(const std::vector<Span>& keep, std::vector<Span>* keep_in);
   static void RestrictAll(const std::vector<Span>& keep, std::span<std::vector<Span>* const> keep_in);
@@ -206,7 +264,7 @@ class Node {
   // Makes room for so many slots, with yields: a large node is copied, and new memory is touched, piece by piece.
   void MakeRoom(Context& ctx, size_t slots);
   // Values, presence and histograms are those of `in`. REQUIRES: as many slots.
-  void TakeValues(const Node& in);
+  void TakeValues(Context& ctx, const Node& in);
   void SetFloat(size_t slot, double v) {
     values_[slot] = v;
     present_[slot] = 1;

@@ -16,6 +16,8 @@ using window::Thinning;
 namespace {
 
 constexpr SeriesId kSeriesPerYield = 1024;
+constexpr size_t kNewSeriesPerYield = 128;  // some 0.05 ms
+constexpr size_t kGoingPerYield = 512;      // some 0.1 ms
 
 // Two selectors are one set exactly when their matchers are the same, in whatever order.
 std::string KeyOf(const std::vector<Matcher>& matchers) {
@@ -69,8 +71,13 @@ Refusal Store::Refuses(uint32_t source) const {
   return full ? Refusal::kSourceLimit : Refusal::kNone;
 }
 
-void Store::HandOver() {
-  for (Origin& origin : origin_) {
+void Store::HandOver(const std::function<void()>& yield) {
+  constexpr size_t kOriginsPerYield = 16384;
+  for (size_t id = 0; id < origin_.size(); ++id) {
+    if (id % kOriginsPerYield == 0) {
+      yield();
+    }
+    Origin& origin = origin_[id];
     if (origin.owner != kNobody && origin.other != kNobody && origin.other != origin.owner) {
       --sources_[origin.owner].series;
       ++sources_[origin.other].series;
@@ -113,8 +120,7 @@ std::shared_ptr<SeriesSet> Store::TemporarySet(const std::vector<Matcher>& match
   std::vector<SeriesId> ids;
   for (SeriesId id = 0; id < next_; ++id) {
     const Series& series = at(id);
-    if (arrival_[id] != 0 && series.labels < by_labels_.size() && by_labels_[series.labels] == id &&
-        Matches(*set, series.labels)) {
+    if (arrival_[id] != 0 && Known(series.labels) == id && Matches(*set, series.labels)) {
       ids.push_back(id);
     }
   }
@@ -143,8 +149,7 @@ SymbolId Store::Pin(std::string_view text) {
   return symbol;
 }
 
-void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& mark,
-                          const std::function<void()>& yield) {
+void Store::CollectLabels(const std::function<void(LabelMarks* marks)>& mark, const std::function<void()>& yield) {
   constexpr size_t kGoneMin = 1000;
   constexpr size_t kStrayMin = 10000;
   const bool many_gone = expired_since_collect_ >= kGoneMin && expired_since_collect_ * 8 >= labels_.sets();
@@ -155,23 +160,18 @@ void Store::CollectLabels(const std::function<void(std::vector<bool>* live)>& ma
   }
   const size_t expired = std::exchange(expired_since_collect_, 0);
   const size_t sets_before = labels_.sets();
-  std::vector<bool> live;
-  const auto keep = [&live](LabelSetId id) { MarkLabelSet(id, &live); };
-  keep(kEmptyLabelSet);
-  mark(&live);
-  const size_t born_before = new_aside_.size();
-  for (SeriesId id = 0; id < next_; ++id) {
-    if (at(id).labels != kNoLabelSet) {
-      keep(at(id).labels);
+  const auto mark_all = [&](LabelMarks* marks) {
+    mark(marks);
+    for (SeriesId id = 0; id < next_; ++id) {
+      if (at(id).labels != kNoLabelSet) {
+        marks->Add(at(id).labels);
+      }
+      if (id % kSeriesPerYield == 0) {
+        yield();
+      }
     }
-    if (id % kSeriesPerYield == 0) {
-      yield();
-    }
-  }
-  for (size_t i = born_before; i < new_aside_.size(); ++i) {  // in a yield, maybe under an id that was passed already
-    keep(at(new_aside_[i]).labels);
-  }
-  labels_.Collect([&live](LabelSetId id) { return id < live.size() && live[id]; }, pinned_);
+  };
+  labels_.Collect(mark_all, pinned_, yield);
   other_sets_ = labels_.sets() - std::min<size_t>(live_, labels_.sets());
   // Nodes that have not been evaluated since still name series that are gone: another look is worth it, but not for ever.
   const size_t freed = sets_before - std::min(sets_before, labels_.sets());
@@ -618,6 +618,7 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
   if (!shard.free.empty()) {
     id = shard.free.back();
     shard.free.pop_back();
+    --free_in_chunk_[id >> kChunkBits];
   } else {
     if (shard.next == shard.end) {
       before_change_(false);
@@ -628,6 +629,7 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
         chunks_.emplace_back();
         owned_.emplace_back();
         owner_.emplace_back();
+        free_in_chunk_.emplace_back();
         next_ += 1U << kChunkBits;
       } else {
         number = vacant_.back();
@@ -638,9 +640,6 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
       owner_[number] = shard_id;
       shard.next = number << kChunkBits;
       shard.end = shard.next + (1U << kChunkBits);
-      if (arrival_.capacity() < next_) {
-        arrival_.reserve(next_ + next_ / 4);
-      }
       arrival_.resize(next_);
       if (!sources_.empty()) {
         origin_.resize(next_);
@@ -662,6 +661,7 @@ SeriesId Store::Allocate(uint32_t shard_id, LabelSetId labels, uint32_t source) 
 
 void Store::Free(SeriesId id) {
   shards_[owner_[id >> kChunkBits]].free.push_back(id);
+  ++free_in_chunk_[id >> kChunkBits];
   --live_;
   if (!sources_.empty()) {
     const uint8_t owner = std::exchange(origin_[id], {}).owner;
@@ -671,39 +671,39 @@ void Store::Free(SeriesId id) {
   }
 }
 
-void Store::VacateChunks() {
-  std::vector<uint32_t> free(chunks_.size());
-  for (const Shard& shard : shards_) {
-    for (const SeriesId id : shard.free) {
-      ++free[id >> kChunkBits];
+void Store::VacateChunks(const std::function<void()>& yield) {
+  constexpr size_t kChunksPerYield = 4;
+  std::vector<uint32_t> empty;
+  for (uint32_t number = 0; number < free_in_chunk_.size(); ++number) {
+    if (free_in_chunk_[number] == 1U << kChunkBits) {
+      empty.push_back(number);
     }
   }
-  bool any = false;
-  for (uint32_t number = 0; number < free.size(); ++number) {
-    if (free[number] == 1U << kChunkBits) {
-      vacant_chunk_ =
-          vacant_chunk_ == nullptr ? std::make_unique<Series[]>(size_t{1} << kChunkBits) : std::move(vacant_chunk_);
-      chunks_[number] = vacant_chunk_.get();
-      owned_[number].reset();
-      vacant_.push_back(number);
-      any = true;
-    }
-  }
-  if (!any) {
+  if (empty.empty()) {
     return;
   }
   for (Shard& shard : shards_) {
-    std::erase_if(shard.free, [this](SeriesId id) { return owned_[id >> kChunkBits] == nullptr; });
+    std::erase_if(shard.free, [this](SeriesId id) { return free_in_chunk_[id >> kChunkBits] == 1U << kChunkBits; });
     shard.free.shrink_to_fit();
+  }
+  // Nobody can get an id of them any more.
+  for (size_t i = 0; i < empty.size(); ++i) {
+    if (i % kChunksPerYield == 0) {
+      yield();
+    }
+    const uint32_t number = empty[i];
+    vacant_chunk_ =
+        vacant_chunk_ == nullptr ? std::make_unique<Series[]>(size_t{1} << kChunkBits) : std::move(vacant_chunk_);
+    chunks_[number] = vacant_chunk_.get();
+    owned_[number].reset();
+    free_in_chunk_[number] = 0;
+    vacant_.push_back(number);
   }
 }
 
 void Store::Place(SeriesId id, uint32_t profile) {
   const LabelSetId labels = at(id).labels;
-  if (labels >= by_labels_.size()) {
-    by_labels_.resize(std::max<size_t>(labels + size_t{1}, by_labels_.size() * 5 / 4), kNoSeries);
-  }
-  by_labels_[labels] = id;
+  by_labels_.Set(labels, id);
   if (profile != kNoProfile) {
     at(id).profile = profile;
     return;
@@ -724,9 +724,18 @@ void Store::Attach(SeriesId id) {
   }
 }
 
-void Store::TakeAside() {
-  for (SeriesId id : new_aside_) {
-    Attach(id);
+void Store::TakeAside(const std::function<void()>& yield) {
+  // What comes meanwhile joins the queue. It cannot come faster than this goes, but for a machine that stands still: then what is left
+  // joins at once.
+  constexpr size_t kRoundsMax = 32;
+  size_t done = 0;
+  for (size_t round = 0; done < new_aside_.size(); ++round) {
+    for (const size_t queued = new_aside_.size(); done < queued; ++done) {
+      if (round < kRoundsMax && done % kNewSeriesPerYield == kNewSeriesPerYield - 1) {
+        yield();
+      }
+      Attach(new_aside_[done]);
+    }
   }
   new_aside_.clear();
   for (Shard& shard : shards_) {
@@ -840,7 +849,7 @@ void Store::Rebuild() {
       }
     }
     bool hidden = ids.size() == 1 && sets_[ids[0]].lock()->matchers.empty();
-    bool orphan = ids.empty() && (series.labels >= by_labels_.size() || by_labels_[series.labels] != id);
+    bool orphan = ids.empty() && Known(series.labels) != id;
     if (orphan) {  // its subquery is gone
       series = Series{};
       arrival_[id] = 0;
@@ -947,12 +956,12 @@ void Store::SetFloor(int64_t floor_ms, const std::function<void()>& yield) {
 }
 
 size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield) {
-  TakeAside();
+  TakeAside(yield);
   Refresh();
   if (tracks_sources() &&
       (handed_over_ms_ == std::numeric_limits<int64_t>::min() || t_ms - handed_over_ms_ >= keep_ms)) {
     handed_over_ms_ = t_ms;
-    HandOver();
+    HandOver(yield);
   }
   const auto expired = [&](SeriesId id) {
     const Series& series = at(id);
@@ -961,8 +970,8 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
     return series.labels != kNoLabelSet && last_ms != std::numeric_limits<int64_t>::min() &&
            last_ms <= t_ms - std::max(profile(series.profile).forget_ms, keep_ms);
   };
-  // First who is to go, with yields; then they go at once, those that have spoken meanwhile excepted, so that no sample ever
-  // meets a series that is half gone; then the sets close ranks, with yields again.
+  // First who is to go, with yields; then they go, some at once and those that have spoken meanwhile excepted, so that no sample ever
+  // meets a series that is half gone; then the sets close ranks, and only then others may have their ids.
   std::vector<SeriesId> going;
   for (SeriesId id = 0; id < next_; ++id) {
     if (expired(id)) {
@@ -972,38 +981,62 @@ size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>&
       yield();
     }
   }
-  std::erase_if(going, [&](SeriesId id) { return !expired(id); });
+  std::vector<bool> touched(sets_.size());
+  size_t gone = 0;
+  for (size_t from = 0; from < going.size(); from += kGoingPerYield) {
+    if (from > 0) {
+      yield();
+    }
+    const size_t end = gone;
+    for (size_t i = from; i < std::min(going.size(), from + kGoingPerYield); ++i) {
+      if (expired(going[i])) {
+        going[gone++] = going[i];
+      }
+    }
+    if (gone > end) {
+      NextGeneration();  // whoever looked in a yield knows less again
+    }
+    for (size_t i = end; i < gone; ++i) {
+      Leave(going[i], &touched);
+    }
+  }
+  going.resize(gone);
   if (going.empty()) {
     return 0;
   }
-  NextGeneration();
   expired_since_collect_ += going.size();
-  std::vector<bool> touched(sets_.size());
-  for (SeriesId id : going) {
-    Series& series = at(id);
-    for (uint32_t set : profiles_[series.profile]->sets) {
-      touched[set] = true;
-    }
-    if (series.labels < by_labels_.size() && by_labels_[series.labels] == id) {
-      by_labels_[series.labels] = kNoSeries;
-    }
-    for (const auto& tape : profiles_[series.profile]->copies[0]->row_stores) {
-      tape->Remove(id);
-    }
-    series = Series{};
-    arrival_[id] = 0;
-  }
   for (size_t i = 0; i < touched.size(); ++i) {
     if (auto set = sets_[i].lock(); set && touched[i]) {
       CloseRanks(*set, yield);
     }
   }
-  std::for_each(going.begin(), going.end(), [this](SeriesId id) { Free(id); });  // not before: a set still had them
-  VacateChunks();
+  for (size_t i = 0; i < going.size(); ++i) {
+    if (i % kSeriesPerYield == 0) {
+      yield();
+    }
+    Free(going[i]);
+  }
+  VacateChunks(yield);
   if (arrivals_ > std::numeric_limits<uint32_t>::max() / 2) {
     RenumberArrivals();
   }
   return going.size();
+}
+
+void Store::Leave(SeriesId id, std::vector<bool>* touched) {
+  Series& series = at(id);
+  const ProfileEntry& profile = *profiles_[series.profile];
+  for (uint32_t set : profile.sets) {
+    (*touched)[set] = true;
+  }
+  if (Known(series.labels) == id) {
+    by_labels_.Set(series.labels, kNoSeries);
+  }
+  for (const auto& tape : profile.copies[0]->row_stores) {
+    tape->Remove(id);
+  }
+  series = Series{};
+  arrival_[id] = 0;
 }
 
 void Store::CloseRanks(SeriesSet& set, const std::function<void()>& yield) {
@@ -1131,7 +1164,7 @@ SeriesStats Store::Stats(std::span<const SharedLoad> loads) const {
   stats.tape_rows_written = tape_counters_->rows_written;
   stats.tape_read_errors = tape_counters_->read_errors;
   stats.tape_write_errors = tape_counters_->write_errors;
-  stats.label_bytes = labels_.bytes() + by_labels_.capacity() * sizeof(SeriesId);
+  stats.label_bytes = labels_.bytes() + by_labels_.Bytes();
   for (const auto& weak : sets_) {
     if (const auto set = weak.lock()) {
       stats.label_bytes += set->members.capacity() * sizeof(SeriesId) + set->drop.capacity();

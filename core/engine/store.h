@@ -5,6 +5,7 @@
 // selectors change. Every series belongs to one shard, whose thread alone appends to it while shards take samples in; all else is
 // the engine's thread's, with the shards at rest, except where a THREAD line says so.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -95,6 +96,35 @@ struct alignas(64) Series {
 };
 static_assert(sizeof(Series) == 64, "one cache line a sample");
 
+// Series by the ids of their label sets, in chunks: sets that are no series' cost next to nothing.
+class SeriesByLabels {
+ public:
+  SeriesId Find(LabelSetId labels) const {
+    const size_t chunk = labels >> kBits;
+    return chunk < chunks_.size() && chunks_[chunk] != nullptr ? chunks_[chunk][labels & kMask] : kNoSeries;
+  }
+  void Set(LabelSetId labels, SeriesId series) {
+    const size_t chunk = labels >> kBits;
+    if (chunk >= chunks_.size()) {
+      chunks_.resize(chunk + 1);
+    }
+    if (chunks_[chunk] == nullptr) {
+      chunks_[chunk] = std::make_unique<SeriesId[]>(size_t{1} << kBits);
+      std::fill_n(chunks_[chunk].get(), size_t{1} << kBits, kNoSeries);
+      ++made_;
+    }
+    chunks_[chunk][labels & kMask] = series;
+  }
+  size_t Bytes() const { return chunks_.capacity() * sizeof(chunks_[0]) + (made_ * sizeof(SeriesId) << kBits); }
+
+ private:
+  static constexpr uint32_t kBits = 10;
+  static constexpr uint32_t kMask = (1U << kBits) - 1;
+
+  std::vector<std::unique_ptr<SeriesId[]>> chunks_;
+  size_t made_ = 0;
+};
+
 class Store {
  public:
   explicit Store(const Options& options);
@@ -104,9 +134,9 @@ class Store {
 
   // Interns a name that rules use; it stays for good.
   SymbolId Pin(std::string_view text);
-  // Gives the label sets and symbols back that neither series nor `live` (by label set id) hold, when enough has gone to be
-  // worth it. `yield` is called now and then while nothing is half done.
-  void CollectLabels(const std::function<void(std::vector<bool>* live)>& mark, const std::function<void()>& yield);
+  // Gives the label sets and symbols back that neither series hold nor `mark` marks, when enough has gone to be worth it. `yield`
+  // is called now and then while nothing is half done; in it series may be made.
+  void CollectLabels(const std::function<void(LabelMarks* marks)>& mark, const std::function<void()>& yield);
 
   // RETURNS: the set of this selector, made if needed; nodes share it and own it.
   std::shared_ptr<SeriesSet> SetOf(const std::vector<Matcher>& matchers);
@@ -162,8 +192,9 @@ class Store {
   // While `on`, nothing that a running evaluation looks at changes: new series join no set, and appends leave versions as they
   // are. TakeAside() makes up for both.
   void SetAside(bool on) { aside_ = on; }
-  // New series that were set aside join their sets, in order of arrival, and versions move. REQUIRES: no evaluation runs.
-  void TakeAside();
+  // New series that were set aside join their sets, in order of arrival, and versions move. REQUIRES: no evaluation runs. `yield` may
+  // set more aside.
+  void TakeAside(const std::function<void()>& yield = [] {});
 
   // --- shards ---
   uint32_t shards() const { return static_cast<uint32_t>(shards_.size()); }
@@ -282,13 +313,15 @@ class Store {
   SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source, uint32_t profile = kNoProfile);
   SeriesId Allocate(uint32_t shard, LabelSetId labels, uint32_t source);
   // Series pass to the sources that bring them.
-  void HandOver();
+  void HandOver(const std::function<void()>& yield);
   // The series' profile as its labels want it (or `profile`), and its place by labels; not yet its sets.
   void Place(SeriesId id, uint32_t profile);
-  SeriesId Known(LabelSetId labels) const { return labels < by_labels_.size() ? by_labels_[labels] : kNoSeries; }
+  SeriesId Known(LabelSetId labels) const { return by_labels_.Find(labels); }
   void Free(SeriesId id);
   // Gives the memory of chunks back in which every series is free.
-  void VacateChunks();
+  void VacateChunks(const std::function<void()>& yield);
+  // The series goes, but for its id and its place in the sets, which are noted in `touched`.
+  void Leave(SeriesId id, std::vector<bool>* touched);
   bool Matches(const SeriesSet& set, LabelSetId labels) const;
   // RETURNS: null when it is gone. Cheaper than to lock it; nobody drops sets meanwhile.
   SeriesSet* LiveSet(uint32_t id) const { return sets_[id].expired() ? nullptr : set_at_[id]; }
@@ -328,15 +361,16 @@ class Store {
   std::unique_ptr<Series[]> vacant_chunk_;
   std::vector<uint32_t> vacant_;  // chunks
   std::vector<uint32_t> owner_;   // the shard of each chunk
+  std::vector<uint32_t> free_in_chunk_;
   std::vector<Shard> shards_;
   uint32_t next_ = 0;  // behind the last chunk
   uint32_t live_ = 0;
   // By series: when it joined its sets, as a running number; 0: not yet. Ids are reused and are no order.
-  std::vector<uint32_t> arrival_;
+  std::deque<uint32_t> arrival_;  // grows without a copy
   uint32_t arrivals_ = 0;
   bool aside_ = false;
-  std::vector<SeriesId> new_aside_;             // in order of arrival
-  std::vector<SeriesId> by_labels_;             // LabelSetId -> series
+  std::vector<SeriesId> new_aside_;  // in order of arrival
+  SeriesByLabels by_labels_;
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id
   std::vector<SeriesSet*> set_at_;              // what sets_ refers to
   std::unordered_map<std::string, uint32_t> set_by_text_;
@@ -360,7 +394,7 @@ class Store {
     uint32_t generation = 0;
     uint32_t arrivals = 0;
   };
-  static constexpr uint32_t kGenerationsKnown = 64;  // a power of two
+  static constexpr uint32_t kGenerationsKnown = 256;  // a power of two: those of an expiry of 100,000 series
   std::array<Ended, kGenerationsKnown> ended_{};
   uint64_t plans_generation_ = 1;
 };

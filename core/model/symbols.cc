@@ -20,19 +20,95 @@ constexpr size_t kTextChunkBytes = 64 << 10;
 constexpr uint32_t kChunkShift = 16;  // values a chunk; untouched pages of a chunk cost nothing
 constexpr size_t kValuesPerChunk = size_t{1} << kChunkShift;
 
+constexpr size_t kSweptPerYield = 512;       // ids; some 0.1 ms
+constexpr size_t kChunksFreedPerYield = 8;   // likewise
+constexpr size_t kIndexTablesPerYield = 64;  // likewise
+constexpr uint32_t kNoSymbol = 0xffffffff;
+
+// An entry of IdTable that is free has room for the ids of the free ones before and behind it.
 struct Symbol {
   const char* text = nullptr;  // null: free
   uint32_t size = 0;
   uint32_t hash = 0;
+
+  bool IsFree() const { return text == nullptr; }
+  void SetFree() { text = nullptr; }
+  uint32_t& Next() { return size; }
+  uint32_t& Previous() { return hash; }
 };
 
 struct Set {
+  static constexpr uint32_t kFree = 0xffffffff;
+
   uint32_t offset = 0;  // of its values: chunk << kChunkShift | index
-  uint32_t schema = 0;
+  uint32_t schema = 0;  // kFree: free
   uint32_t hash = 0;
+
+  bool IsFree() const { return schema == kFree; }
+  void SetFree() { schema = kFree; }
+  uint32_t& Next() { return offset; }
+  uint32_t& Previous() { return hash; }
 };
-constexpr uint32_t kFreeSet = 0xffffffff;  // Set::schema of a free id
-constexpr uint32_t kNoSymbol = 0xffffffff;
+
+// Entries by id. Free ids are a list through their entries; the first id is never free. Grows without a copy and without places in
+// reserve.
+template <typename Entry>
+class IdTable {
+ public:
+  explicit IdTable(const Entry& first) { entries_.push_back(first); }
+  Entry& operator[](uint32_t id) { return entries_[id]; }
+  const Entry& operator[](uint32_t id) const { return entries_[id]; }
+  size_t size() const { return entries_.size(); }  // with the free ones
+  size_t used() const { return entries_.size() - free_; }
+  size_t bytes() const { return entries_.size() * sizeof(Entry); }
+  uint32_t Add(const Entry& entry) {
+    if (first_free_ == 0) {
+      WEIR_ASSERT(entries_.size() < 0xffffffff);
+      entries_.push_back(entry);
+      return static_cast<uint32_t>(entries_.size() - 1);
+    }
+    const uint32_t id = first_free_;
+    Unlink(id);
+    entries_[id] = entry;
+    return id;
+  }
+  void Free(uint32_t id) {
+    Entry& entry = entries_[id];
+    entry.SetFree();
+    entry.Previous() = 0;
+    entry.Next() = first_free_;
+    if (first_free_ != 0) {
+      entries_[first_free_].Previous() = id;
+    }
+    first_free_ = id;
+    ++free_;
+  }
+  // Gives back free ids at the end. RETURNS: whether there are more than `most` of them.
+  bool CutEnd(size_t most) {
+    for (size_t cut = 0; entries_.back().IsFree(); ++cut) {
+      if (cut == most) {
+        return true;
+      }
+      Unlink(static_cast<uint32_t>(entries_.size() - 1));
+      entries_.pop_back();
+    }
+    return false;
+  }
+
+ private:
+  void Unlink(uint32_t id) {
+    Entry& entry = entries_[id];
+    if (entry.Next() != 0) {
+      entries_[entry.Next()].Previous() = entry.Previous();
+    }
+    (entry.Previous() == 0 ? first_free_ : entries_[entry.Previous()].Next()) = entry.Next();
+    --free_;
+  }
+
+  std::deque<Entry> entries_;
+  uint32_t first_free_ = 0;  // 0: none
+  size_t free_ = 0;
+};
 
 // The names of sets, in order.
 struct Schema {
@@ -70,6 +146,15 @@ class TextArena {
     return at;
   }
   size_t bytes() const { return bytes_; }
+  // Frees some chunks. RETURNS: whether there are any left; with none the arena is as new.
+  bool FreeSome() {
+    chunks_.resize(chunks_.size() - std::min(chunks_.size(), kChunksFreedPerYield));
+    if (!chunks_.empty()) {
+      return true;
+    }
+    *this = TextArena();
+    return false;
+  }
 
  private:
   std::vector<std::unique_ptr<char[]>> chunks_;
@@ -98,36 +183,67 @@ class ValueArena {
     return offset;
   }
   const SymbolId* At(uint32_t offset) const {
-    return chunks_[offset >> kChunkShift].get() + (offset & (kValuesPerChunk - 1));
+    return chunks_[offset >> kChunkShift].values.get() + (offset & (kValuesPerChunk - 1));
   }
   // Bytes up to the last value written; the rest of the last chunk was never touched.
-  size_t bytes() const {
-    return chunks_.empty() || used_ > kValuesPerChunk ? bytes_ : bytes_ - (kValuesPerChunk - used_) * sizeof(SymbolId);
+  size_t bytes() const { return bytes_ - (kValuesPerChunk - std::min(used_, kValuesPerChunk)) * sizeof(SymbolId); }
+
+  // To move what is alive together: from BeginMove on values are added to other chunks, and once whatever IsOld has been added
+  // again FreeOld frees the old chunks one by one, from number 0 on. RETURNS: the next number, or 0 when none is left.
+  void BeginMove() {
+    for (Chunk& chunk : chunks_) {
+      chunk.old = chunk.values != nullptr;
+    }
+    used_ = kValuesPerChunk;
+  }
+  bool IsOld(uint32_t offset) const { return chunks_[offset >> kChunkShift].old; }
+  uint32_t FreeOld(uint32_t number) {
+    Chunk& chunk = chunks_[number];
+    if (chunk.old) {
+      bytes_ -= chunk.size * sizeof(SymbolId);
+      chunk = {};
+      free_.push_back(number);
+    }
+    return number + 1 < chunks_.size() ? number + 1 : 0;
   }
 
  private:
+  struct Chunk {
+    std::unique_ptr<SymbolId[]> values;
+    size_t size = 0;
+    bool old = false;
+  };
+
   uint32_t Allocate(size_t count, SymbolId** at) {
-    if (chunks_.empty() || used_ + count > kValuesPerChunk) {
+    if (used_ + count > kValuesPerChunk) {
+      if (free_.empty()) {
+        WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
+        free_.push_back(static_cast<uint32_t>(chunks_.size()));
+        chunks_.emplace_back();
+      }
+      last_ = free_.back();
+      free_.pop_back();
       // A set longer than a chunk gets a chunk of its own size: offsets only ever point at first values.
       const size_t size = std::max(kValuesPerChunk, count);
-      WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
-      chunks_.push_back(std::unique_ptr<SymbolId[]>(new SymbolId[size]));
+      chunks_[last_] = {std::unique_ptr<SymbolId[]>(new SymbolId[size]), size, false};
       bytes_ += size * sizeof(SymbolId);
       used_ = 0;
     }
-    const auto offset = static_cast<uint32_t>((chunks_.size() - 1) << kChunkShift | used_);
-    *at = chunks_.back().get() + used_;
+    const auto offset = static_cast<uint32_t>(last_ << kChunkShift | used_);
+    *at = chunks_[last_].values.get() + used_;
     used_ += count;
     return offset;
   }
 
-  std::vector<std::unique_ptr<SymbolId[]>> chunks_;
-  size_t used_ = 0;
+  std::vector<Chunk> chunks_;
+  std::vector<uint32_t> free_;     // numbers without a chunk
+  uint32_t last_ = 0;              // the chunk that is being filled
+  size_t used_ = kValuesPerChunk;  // of it
   size_t bytes_ = 0;
 };
 
-// Ids by what they stand for. Many tables, by the upper bits of the hash: one of them grows at a time, so that none of a million ids is
-// made again in the middle of a tick.
+// Ids by what they stand for. Many tables, by the upper bits of the hash: one of them grows at a time. To look up the hashes of all
+// ids of a table is what takes its time, some 0.1 µs each: of a million ids a table has 500.
 template <typename Hash, typename Equal>
 class IdIndex {
  public:
@@ -156,10 +272,14 @@ class IdIndex {
     return sum;
   }
   // Gives back what is in reserve beyond need.
-  void Shrink() {
+  void Shrink(const std::function<void()>& yield) {
     constexpr size_t kReserve = 4;
-    for (Table& table : tables_) {
-      if (table.capacity() > kReserve * (table.size() + kReserve)) {
+    for (size_t i = 0; i < kTables; ++i) {
+      if (i % kIndexTablesPerYield == 0) {
+        yield();
+      }
+      Table& table = tables_[i];
+      if (table.capacity() > kReserve * (table.size() + 1)) {
         table.rehash(0);
       }
     }
@@ -167,7 +287,7 @@ class IdIndex {
 
  private:
   using Table = absl::flat_hash_set<uint32_t, Hash, Equal>;
-  static constexpr uint32_t kShift = 26;
+  static constexpr uint32_t kShift = 21;
   static constexpr size_t kTables = size_t{1} << (32 - kShift);
   std::vector<Table> tables_;
 };
@@ -218,12 +338,11 @@ struct LabelSetTable::Impl {
     bool operator()(const SetKey& a, LabelSetId b) const { return (*this)(b, a); }
   };
 
-  std::deque<Symbol> symbols;  // as sets: grows without a copy and without places in reserve
-  std::vector<SymbolId> free_symbols;
+  IdTable<Symbol> symbols{Symbol{"", 0, 0}};
   TextArena texts;
+  TextArena old_texts;  // while what is alive moves
   size_t text_bytes_live = 0;
-  std::deque<Set> sets;
-  std::vector<LabelSetId> free_sets;
+  IdTable<Set> sets{Set{0, 0, 0}};
   std::vector<Schema> schemas;
   std::vector<uint32_t> free_schemas;
   std::map<std::vector<SymbolId>, uint32_t> schema_index;
@@ -234,10 +353,12 @@ struct LabelSetTable::Impl {
   std::vector<LabelPair> scratch;
   std::vector<SymbolId> scratch_names;
   uint32_t last_schema = 0;  // of the set that was interned before
+  // During Collect(): what is alive, by id. What is interned then counts at once, wherever the sweep has got.
+  bool collecting = false;
+  std::vector<bool> live_sets;
+  std::vector<bool> live_symbols;
 
   Impl() {
-    symbols.push_back({"", 0, 0});
-    sets.push_back({0, 0, 0});
     schemas.push_back({{}, 1});  // of the empty set, for good
     schema_index.emplace(std::vector<SymbolId>(), 0);
   }
@@ -284,22 +405,20 @@ struct LabelSetTable::Impl {
       return kEmptyLabelSet;
     }
     const SetKey key{wanted, HashPairs(wanted)};
-    if (const LabelSetId known = set_index.Find(key); known != kNoLabelSet) {
-      return known;
+    LabelSetId id = set_index.Find(key);
+    if (id == kNoLabelSet) {
+      const Set set{values.Add(wanted), SchemaOf(wanted), key.hash};
+      values_live += wanted.size();
+      id = sets.Add(set);
+      set_index.Insert(id, key.hash);
     }
-    const Set set{values.Add(wanted), SchemaOf(wanted), key.hash};
-    values_live += wanted.size();
-    LabelSetId id = 0;
-    if (free_sets.empty()) {
-      WEIR_ASSERT(sets.size() < kNoLabelSet);
-      id = static_cast<LabelSetId>(sets.size());
-      sets.push_back(set);
-    } else {
-      id = free_sets.back();
-      free_sets.pop_back();
-      sets[id] = set;
+    if (collecting) {
+      Mark(&live_sets, id);
+      for (const LabelPair& pair : wanted) {
+        Mark(&live_symbols, pair.name);
+        Mark(&live_symbols, pair.value);
+      }
     }
-    set_index.Insert(id, key.hash);
     return id;
   }
 
@@ -310,27 +429,43 @@ struct LabelSetTable::Impl {
     return set_index.Find(SetKey{wanted, HashPairs(wanted)});
   }
 
-  void FreeDeadSets(const std::function<bool(LabelSetId)>& alive, std::vector<bool>* used) {
+  // --- the sweep: between any two pieces the tables are whole ---
+  static void Mark(std::vector<bool>* live, uint32_t id) {
+    if (id >= live->size()) {
+      live->resize(id + size_t{1});
+    }
+    (*live)[id] = true;
+  }
+  static bool IsLive(const std::vector<bool>& live, uint32_t id) { return id < live.size() && live[id]; }
+
+  void FreeDeadSets(const std::function<void()>& yield) {
     for (LabelSetId id = 1; id < sets.size(); ++id) {
-      Set& set = sets[id];
-      if (set.schema == kFreeSet) {
+      if (id % kSweptPerYield == 0) {
+        yield();
+      }
+      if (sets[id].IsFree()) {
         continue;
       }
-      if (alive(id)) {
+      if (IsLive(live_sets, id)) {
         for (const LabelPair& pair : Pairs(id)) {
-          (*used)[pair.name] = true;
-          (*used)[pair.value] = true;
+          Mark(&live_symbols, pair.name);
+          Mark(&live_symbols, pair.value);
         }
         continue;
       }
+      const Set& set = sets[id];
       set_index.Erase(id, set.hash);
       values_live -= schemas[set.schema].names.size();
       --schemas[set.schema].sets;
-      set.schema = kFreeSet;
-      free_sets.push_back(id);
+      sets.Free(id);
     }
-    last_schema = 0;
+  }
+
+  void FreeDeadSchemas(const std::function<void()>& yield) {
     for (uint32_t id = 1; id < schemas.size(); ++id) {
+      if (id % kSweptPerYield == 0) {
+        yield();
+      }
       Schema& schema = schemas[id];
       if (schema.sets == 0 && !schema.names.empty()) {
         schema_index.erase(schema.names);
@@ -340,58 +475,65 @@ struct LabelSetTable::Impl {
     }
   }
 
-  void FreeDeadSymbols(const std::vector<bool>& used) {
+  void FreeDeadSymbols(const std::function<void()>& yield) {
     for (SymbolId id = 1; id < symbols.size(); ++id) {
-      Symbol& symbol = symbols[id];
-      if (used[id] || symbol.text == nullptr) {
+      if (id % kSweptPerYield == 0) {
+        yield();
+      }
+      const Symbol& symbol = symbols[id];
+      if (symbol.IsFree() || IsLive(live_symbols, id)) {
         continue;
       }
       symbol_index.Erase(id, symbol.hash);
       text_bytes_live -= symbol.size;
-      symbol = Symbol{};
-      free_symbols.push_back(id);
+      symbols.Free(id);
+    }
+  }
+
+  // Copies what is alive together when a quarter of an arena is dead. What is added meanwhile goes to the new one at once.
+  void Compact(const std::function<void()>& yield) {
+    if (texts.bytes() > text_bytes_live + text_bytes_live / 3 + kTextChunkBytes) {
+      old_texts = std::exchange(texts, TextArena());
+      for (SymbolId id = 1; id < symbols.size(); ++id) {
+        if (id % kSweptPerYield == 0) {
+          yield();
+        }
+        if (!symbols[id].IsFree()) {
+          symbols[id].text = texts.Add(Text(id));
+        }
+      }
+      while (old_texts.FreeSome()) {
+        yield();
+      }
+    }
+    if (values.bytes() / sizeof(SymbolId) > values_live + values_live / 3) {
+      values.BeginMove();
+      for (LabelSetId id = 1; id < sets.size(); ++id) {
+        if (id % kSweptPerYield == 0) {
+          yield();
+        }
+        if (!sets[id].IsFree() && values.IsOld(sets[id].offset)) {
+          sets[id].offset = values.Add(Pairs(id));
+        }
+      }
+      uint32_t number = 0;
+      do {
+        yield();
+        number = values.FreeOld(number);
+      } while (number != 0);
     }
   }
 
   // Gives back the ids at the end that are free, and what the tables have in reserve beyond need: a flood leaves both.
-  void Shrink() {
-    const auto cut = [](auto* table, auto* free, const auto& is_free) {
-      const size_t before = table->size();
-      while (table->size() > 1 && is_free(table->back())) {
-        table->pop_back();
-      }
-      if (table->size() < before) {
-        std::erase_if(*free, [table](uint32_t id) { return id >= table->size(); });
-        free->shrink_to_fit();
-        table->shrink_to_fit();
-      }
-    };
-    cut(&symbols, &free_symbols, [](const Symbol& symbol) { return symbol.text == nullptr; });
-    cut(&sets, &free_sets, [](const Set& set) { return set.schema == kFreeSet; });
-    symbol_index.Shrink();
-    set_index.Shrink();
-  }
-
-  // Copies what is alive together when a quarter of an arena is dead.
-  void Compact() {
-    if (texts.bytes() > text_bytes_live + text_bytes_live / 3 + kTextChunkBytes) {
-      TextArena fresh;
-      for (SymbolId id = 1; id < symbols.size(); ++id) {
-        if (symbols[id].text != nullptr) {
-          symbols[id].text = fresh.Add(Text(id));
-        }
-      }
-      texts = std::move(fresh);
+  void Shrink(const std::function<void()>& yield) {
+    while (symbols.CutEnd(kSweptPerYield)) {
+      yield();
     }
-    if (values.bytes() / sizeof(SymbolId) > values_live + values_live / 3) {
-      ValueArena fresh;
-      for (LabelSetId id = 1; id < sets.size(); ++id) {
-        if (sets[id].schema != kFreeSet) {
-          sets[id].offset = fresh.Add(Pairs(id));
-        }
-      }
-      values = std::move(fresh);
+    while (sets.CutEnd(kSweptPerYield)) {
+      yield();
     }
+    symbol_index.Shrink(yield);
+    set_index.Shrink(yield);
   }
 };
 
@@ -403,22 +545,15 @@ SymbolId LabelSetTable::Intern(std::string_view text) {
     return kEmptySymbol;
   }
   const Impl::SymbolKey key{text, HashText(text)};
-  if (const uint32_t known = impl_->symbol_index.Find(key); known != kNoSymbol) {
-    return known;
+  uint32_t id = impl_->symbol_index.Find(key);
+  if (id == kNoSymbol) {
+    id = impl_->symbols.Add({impl_->texts.Add(text), static_cast<uint32_t>(text.size()), key.hash});
+    impl_->text_bytes_live += text.size();
+    impl_->symbol_index.Insert(id, key.hash);
   }
-  const Symbol symbol{impl_->texts.Add(text), static_cast<uint32_t>(text.size()), key.hash};
-  impl_->text_bytes_live += text.size();
-  SymbolId id = 0;
-  if (impl_->free_symbols.empty()) {
-    WEIR_ASSERT(impl_->symbols.size() < 0xffffffff);
-    id = static_cast<SymbolId>(impl_->symbols.size());
-    impl_->symbols.push_back(symbol);
-  } else {
-    id = impl_->free_symbols.back();
-    impl_->free_symbols.pop_back();
-    impl_->symbols[id] = symbol;
+  if (impl_->collecting) {
+    Impl::Mark(&impl_->live_symbols, id);
   }
-  impl_->symbol_index.Insert(id, key.hash);
   return id;
 }
 
@@ -547,26 +682,36 @@ LabelSetId LabelSetTable::With(LabelSetId id, std::span<const LabelPair> changes
   return impl_->InternSorted(changed);
 }
 
-size_t LabelSetTable::symbols() const { return impl_->symbols.size() - impl_->free_symbols.size(); }
-size_t LabelSetTable::sets() const { return impl_->sets.size() - impl_->free_sets.size(); }
+size_t LabelSetTable::symbols() const { return impl_->symbols.used(); }
+size_t LabelSetTable::sets() const { return impl_->sets.used(); }
 
 size_t LabelSetTable::bytes() const {
   const Impl& t = *impl_;
   const size_t index_slots = t.symbol_index.capacity() + t.set_index.capacity();
-  return t.symbols.size() * sizeof(Symbol) + t.free_symbols.capacity() * sizeof(SymbolId) + t.texts.bytes() +
-         t.sets.size() * sizeof(Set) + t.free_sets.capacity() * sizeof(LabelSetId) + t.values.bytes() +
+  return t.symbols.bytes() + t.texts.bytes() + t.old_texts.bytes() + t.sets.bytes() + t.values.bytes() +
          index_slots * (sizeof(uint32_t) + 1) + t.scratch.capacity() * sizeof(LabelPair);
 }
 
-void LabelSetTable::Collect(const std::function<bool(LabelSetId)>& alive, std::span<const SymbolId> keep_symbols) {
-  std::vector<bool> used(impl_->symbols.size(), false);
+void LabelSetTable::Collect(const std::function<void(LabelMarks* marks)>& mark, std::span<const SymbolId> keep_symbols,
+                            const std::function<void()>& yield) {
+  Impl& t = *impl_;
+  WEIR_ASSERT(!t.collecting);
+  t.collecting = true;
+  t.live_sets.assign(t.sets.size(), false);
+  t.live_symbols.assign(t.symbols.size(), false);
   for (const SymbolId id : keep_symbols) {
-    used[id] = true;
+    Impl::Mark(&t.live_symbols, id);
   }
-  impl_->FreeDeadSets(alive, &used);
-  impl_->FreeDeadSymbols(used);
-  impl_->Compact();
-  impl_->Shrink();
+  LabelMarks marks(&t.live_sets, yield);
+  mark(&marks);
+  t.FreeDeadSets(yield);
+  t.FreeDeadSchemas(yield);
+  t.FreeDeadSymbols(yield);
+  t.collecting = false;
+  t.live_sets = {};
+  t.live_symbols = {};
+  t.Compact(yield);
+  t.Shrink(yield);
 }
 
 }  // namespace weir

@@ -191,10 +191,10 @@ AlertState AlertSet::State() const {
                                            : AlertState::kInactive;
 }
 
-void AlertSet::MarkLabels(std::vector<bool>* live) const {
+void AlertSet::MarkLabels(LabelMarks* marks) const {
   for (const TrackedAlert& alert : alerts_) {
-    MarkLabelSet(alert.labels, live);
-    MarkLabelSet(alert.element, live);
+    marks->Add(alert.labels);
+    marks->Add(alert.element);
   }
 }
 

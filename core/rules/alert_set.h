@@ -98,7 +98,7 @@ class AlertSet {
   // RETURNS: roughly the memory held, without the label sets.
   size_t Bytes() const;
   // See engine::LabelHolder.
-  void MarkLabels(std::vector<bool>* live) const;
+  void MarkLabels(LabelMarks* marks) const;
   // Takes over every alert of the same rule in a group that is replaced.
   void TakeFrom(AlertSet& old);
 

@@ -234,14 +234,14 @@ std::string AlertingRule::Expand(const Text& text, const Labels& element, double
   return tmpl::ExpansionErrorText(expanded.status());
 }
 
-void AlertingRule::MarkLabels(std::vector<bool>* live) const {
-  Rule::MarkLabels(live);
-  alerts_.MarkLabels(live);
-  eager_.MarkLabels(live);
+void AlertingRule::MarkLabels(LabelMarks* marks) const {
+  Rule::MarkLabels(marks);
+  alerts_.MarkLabels(marks);
+  eager_.MarkLabels(marks);
   for (const std::vector<LabelSetId>* slots : {&slots_, &eager_slots_}) {
     for (const LabelSetId labels : *slots) {
       if (labels != kNoLabelSet) {
-        MarkLabelSet(labels, live);
+        marks->Add(labels);
       }
     }
   }
@@ -273,6 +273,7 @@ Status AlertingRule::Gather(const engine::Evaluation& evaluation, int64_t slot_m
     if (labels_fixed_) {
       slots_.resize(view.size(), kNoLabelSet);
     }
+    elements_.reserve(view.CountPresent());  // a long list is not to be copied while it grows
     for (size_t slot = 0; slot < view.size(); ++slot) {
       environment_->engine->MayYield(slot);
       if (!view.present(slot)) {

@@ -74,7 +74,7 @@ class AlertingRule final : public Rule {
 
   Outcome Run(const RuleTick& tick) override;
   Status Gather(const engine::Evaluation& evaluation, int64_t slot_ms);
-  void MarkLabels(std::vector<bool>* live) const override;
+  void MarkLabels(LabelMarks* marks) const override;
   // RETURNS: by what the alert of a result element is known: the labels of its ALERTS_FOR_STATE series.
   LabelSetId LabelsOf(LabelSetId element, double value, int64_t slot_ms);
   std::string Expand(const Text& text, const Labels& element, double value, int64_t ts_ms);

@@ -102,10 +102,10 @@ EagerAlerts::Verdict EagerAlerts::Reconcile(const std::vector<AlertElement>& ele
   return verdict;
 }
 
-void EagerAlerts::MarkLabels(std::vector<bool>* live) const {
+void EagerAlerts::MarkLabels(LabelMarks* marks) const {
   for (const std::unique_ptr<TrackedAlert>& alert : alerts_) {
-    MarkLabelSet(alert->labels, live);
-    MarkLabelSet(alert->element, live);
+    marks->Add(alert->labels);
+    marks->Add(alert->element);
   }
 }
 

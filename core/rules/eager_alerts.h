@@ -27,7 +27,7 @@ class EagerAlerts {
   int64_t NextDueMs(int64_t for_ms) const;
   bool empty() const { return alerts_.empty(); }
   // See engine::LabelHolder.
-  void MarkLabels(std::vector<bool>* live) const;
+  void MarkLabels(LabelMarks* marks) const;
 
  private:
   TrackedAlert* Find(LabelSetId labels) const;

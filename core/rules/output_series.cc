@@ -35,12 +35,12 @@ size_t OutputSeries::Bytes() const {
   for (const std::shared_ptr<const Labels>& text : texts_) {
     texts += text == nullptr ? 0 : sizeof(Labels) + kSharedBytes + text->HeapBytes();
   }
-  return texts + entries_.capacity() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
+  return texts + entries_.size() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
 }
 
-void OutputSeries::MarkLabels(std::vector<bool>* live) const {
+void OutputSeries::MarkLabels(LabelMarks* marks) const {
   for (const Entry& entry : entries_) {
-    MarkLabelSet(entry.labels, live);
+    marks->Add(entry.labels);
   }
 }
 
@@ -49,12 +49,12 @@ void OutputSeries::Begin() {
   claimed_ = 0;
   returned_ = 0;
   pending_.clear();
-  pending_.reserve(previous_);
   refused_ = {};
   unknown_ = kNoLabelSet;
   if (structure_ != engine_->structure_generation()) {
-    for (Entry& entry : entries_) {
-      entry.series = engine::kNoSeries;
+    for (Index index = 0; index < entries_.size(); ++index) {
+      engine_->MayYield(index);
+      entries_[index].series = engine::kNoSeries;
     }
     structure_ = engine_->structure_generation();
   }

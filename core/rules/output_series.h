@@ -13,6 +13,7 @@
 #include "core/rules/result_parts.h"
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -30,6 +31,8 @@ class OutputSeries {
 
   // Starts an evaluation. Indices are valid while generation() stays the same, which only Begin changes.
   void Begin();
+  // So many samples at most are about to be gathered: a long list is not to be copied while it grows.
+  void Expect(size_t samples) { pending_.reserve(samples); }
   uint32_t generation() const { return generation_; }
   // RETURNS: the index of the series with these labels, made if new.
   Index Find(LabelSetId labels);
@@ -51,7 +54,7 @@ class OutputSeries {
   // RETURNS: roughly the memory held, without the label sets.
   size_t Bytes() const;
   // See engine::LabelHolder.
-  void MarkLabels(std::vector<bool>* live) const;
+  void MarkLabels(LabelMarks* marks) const;
 
  private:
   struct Entry {
@@ -73,7 +76,7 @@ class OutputSeries {
   void Compact();
 
   engine::Engine* engine_;
-  std::vector<Entry> entries_;
+  std::deque<Entry> entries_;  // grows without a copy
   LabelSetPlaces by_labels_;
   std::vector<std::shared_ptr<const Labels>> texts_;  // of the first entries; null until a sink has got one
   std::vector<Pending> pending_;

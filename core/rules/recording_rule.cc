@@ -29,6 +29,7 @@ Status RecordingRule::Gather(const engine::Evaluation& evaluation) {
   } else if (evaluation.type == promql::ValueType::kVector) {
     const engine::VectorView& view = evaluation.vector;
     CoverSlots(view);
+    outputs_.Expect(view.CountPresent());
     for (size_t slot = 0; slot < view.size(); ++slot) {
       environment_->engine->MayYield(slot);
       if (!view.present(slot)) {

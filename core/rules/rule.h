@@ -90,7 +90,7 @@ class Rule : private engine::LabelHolder {
   virtual std::vector<engine::PlanId> Plans() const;
 
  protected:
-  void MarkLabels(std::vector<bool>* live) const override { outputs_.MarkLabels(live); }
+  void MarkLabels(LabelMarks* marks) const override { outputs_.MarkLabels(marks); }
   struct Outcome {
     Status failed;   // the evaluation failed: nothing was written
     Status refused;  // written, but samples were refused

@@ -464,8 +464,8 @@ Pipeline::Yielding::Yielding(Pipeline& pipeline, int64_t t_ms)
 
 Pipeline::Yielding::~Yielding() {
   if (on_) {
+    pipeline_.engine_.EndYielding();  // which yields, too
     pipeline_.yielding_ = false;
-    pipeline_.engine_.EndYielding();
   }
 }
 

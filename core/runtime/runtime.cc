@@ -15,9 +15,11 @@ constexpr size_t kSpareBatchBytes = 4ULL << 20;
 constexpr int kItemsPerTurn = 64;      // popped before the engine's thread looks at tasks of its own again
 constexpr size_t kItemsTogether = 16;  // batches that shards take in without meeting between
 constexpr int64_t kFiguresEveryMs = 200;
-// A tick works so long before samples get a turn, and samples have so long before the tick goes on.
-constexpr int64_t kTickSliceNs = 500000;
+// A tick works so long before samples get a turn, which have so long before the tick goes on. It then has a part of the time that they
+// took at least. So one batch waits for little, and the tick gets on while more come than can be taken in.
+constexpr int64_t kTickSliceNs = 100000;
 constexpr int64_t kIngestSliceNs = 2000000;
+constexpr int64_t kTickShare = 4;
 constexpr int64_t kStepBackMs = 1000;       // smaller steps of the clock are not worth a word
 constexpr size_t kRelabelledMax = 2000000;  // label sets remembered per sink; beyond, all are forgotten and made again
 
@@ -316,7 +318,7 @@ void Runtime::ApplyTogether(std::span<QueueItem> items) {
 
 void Runtime::Yield(int64_t after_ms) {
   const int64_t began_ns = clock_.MonotonicNs();
-  if (began_ns - yielded_ns_ < kTickSliceNs) {
+  if (began_ns - yielded_ns_ < tick_slice_ns_) {
     return;
   }
   QueueItem item;
@@ -333,6 +335,7 @@ void Runtime::Yield(int64_t after_ms) {
     }
   }
   yielded_ns_ = clock_.MonotonicNs();
+  tick_slice_ns_ = std::max(kTickSliceNs, (yielded_ns_ - began_ns) / kTickShare);
 }
 
 void Runtime::Loop() {

@@ -182,6 +182,7 @@ class Runtime final : private rules::RuleOutput {
   bool stepped_back_ = false;
   bool taken_in_yield_ = false;  // samples, since the last RunDue began
   int64_t yielded_ns_ = 0;
+  int64_t tick_slice_ns_ = 0;
   int64_t figures_ms_ = 0;
   Counter& steps_back_;
   Counter& refused_batches_;

@@ -9,6 +9,7 @@
 #include "core/engine/annotations.h"
 #include "core/engine/nodes/nodes.h"
 #include "core/model/duration.h"
+#include "core/model/label_set_places.h"
 
 namespace weir::engine {
 namespace {
@@ -25,11 +26,12 @@ class GroupedNode : public Node {
   }
   std::string Describe() const override { return std::string(promql::AggregateOpText(op_)); }
   size_t Bytes() const override {
-    return Node::Bytes() + group_of_.capacity() * sizeof(uint32_t) + group_labels_.capacity() * sizeof(LabelSetId);
+    return Node::Bytes() + group_of_.capacity() * sizeof(uint32_t) + group_labels_.capacity() * sizeof(LabelSetId) +
+           group_drop_.capacity() + index_.Bytes();
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(group_labels_, live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(group_labels_, marks);
   }
 
  protected:
@@ -37,7 +39,7 @@ class GroupedNode : public Node {
     group_of_.clear();
     group_labels_.clear();
     group_drop_.clear();
-    index_.clear();
+    index_.Clear();
   }
   // Assigns groups to new slots of input 0. RETURNS: the first group that is new.
   size_t Group(Context& ctx) {
@@ -50,19 +52,20 @@ class GroupedNode : public Node {
       }
     }
     size_t first_new = group_labels_.size();
+    GrowTo(ctx, input(0).size(), &group_of_);
     for (size_t i = group_of_.size(); i < input(0).size(); ++i) {
       LabelSetId labels = input(0).labels(i);
       LabelSetId key = without_         ? ctx.labels().Without(labels, names_)
                        : names_.empty() ? kEmptyLabelSet
                                         : ctx.labels().Keep(labels, names_);
-      auto [it, inserted] = index_.try_emplace(key, static_cast<uint32_t>(group_labels_.size()));
-      if (inserted) {
+      const uint32_t group = index_.FindOrSet(key, static_cast<uint32_t>(group_labels_.size()));
+      if (group == group_labels_.size()) {
         group_labels_.push_back(key);
         group_drop_.push_back(0);
       }
-      group_drop_[it->second] |= !one_name_ && input(0).drop_name(i) ? 1 : 0;
-      group_of_.push_back(it->second);
-      ctx.MayYield(i);
+      group_drop_[group] |= !one_name_ && input(0).drop_name(i) ? 1 : 0;
+      group_of_.push_back(group);
+      ctx.MayYieldNew(i);
     }
     return first_new;
   }
@@ -74,7 +77,7 @@ class GroupedNode : public Node {
   std::vector<uint32_t> group_of_;  // slot of the input -> group
   std::vector<LabelSetId> group_labels_;
   std::vector<uint8_t> group_drop_;
-  std::unordered_map<LabelSetId, uint32_t> index_;
+  LabelSetPlaces index_;
 };
 
 // One result per group.
@@ -137,6 +140,7 @@ class FoldNode final : public GroupedNode {
   void Extend(Context& ctx) override {
     for (size_t g = Group(ctx); g < group_labels_.size(); ++g) {
       AddSlot(group_labels_[g], group_drop_[g] != 0);
+      ctx.MayYield(g);
     }
   }
 
@@ -150,7 +154,7 @@ class FoldNode final : public GroupedNode {
     const auto& present = input(0).histograms().empty() || any_type ? input(0).present() : Floats();
     switch (op_) {
       case AggregateOp::kSum:
-        c_.assign(labels_.size(), 0);
+        FillWith(ctx, labels_.size(), 0.0, &c_);
         ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
           if (first) {
             values_[g] = in[i];
@@ -159,6 +163,7 @@ class FoldNode final : public GroupedNode {
           }
         });
         for (size_t g = 0; g < values_.size(); ++g) {
+          ctx.MayYield(g);
           values_[g] += c_[g];
         }
         break;
@@ -569,9 +574,9 @@ class FoldNode final : public GroupedNode {
 
   // As avg_over_time: a running sum until it overflows, then a running mean.
   void Average(Context& ctx, const std::vector<double>& in, const std::vector<uint8_t>& present) {
-    c_.assign(labels_.size(), 0);
-    n_.assign(labels_.size(), 0);
-    incremental_.assign(labels_.size(), 0);
+    FillWith(ctx, labels_.size(), 0.0, &c_);
+    FillWith(ctx, labels_.size(), 0.0, &n_);
+    FillWith(ctx, labels_.size(), uint8_t{0}, &incremental_);
     ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
       n_[g] += 1;
       if (first) {
@@ -606,8 +611,8 @@ class FoldNode final : public GroupedNode {
   }
 
   void Deviation(Context& ctx, const std::vector<double>& in, const std::vector<uint8_t>& present) {
-    c_.assign(labels_.size(), 0);  // the mean
-    n_.assign(labels_.size(), 0);
+    FillWith(ctx, labels_.size(), 0.0, &c_);  // the mean
+    FillWith(ctx, labels_.size(), 0.0, &n_);
     ForEach(ctx, present, [&](size_t i, size_t g, bool first) {
       n_[g] += 1;
       if (first) {
@@ -687,12 +692,12 @@ class SelectNode final : public GroupedNode {
       if (op_ == AggregateOp::kLimitRatio) {
         hashes_.push_back(static_cast<double>(ctx.labels().ToLabels(labels_[i]).Hash()) / 18446744073709551616.0);
       }
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
 
   void Compute(Context& ctx) override {
-    TakeValues(input(0));
+    TakeValues(ctx, input(0));
     const double param = input(1).scalar();
     if (op_ == AggregateOp::kLimitRatio) {
       Ratio(param);

@@ -9,6 +9,7 @@
 #include "core/engine/nodes/nodes.h"
 #include "core/engine/span_arithmetic.h"
 #include "core/model/go_math.h"
+#include "core/model/label_set_places.h"
 
 namespace weir::engine {
 namespace {
@@ -203,7 +204,7 @@ class VectorScalarNode final : public Node {
       } else {
         AddSlot(input(0).labels(i), input(0).drop_name(i));
       }
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
 
@@ -272,7 +273,7 @@ class JoinKeys {
  public:
   explicit JoinKeys(const VectorMatching& matching) : on_(matching.on), label_names_(matching.labels) {}
   void Clear() {
-    index_.clear();
+    index_.Clear();
     key_labels_.clear();
     left_.clear();
     right_.clear();
@@ -295,28 +296,29 @@ class JoinKeys {
   LabelSetId labels(uint32_t key) const { return key_labels_[key]; }
   const std::vector<LabelSetId>& labels() const { return key_labels_; }
   size_t Bytes() const {
-    return (left_.capacity() + right_.capacity() + key_labels_.capacity()) * sizeof(uint32_t) + index_.size() * 24;
+    return (left_.capacity() + right_.capacity() + key_labels_.capacity()) * sizeof(uint32_t) + index_.Bytes();
   }
 
  private:
   void Extend(Context& ctx, const Node& side, std::vector<uint32_t>* keys) {
+    GrowTo(ctx, side.size(), keys);
     for (size_t i = keys->size(); i < side.size(); ++i) {
       LabelSetId labels = side.labels(i);
       LabelSetId key = on_ ? (names_.empty() ? kEmptyLabelSet : ctx.labels().Keep(labels, names_))
                            : ctx.labels().Without(labels, names_);
-      auto [it, inserted] = index_.try_emplace(key, static_cast<uint32_t>(key_labels_.size()));
-      if (inserted) {
+      const uint32_t number = index_.FindOrSet(key, static_cast<uint32_t>(key_labels_.size()));
+      if (number == key_labels_.size()) {
         key_labels_.push_back(key);
       }
-      keys->push_back(it->second);
-      ctx.MayYield(i);
+      keys->push_back(number);
+      ctx.MayYieldNew(i);
     }
   }
 
   bool on_;
   std::vector<std::string> label_names_;
   std::vector<SymbolId> names_;
-  std::unordered_map<LabelSetId, uint32_t> index_;
+  LabelSetPlaces index_;
   std::vector<LabelSetId> key_labels_;
   std::vector<uint32_t> left_;
   std::vector<uint32_t> right_;
@@ -375,17 +377,19 @@ class VectorVectorNode final : public Node {
     }
   }
   size_t Bytes() const override {
-    return Node::Bytes() + keys_.Bytes() + pair_.capacity() * sizeof(Pair) + slots_.size() * 32;
+    return Node::Bytes() + keys_.Bytes() + pair_.capacity() * sizeof(Pair) + first_.capacity() * sizeof(uint32_t) +
+           slots_.size() * 32;
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(keys_.labels(), live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(keys_.labels(), marks);
   }
 
  protected:
   void Reset() override {
     keys_.Clear();
     pair_.clear();
+    first_.clear();
     slots_.clear();
     fill_pair_.clear();
     meetings_.clear();
@@ -412,12 +416,17 @@ class VectorVectorNode final : public Node {
     if (!HoldKeys(ctx)) {
       return;
     }
-    matched_.assign(keys_.size(), 0);
-    touched_.assign(labels_.size(), 0);
-    pair_.resize(many().size());
+    FillWith(ctx, keys_.size(), uint8_t{0}, &matched_);
+    FillWith(ctx, labels_.size(), uint8_t{0}, &touched_);
+    ResizeTo(ctx, many().size(), Pair(), &pair_);
     const bool grouped = matching_.cardinality != MatchCardinality::kOneToOne;
+    size_t slots = labels_.size();
     for (uint32_t i = 0; i < many().size() && error().ok(); ++i) {
       ctx.MayYield(i);
+      if (labels_.size() >= slots + Context::kNewSlotsPerYield) {
+        slots = labels_.size();
+        ctx.yield();
+      }
       if (!many().present()[i]) {
         continue;
       }
@@ -430,7 +439,7 @@ class VectorVectorNode final : public Node {
            partner == kNone ? Filled(*fill_one) : Side(one(), partner), &pair_[i], grouped);
     }
     if (fill_many) {
-      fill_pair_.resize(one().size());
+      ResizeTo(ctx, one().size(), Pair(), &fill_pair_);
       for (uint32_t i = 0; i < one().size() && error().ok(); ++i) {
         ctx.MayYield(i);
         const uint32_t key = one().present()[i] ? keys_.right()[i] : kNone;
@@ -486,7 +495,7 @@ class VectorVectorNode final : public Node {
 
   // Finds who holds each key on the "one" side. RETURNS: false with an error when two do.
   bool HoldKeys(Context& ctx) {
-    holder_.assign(keys_.size(), kNone);
+    FillWith(ctx, keys_.size(), kNone, &holder_);
     for (uint32_t i = 0; i < one().size(); ++i) {
       ctx.MayYield(i);
       if (!one().present()[i]) {
@@ -585,9 +594,15 @@ class VectorVectorNode final : public Node {
     if (return_bool_ && !ctx.options.delayed_name_removal) {
       labels = ctx.DropName(labels);
     }
-    auto [it, inserted] = slots_.try_emplace(uint64_t{key} << 32 | labels, 0);
-    if (inserted) {
-      it->second = AddSlot(labels, return_bool_ && ctx.options.delayed_name_removal);
+    if (key >= first_.size()) {
+      first_.resize(keys_.size(), kNone);
+    }
+    uint32_t* slot = &first_[key];
+    if (*slot != kNone && labels_[*slot] != labels) {
+      slot = &slots_.try_emplace(uint64_t{key} << 32 | labels, kNone).first->second;
+    }
+    if (*slot == kNone) {
+      *slot = AddSlot(labels, return_bool_ && ctx.options.delayed_name_removal);
       values_.push_back(0);
       present_.push_back(0);
       touched_.push_back(0);
@@ -595,7 +610,7 @@ class VectorVectorNode final : public Node {
         histograms_.push_back(nullptr);
       }
     }
-    return it->second;
+    return *slot;
   }
 
   BinaryOp op_;
@@ -612,7 +627,8 @@ class VectorVectorNode final : public Node {
   std::vector<uint8_t> touched_;                  // by result slot
   std::vector<Pair> pair_;                        // slot of the "many" side -> its last partner and their result
   std::vector<Pair> fill_pair_;                   // slot of the "one" side without partner -> result
-  std::unordered_map<uint64_t, uint32_t> slots_;  // key and labels -> result slot
+  std::vector<uint32_t> first_;                   // key -> the first result slot of it
+  std::unordered_map<uint64_t, uint32_t> slots_;  // key and labels -> the others
   Annotation last_;
 };
 
@@ -676,9 +692,9 @@ class SetOperatorNode final : public Node {
     const uint32_t side = source_[slot] & 1;
     return input(side).Slack(source_[slot] >> 1);
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(keys_.labels(), live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(keys_.labels(), marks);
   }
 
  protected:
@@ -689,9 +705,9 @@ class SetOperatorNode final : public Node {
   }
   void Extend(Context& ctx) override {
     keys_.Extend(ctx, input(0), input(1));
-    Take(input(0), 0, &left_done_);
+    Take(ctx, input(0), 0, &left_done_);
     if (op_ == BinaryOp::kOr) {
-      Take(input(1), 1, &right_done_);
+      Take(ctx, input(1), 1, &right_done_);
     }
   }
   void Compute(Context& ctx) override {
@@ -699,7 +715,7 @@ class SetOperatorNode final : public Node {
     const bool by_left = op_ == BinaryOp::kOr;  // which side decides about the other
     const Node& decider = input(by_left ? 0 : 1);
     const auto& decider_keys = by_left ? keys_.left() : keys_.right();
-    held_.assign(keys_.size(), 0);
+    FillWith(ctx, keys_.size(), uint8_t{0}, &held_);
     for (size_t i = 0; i < decider.size(); ++i) {
       ctx.MayYield(i);
       if (decider.present()[i]) {
@@ -771,8 +787,12 @@ class SetOperatorNode final : public Node {
     }
     return keep;
   }
-  void Take(const Node& side, uint32_t which, size_t* done) {
+  void Take(Context& ctx, const Node& side, uint32_t which, size_t* done) {
+    const size_t slots = labels_.size() + side.size() - *done;
+    MakeRoom(ctx, slots);
+    GrowTo(ctx, slots, &source_);
     for (; *done < side.size(); ++*done) {
+      ctx.MayYield(*done);
       AddSlot(side.labels(*done), side.drop_name(*done));
       source_.push_back(static_cast<uint32_t>(*done) << 1 | which);
     }

@@ -141,7 +141,7 @@ class MapNode : public Node {
     MakeRoom(ctx, input(0).size());
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlotDroppingName(ctx, input(0).labels(i));
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
   template <typename F>
@@ -392,7 +392,7 @@ class OrderNode : public Node {
   }
   template <typename Less>
   void Order(Context& ctx, bool floats_only, Less less) {
-    TakeValues(input(0));
+    TakeValues(ctx, input(0));
     for (size_t i = 0; floats_only && i < histograms_.size(); ++i) {
       present_[i] = histograms_[i] ? 0 : present_[i];
     }

@@ -23,9 +23,9 @@ class AtNode final : public Node {
   }
   std::string Describe() const override { return "@"; }
   std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    child_->MarkLabels(live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    child_->MarkLabels(marks);
   }
 
  protected:
@@ -49,7 +49,7 @@ class AtNode final : public Node {
     for (size_t i = labels_.size(); i < child_->size(); ++i) {
       AddSlot(child_->labels(i), child_->drop_name(i));
     }
-    TakeValues(*child_);
+    TakeValues(ctx, *child_);
     told_.clear();
     CollectAnnotations(*child_, &told_);
     annotations_ = told_;
@@ -194,9 +194,9 @@ class AtTickNode final : public Node {
   }
   std::string Describe() const override { return "@ start()"; }
   std::string_view WhyAtTicksOnly() const override { return kFixedTime; }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    child_->MarkLabels(live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    child_->MarkLabels(marks);
   }
 
  protected:
@@ -213,7 +213,7 @@ class AtTickNode final : public Node {
     for (size_t i = labels_.size(); i < child_->size(); ++i) {
       AddSlot(child_->labels(i), child_->drop_name(i));
     }
-    TakeValues(*child_);
+    TakeValues(ctx, *child_);
     CollectAnnotations(*child_, &annotations_);
     SetError(child_->error());
   }

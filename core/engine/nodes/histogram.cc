@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <map>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 #include "core/engine/nodes/nodes.h"
 #include "core/model/duration.h"
 #include "core/model/histogram_statistics.h"
+#include "core/model/label_set_places.h"
 
 namespace weir::engine {
 namespace {
@@ -27,7 +29,7 @@ class Histograms {
  public:
   void Clear() {
     done_ = 0;
-    index_.clear();
+    index_.Clear();
     groups_.clear();
     labels_.clear();
     native_.clear();
@@ -35,7 +37,9 @@ class Histograms {
   }
   void Extend(Context& ctx, const Node& vector) {
     const SymbolId drop[] = {ctx.le_symbol};
+    GrowTo(ctx, vector.size(), &native_);
     for (; done_ < vector.size(); ++done_) {
+      ctx.MayYieldNew(done_);
       native_.push_back(kNone);
       LabelSetId labels = vector.labels(done_);
       double bound = 0;
@@ -47,7 +51,6 @@ class Histograms {
       auto place =
           std::upper_bound(group.begin(), group.end(), bound, [](double b, const Member& m) { return b < m.bound; });
       group.insert(place, {bound, static_cast<uint32_t>(done_)});
-      ctx.MayYield(done_);
     }
   }
   // Finds which groups hold native histograms now.
@@ -99,12 +102,12 @@ class Histograms {
     const FloatHistogram* native = nullptr;  // at this tick
   };
   uint32_t GroupOf(LabelSetId key) {
-    auto [it, inserted] = index_.try_emplace(key, static_cast<uint32_t>(groups_.size()));
-    if (inserted) {
+    const uint32_t group = index_.FindOrSet(key, static_cast<uint32_t>(groups_.size()));
+    if (group == groups_.size()) {
       groups_.emplace_back();
       labels_.push_back(key);
     }
-    return it->second;
+    return group;
   }
   // strconv.ParseFloat: decimal or hexadecimal, Inf and NaN in any case, nothing around it.
   static bool ParseBound(std::string_view text, double* bound) {
@@ -118,8 +121,8 @@ class Histograms {
   }
 
   size_t done_ = 0;
-  std::unordered_map<LabelSetId, uint32_t> index_;
-  std::vector<Group> groups_;
+  LabelSetPlaces index_;
+  std::deque<Group> groups_;  // grows without a copy
   std::vector<LabelSetId> labels_;
   std::vector<uint32_t> native_;  // slot of the vector -> group
   std::vector<uint32_t> bad_;
@@ -133,9 +136,9 @@ class HistogramNode : public Node {
       : Node(ValueType::kVector, std::move(inputs)), vector_(vector), part_(part) {
     one_name_ = inputs_[vector_]->one_name();
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark(groups_.labels(), live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark(groups_.labels(), marks);
   }
 
  protected:
@@ -148,7 +151,7 @@ class HistogramNode : public Node {
   virtual void AddSlots(Context& ctx) {
     for (size_t i = labels_.size(); i < groups_.size(); ++i) {
       AddSlotDroppingName(ctx, groups_.labels(i));
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
   // RETURNS: the name for annotations, which show one only where names are dropped last.

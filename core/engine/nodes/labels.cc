@@ -41,7 +41,7 @@ class RelabelNode : public Node {
         drop = drop && destination_ != kMetricName;
       }
       AddSlot(labels, drop);
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
   void Compute(Context& ctx) override {
@@ -49,7 +49,7 @@ class RelabelNode : public Node {
       SetError(static_error_);
       return;
     }
-    TakeValues(input(0));
+    TakeValues(ctx, input(0));
     CheckUnique(ctx, true);
   }
 

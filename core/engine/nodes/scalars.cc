@@ -134,7 +134,7 @@ class TimestampNode final : public Node {
   void Extend(Context& ctx) override {
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlotDroppingName(ctx, input(0).labels(i));
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
   void Compute(Context& ctx) override {

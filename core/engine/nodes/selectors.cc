@@ -132,7 +132,7 @@ class InstantSelectorNode final : public Node {
       } else {
         AddSlot(labels, false);
       }
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
 
@@ -368,9 +368,9 @@ class RangeNode final : public Node {
       } else {
         AddSlotDroppingName(ctx, labels);
       }
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
-    cursors_.resize(members.size());
+    ResizeTo(ctx, members.size(), {}, &cursors_);
     if (IsCounterFunction()) {
       FindDoubtful(ctx);
     }
@@ -723,9 +723,9 @@ class AbsentNode final : public Node {
     }
     RestrictAll(keep, keep_in);
   }
-  void MarkLabels(std::vector<bool>* live) const override {
-    Node::MarkLabels(live);
-    Mark({set_}, live);
+  void MarkLabels(LabelMarks* marks) const override {
+    Node::MarkLabels(marks);
+    Mark({set_}, marks);
   }
 
  protected:
@@ -761,11 +761,11 @@ class CleanupNode final : public Node {
   void Extend(Context& ctx) override {
     for (size_t i = labels_.size(); i < input(0).size(); ++i) {
       AddSlot(input(0).drop_name(i) ? ctx.DropName(input(0).labels(i)) : input(0).labels(i), false);
-      ctx.MayYield(i);
+      ctx.MayYieldNew(i);
     }
   }
   void Compute(Context& ctx) override {
-    TakeValues(input(0));
+    TakeValues(ctx, input(0));
     order_ = input(0).order();
     CheckUnique(ctx, true);
   }

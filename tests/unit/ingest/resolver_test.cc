@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <set>
 
 #include "core/ingest/intake.h"
 #include "core/promql/parser.h"
@@ -230,6 +232,113 @@ TEST_F(ResolverTest, ReusedSeriesIdsAreNotMistaken) {
   ApplyOne(Up(2), {kNow + 500003, 5});
   EXPECT_EQ(Values(plan, kNow + 500010), (std::vector<std::string>{"up{i=\"1\"} 4", "up{i=\"2\"} 5", "up{i=\"3\"} 3"}));
   EXPECT_EQ(resolver_.stats().parsed, 4u);  // series 2 was recognised without parsing
+}
+
+// Samples come in whenever an expiry yields: for series that are to go, that have gone, that stay, and for new ones. Whoever speaks is
+// there afterwards with what it has said, under the id it has then, and nobody else is.
+TEST_F(ResolverTest, SamplesComeInWhileManySeriesExpire) {
+  constexpr int kSeries = 6000;
+  constexpr size_t kGonePerPieceMax = 512;
+  std::mt19937 random(5);
+  const engine::PlanId plan = Plan("up");
+  int64_t t = kNow;
+  for (int round = 0; round < 4; ++round, t += 1000000) {
+    for (int i = 0; i < kSeries; ++i) {
+      builder_.Add(Up(i), {{t, static_cast<double>(i)}});
+    }
+    ASSERT_EQ(Apply(builder_, "s", t).written + 0U, static_cast<uint64_t>(kSeries));
+    const int64_t expiry = t + 500000;
+    std::map<int, int> said;
+    int value = 0;
+    const auto speak = [&](int i) {
+      ++value;
+      said[i] = value;
+      const std::string stream = i % 2 == 0 ? "s" : "other";
+      builder_.Add(Up(i), {{expiry + 1 + value, static_cast<double>(value)}});
+      ASSERT_EQ(Apply(builder_, stream, expiry).written, 1U);
+    };
+    // An old sample keeps nobody, but the stream has looked at the series; it makes one anew that has gone.
+    std::set<int> made;
+    std::vector<int> asked;
+    const auto ask = [&](int i) {
+      builder_.Add(Up(i), {{t, static_cast<double>(i)}});
+      if (Apply(builder_, "s", expiry).written == 1) {
+        made.insert(i);
+      }
+      asked.push_back(i);
+    };
+    size_t series = engine_.Stats().series;
+    const auto count = [&] {  // those of the first chunks that are still there
+      size_t known = 0;
+      for (engine::SeriesId id = 0; id < kSeries; ++id) {
+        known += engine_.SeriesLabels(id) != kNoLabelSet ? 1 : 0;
+      }
+      return known;
+    };
+    engine_.SetYield([&] {
+      const size_t known = count();
+      ASSERT_LE(series - std::min(series, known), kGonePerPieceMax);
+      for (int n = 0; n < 3; ++n) {
+        speak(static_cast<int>(random() % (kSeries + 500)));
+      }
+      if (!said.empty()) {
+        speak(said.begin()->first);
+      }
+      for (int n = 0; n < 20; ++n) {
+        ask(static_cast<int>(random() % kSeries));
+      }
+      speak(asked[random() % asked.size()]);
+      series = count();
+    });
+    engine_.BeginYielding();
+    const size_t expired = engine_.Expire(expiry);
+    engine_.EndYielding();
+    EXPECT_GT(expired, static_cast<size_t>(kSeries / 2));
+    EXPECT_GT(said.size(), 50U);
+    std::vector<std::string> expected;
+    expected.reserve(said.size());
+    for (const auto& [i, v] : said) {
+      expected.push_back("up{i=\"" + std::to_string(i) + "\"} " + std::to_string(v));
+    }
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(Values(plan, expiry + 15000), expected);
+    for (const auto& [i, v] : said) {
+      made.insert(i);
+    }
+    EXPECT_EQ(engine_.Stats().series, made.size());
+    // The streams know them still.
+    for (const auto& [i, v] : std::map<int, int>(said)) {
+      speak(i);
+    }
+    EXPECT_EQ(engine_.Stats().series, made.size());
+  }
+}
+
+// Series that came while a tick ran join their sets with yields, in which more may come.
+TEST_F(ResolverTest, SeriesThatWereSetAsideJoinInPieces) {
+  constexpr int kSeries = 4000;
+  const engine::PlanId plan = Plan("up");
+  int next = 0;
+  size_t yields = 0;
+  const auto come = [&](int count) {
+    for (int i = 0; i < count; ++i, ++next) {
+      builder_.Add(Up(next), {{kNow, static_cast<double>(next)}});
+    }
+    ASSERT_EQ(Apply(builder_).written, static_cast<uint64_t>(count));
+  };
+  engine_.SetYield([&] {
+    ++yields;
+    come(next == 1 ? kSeries : 1);
+  });
+  come(1);
+  engine_.BeginYielding();
+  engine_.Expire(kNow);
+  const size_t before = yields;
+  engine_.EndYielding();
+  EXPECT_GE(yields - before, static_cast<size_t>(kSeries) / 128 - 1);
+  EXPECT_LE(yields, 100U);  // it comes to an end, however many there are
+  EXPECT_EQ(Values(plan, kNow + 15000).size(), static_cast<size_t>(next));
+  EXPECT_EQ(engine_.Evaluate(plan, kNow + 15000).vector.size(), static_cast<size_t>(next));
 }
 
 TEST_F(ResolverTest, SeriesAreKnownHoweverOftenSomethingChanged) {

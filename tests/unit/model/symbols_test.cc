@@ -1,11 +1,17 @@
 #include "core/model/symbols.h"
 
+#include "core/model/label_set_places.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <map>
 #include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -78,7 +84,7 @@ TEST(LabelSetTable, CollectFreesReusesAndKeeps) {
   const SymbolId gone = table.Intern("gone");
   const LabelSetId alive = table.InternSet(Labels{{"a", "alive"}});
   const LabelSetId dead = table.InternSet(Labels{{"a", "dead"}});
-  table.Collect([&](LabelSetId id) { return id == alive; }, std::array{kept});
+  table.Collect([&](LabelMarks* marks) { marks->Add(alive); }, std::array{kept});
   EXPECT_EQ(table.sets(), 2u);     // {} and `alive`
   EXPECT_EQ(table.symbols(), 4u);  // "", kept, a, alive
   EXPECT_EQ(table.Find("gone"), kEmptySymbol);
@@ -104,17 +110,164 @@ TEST(LabelSetTable, RandomChurnAgainstAMap) {
       ASSERT_EQ(at->second.first, id);
     }
     std::erase_if(model, [&](const auto&) { return random() % 2 == 0; });
-    std::vector<bool> alive(1 << 20, false);
-    for (const auto& [text, entry] : model) {
-      alive[entry.first] = true;
-    }
-    table.Collect([&](LabelSetId id) { return alive[id]; }, {});
+    table.Collect(
+        [&](LabelMarks* marks) {
+          for (const auto& [text, entry] : model) {
+            marks->Add(entry.first);
+          }
+        },
+        {});
     ASSERT_EQ(table.sets(), model.size() + 1);
     for (const auto& [text, entry] : model) {
       ASSERT_EQ(table.ToLabels(entry.first), entry.second);
       ASSERT_EQ(table.InternSet(entry.second), entry.first);
     }
   }
+}
+
+// Sets and symbols come in every yield of the sweep: new ones, ones that are alive, ones that nobody holds any more whether or not the
+// sweep has got to them. All of them stay, and what nobody has asked for goes.
+TEST(LabelSetTable, InternedBetweenPiecesOfTheSweep) {
+  LabelSetTable table;
+  std::mt19937 random(3);
+  std::map<std::string, std::pair<LabelSetId, Labels>> model;
+  const auto intern = [&](const Labels& labels) {
+    const LabelSetId id = table.InternSet(labels);
+    const auto [at, fresh] = model.try_emplace(labels.ToString(), id, labels);
+    ASSERT_EQ(at->second.first, id);
+    ASSERT_EQ(table.ToLabels(id), labels);
+  };
+  const auto some = [&random](uint32_t instances) {
+    return Labels{{"__name__", "m" + std::to_string(random() % 7)},
+                  {"instance", "host-" + std::to_string(random() % instances)},
+                  {"schema" + std::to_string(random() % 700), "short"},
+                  {"text", std::string(random() % 100 == 0 ? 20000 : 1, static_cast<char>('a' + random() % 26))}};
+  };
+  for (int round = 0; round < 12; ++round) {
+    const uint32_t instances = round % 3 == 0 ? 20000 : 200;  // floods that go again, too
+    for (int i = 0; i < 8000; ++i) {
+      intern(some(instances));
+    }
+    std::vector<Labels> dead;
+    std::erase_if(model, [&](const auto& entry) {
+      if (random() % 4 == 0) {
+        return false;
+      }
+      dead.push_back(entry.second.second);
+      return true;
+    });
+    size_t yields = 0;
+    const auto yield = [&] {
+      ++yields;
+      for (int i = 0; i < 3; ++i) {
+        intern(some(instances));
+        intern(dead[random() % dead.size()]);
+        if (!model.empty()) {
+          intern(std::next(model.begin(), static_cast<long>(random() % std::min<size_t>(model.size(), 50)))
+                     ->second.second);
+        }
+      }
+      // Nothing that is there is lost or another's.
+      const auto& [id, labels] = model.begin()->second;
+      ASSERT_EQ(table.ToLabels(id), labels);
+    };
+    const std::vector<std::pair<std::string, std::pair<LabelSetId, Labels>>> held(model.begin(), model.end());
+    table.Collect(
+        [&](LabelMarks* marks) {
+          for (const auto& [text, entry] : held) {
+            marks->Add(entry.first);
+          }
+        },
+        {}, yield);
+    ASSERT_GT(yields, 30u);
+    ASSERT_EQ(table.sets(), model.size() + 1);
+    std::set<std::string> texts{""};
+    for (const auto& [text, entry] : model) {
+      ASSERT_EQ(table.ToLabels(entry.first), entry.second);
+      ASSERT_EQ(table.InternSet(entry.second), entry.first);
+      for (const LabelView& label : entry.second) {
+        texts.emplace(label.name);
+        texts.emplace(label.value);
+      }
+    }
+    // What came in for a set that is alive is alive; nothing else is.
+    ASSERT_EQ(table.symbols(), texts.size());
+  }
+}
+
+// A symbol that was interned in a yield and no set uses lives until the next sweep, not longer.
+TEST(LabelSetTable, SymbolsInternedBetweenPiecesOutliveOneSweep) {
+  LabelSetTable table;
+  for (int i = 0; i < 2000; ++i) {
+    table.Intern("gone-" + std::to_string(i));
+  }
+  SymbolId young = kEmptySymbol;
+  const auto none = [](LabelMarks*) {};
+  table.Collect(none, {}, [&] { young = young == kEmptySymbol ? table.Intern("gone-1999") : young; });
+  EXPECT_EQ(table.Find("gone-1999"), young);
+  EXPECT_EQ(table.symbols(), 2u);
+  table.Collect(none, {});
+  EXPECT_EQ(table.symbols(), 1u);
+}
+
+// No piece of the sweep is longer than what it does to some 500 ids, however many there are: as many pieces as that makes.
+TEST(LabelSetTable, TheSweepIsCutIntoPieces) {
+  constexpr size_t kIdsPerPieceMax = 512;
+  constexpr uint32_t kSets = 100000;
+  LabelSetTable table;
+  std::vector<LabelSetId> alive;
+  for (uint32_t i = 0; i < kSets; ++i) {
+    const LabelSetId id = table.InternSet(Labels{{"__name__", "m"}, {"i", std::to_string(i)}});
+    if (i < kSets / 2 && i % 2 == 0) {
+      alive.push_back(id);
+    }
+  }
+  size_t pieces = 1;
+  size_t sets = table.sets();
+  size_t symbols = table.symbols();
+  size_t bytes = table.bytes();
+  const auto yield = [&] {
+    ++pieces;
+    ASSERT_LE(sets - table.sets(), kIdsPerPieceMax);
+    ASSERT_LE(symbols - table.symbols(), kIdsPerPieceMax);
+    constexpr size_t kBytesPerPieceMax = 600 << 10;  // some chunks of an arena
+    ASSERT_LE(bytes - std::min(bytes, table.bytes()), kBytesPerPieceMax);
+    sets = table.sets();
+    symbols = table.symbols();
+    bytes = table.bytes();
+  };
+  table.Collect(
+      [&](LabelMarks* marks) {
+        for (const LabelSetId id : alive) {
+          marks->Add(id);
+        }
+      },
+      {}, yield);
+  yield();
+  EXPECT_EQ(table.sets(), alive.size() + 1);
+  EXPECT_LT(table.bytes(), 3000000u);
+  // Sets and symbols are gone through, moved, and cut off at the end.
+  EXPECT_GT(pieces, 5 * kSets / kIdsPerPieceMax);
+}
+
+TEST(LabelSetPlaces, ManyGrowInParts) {
+  LabelSetPlaces places;
+  constexpr uint32_t kPlaces = 100000;
+  for (uint32_t i = 0; i < kPlaces; ++i) {
+    ASSERT_EQ(places.Find(7 * i), LabelSetPlaces::kNoPlace);
+    ASSERT_EQ(places.FindOrSet(7 * i, i), i);
+    ASSERT_EQ(places.FindOrSet(7 * i, i + 1), i);
+  }
+  for (uint32_t i = 0; i < kPlaces; ++i) {
+    ASSERT_EQ(places.Find(7 * i), i);
+    ASSERT_EQ(places.Find(7 * i + 1), LabelSetPlaces::kNoPlace);
+  }
+  places.Set(7, 3);
+  EXPECT_EQ(places.Find(7), 3u);
+  EXPECT_LT(places.Bytes(), kPlaces * 24);
+  places.Clear();
+  EXPECT_EQ(places.Find(7), LabelSetPlaces::kNoPlace);
+  EXPECT_LT(places.Bytes(), 200u);
 }
 
 TEST(LabelSetTable, HoldsSetsAndTextsLongerThanAChunk) {
