@@ -343,10 +343,7 @@ class QuantileNode final : public HistogramNode {
         instances_groups_ == generation()) {
       return;
     }
-    instances_of_ = leaf.size();
-    instances_generation_ = leaf.generation();
-    instances_groups_ = generation();
-    instances_.clear();
+    std::vector<Instance> instances;
     constexpr size_t kNoGroup = std::numeric_limits<size_t>::max();
     std::vector<std::pair<size_t, double>> of_slot(input(1).size(), {kNoGroup, 0});
     for (size_t g = 0; g < groups_.size(); ++g) {
@@ -356,23 +353,28 @@ class QuantileNode final : public HistogramNode {
     const SymbolId drop[] = {ctx.le_symbol};
     std::unordered_map<LabelSetId, size_t> index;
     for (uint32_t i = 0; i < leaf.size(); ++i) {
+      ctx.MayYield(i);
       const auto& [group, bound] = of_slot[sums != nullptr ? (*sums)[i] : i];
       if (group == kNoGroup) {
         continue;
       }
       // Of the series' own labels: two metrics may lose their names.
       const LabelSetId own = ctx.store.at(leaf.Counters()->set->members[i]).labels;
-      const auto [it, inserted] = index.try_emplace(ctx.labels().Without(own, drop), instances_.size());
+      const auto [it, inserted] = index.try_emplace(ctx.labels().Without(own, drop), instances.size());
       if (inserted) {
-        instances_.push_back({group, {}});
+        instances.push_back({group, {}});
       }
-      instances_[it->second].buckets.emplace_back(bound, i);
+      instances[it->second].buckets.emplace_back(bound, i);
     }
-    for (Instance& instance : instances_) {
+    for (Instance& instance : instances) {
       std::sort(instance.buckets.begin(), instance.buckets.end());
     }
-    std::stable_sort(instances_.begin(), instances_.end(),
+    std::stable_sort(instances.begin(), instances.end(),
                      [](const Instance& a, const Instance& b) { return a.group < b.group; });
+    instances_ = std::move(instances);
+    instances_of_ = leaf.size();
+    instances_generation_ = leaf.generation();
+    instances_groups_ = generation();
   }
   // RETURNS: false where what is below a threshold cannot be told from the buckets.
   static bool FindSides(const std::vector<BucketSpan>& spans, double threshold, Sides* sides) {
