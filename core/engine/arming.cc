@@ -15,6 +15,13 @@ class Walk {
   explicit Walk(const Node& root) { Visit(root); }
   const std::vector<const Node*>& nodes() const { return nodes_; }
   size_t Place(const Node& node) const { return places_.at(&node); }
+  uint64_t Shape() const {
+    uint64_t shape = 0;
+    for (const Node* node : nodes_) {
+      shape += node->size() + (node->generation() << 32);
+    }
+    return shape;
+  }
   // RETURNS: whether there is a leaf at or below the node at this place.
   bool ReadsSeries(size_t place) const { return reads_[place] != 0; }
 
@@ -42,18 +49,19 @@ class Walk {
 
 class Arming {
  public:
-  Arming(const Horizon& horizon, const Node& root)
-      : horizon_(horizon), walk_(root), root_(root), bounds_(walk_.nodes().size()), keep_(walk_.nodes().size()) {}
+  Arming(const Horizon& horizon, const Node& root, const Findings& found)
+      : horizon_(horizon), walk_(root), found_(found), bounds_(walk_.nodes().size()), keep_(walk_.nodes().size()) {}
 
-  Arms Run() {
-    std::vector<Span> wanted(root_.size(), Span::Any());
+  std::optional<Arms> Run() {
+    std::vector<Span> wanted(found_.present.size(), Span::Any());
     for (size_t slot = 0; slot < wanted.size(); ++slot) {
-      if (!root_.present()[slot]) {
+      if (!found_.present[slot]) {
         wanted[slot] = Span::Absent();
       }
     }
     BoundAll(false);
     horizon_.links = &links_;
+    horizon_.linked = &linked_;
     if (std::none_of(walk_.nodes().begin(), walk_.nodes().end(), [](const Node* node) { return node->MayLink(); })) {
       LetGo(&wanted);
     }
@@ -61,18 +69,49 @@ class Arming {
       Restrict(wanted);
       BoundAll(true);
       if (!LetGo(&wanted)) {
-        return {std::move(triggers_), std::move(links_)};
+        return Take();
       }
     }
     wanted.assign(wanted.size(), Span::Nothing());
     Restrict(wanted);
     BoundAll(true);
-    return {std::move(triggers_), std::move(links_)};
+    return Take();
   }
 
  private:
+  // Looked at before each node: an evaluation in a yield may have found more.
+  bool OutOfShape() {
+    out_of_shape_ = out_of_shape_ || walk_.Shape() != found_.shape;
+    return out_of_shape_;
+  }
+  std::optional<Arms> Take() {
+    if (out_of_shape_) {
+      return std::nullopt;
+    }
+    Arms arms{std::move(triggers_), std::move(links_), {}};
+    for (uint32_t link = 0; link < arms.links.size(); ++link) {
+      const std::vector<TriggerLink::Member>& members = arms.links[link].members;
+      for (uint32_t member = 0; member < members.size(); ++member) {
+        arms.places.push_back({members[member].series, link, member});
+      }
+      horizon_.ctx.MayYield(link);
+    }
+    size_t compared = 0;
+    std::sort(arms.places.begin(), arms.places.end(), [&](const LinkPlace& a, const LinkPlace& b) {
+      constexpr size_t kComparesPerYield = 16384;
+      if (++compared % kComparesPerYield == 0) {
+        horizon_.ctx.yield();
+      }
+      return a.series < b.series;
+    });
+    return arms;
+  }
+
   // Asks for nothing where what was asked for is not kept. RETURNS: whether there was such a slot.
   bool LetGo(std::vector<Span>* wanted) const {
+    if (out_of_shape_) {
+      return false;
+    }
     bool open = false;
     for (const Bounds& bounds : bounds_) {
       open = open || bounds.open;
@@ -93,6 +132,10 @@ class Arming {
     triggers_.clear();
     std::vector<const Bounds*> in;
     for (size_t place = 0; place < walk_.nodes().size(); ++place) {
+      horizon_.ctx.yield();
+      if (OutOfShape()) {
+        return;
+      }
       const Node& node = *walk_.nodes()[place];
       Bounds& out = bounds_[place];
       out.slots.clear();
@@ -107,12 +150,15 @@ class Arming {
       }
       node.Bound(horizon_, in, &out);
     }
-    if (with_triggers) {
+    if (with_triggers && !OutOfShape()) {
       Merge();
     }
   }
 
   void Restrict(const std::vector<Span>& wanted) {
+    if (OutOfShape()) {
+      return;
+    }
     for (size_t place = 0; place < walk_.nodes().size(); ++place) {
       keep_[place].assign(Slots(*walk_.nodes()[place]), Span::Any());
     }
@@ -128,6 +174,10 @@ class Arming {
     std::vector<const Bounds*> in;
     std::vector<std::vector<Span>*> keep_in;
     for (size_t place = walk_.nodes().size(); place-- > 0;) {
+      horizon_.ctx.yield();
+      if (OutOfShape()) {
+        return;
+      }
       const Node& node = *walk_.nodes()[place];
       if (!open && !walk_.ReadsSeries(place) && node.type() == promql::ValueType::kVector &&
           std::any_of(keep_[place].begin(), keep_[place].end(), [](const Span& span) { return span.nothing(); })) {
@@ -170,16 +220,22 @@ class Arming {
 
   Horizon horizon_;
   const Walk walk_;
-  const Node& root_;
+  const Findings& found_;
+  bool out_of_shape_ = false;
   std::vector<Bounds> bounds_;  // by place in the walk
   std::vector<std::vector<Span>> keep_;
   std::vector<Trigger> triggers_;
   std::vector<TriggerLink> links_;
+  std::unordered_map<const Node*, std::vector<double>> linked_;
 };
 
 }  // namespace
 
-Arms ArmPlan(const Horizon& horizon, Node& root) { return Arming(horizon, root).Run(); }
+uint64_t ShapeOf(const Node& root) { return Walk(root).Shape(); }
+
+std::optional<Arms> ArmPlan(const Horizon& horizon, const Node& root, const Findings& found) {
+  return Arming(horizon, root, found).Run();
+}
 
 std::string WhyAtTicksOnly(const Node& root) {
   const Walk walk(root);

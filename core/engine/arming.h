@@ -1,6 +1,8 @@
 #pragma once
 // Arming: from a plan's graph to the triggers of the series it reads (trigger.h).
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,9 +10,17 @@
 
 namespace weir::engine {
 
-// RETURNS: triggers and links for evaluations in [from, until] that shall find no slot of `root` present that is absent
-// now; valid as long as no sample crosses them. REQUIRES: the root was evaluated at from_ms.
-Arms ArmPlan(const Horizon& horizon, Node& root);
+// What an evaluation has found, for arming.
+struct Findings {
+  std::vector<uint8_t> present;  // slots of the root
+  uint64_t shape = 0;            // see ShapeOf
+};
+// RETURNS: a number that changes when a node at or below the root gets slots or numbers them anew.
+uint64_t ShapeOf(const Node& root);
+// RETURNS: triggers and links for evaluations in [from, until] that shall find no slot of `root` present that is absent in
+// `found`, by an evaluation at from_ms; valid as long as no sample crosses them that came since then, those between pieces of
+// this included (Context::yield). None when the graph has another shape by now, which an evaluation of something else may give it.
+std::optional<Arms> ArmPlan(const Horizon& horizon, const Node& root, const Findings& found);
 
 // RETURNS: why a plan with this root can be evaluated at ticks only; "" if at any time.
 std::string WhyAtTicksOnly(const Node& root);

@@ -27,6 +27,15 @@ struct Engine::Impl {
     bool between = false;
     bool live = false;
     std::vector<Node*> leaves;  // where a crew computes them ahead
+    // What BeginArm has found.
+    struct Begun {
+      uint64_t number = 0;
+      int64_t t_ms = 0;
+      uint64_t structure = 0;
+      bool failed = false;
+      Findings found;
+    };
+    Begun begun = {};
   };
 
   explicit Impl(Options o)
@@ -48,7 +57,7 @@ struct Engine::Impl {
   }
 
   void Yield() {
-    if (inside_yield) {
+    if (inside_yield || evaluating_between) {
       return;
     }
     if (yielding_allowed) {
@@ -180,7 +189,7 @@ struct Engine::Impl {
   // Of rules, which may append while leaves are computed, and others.
   void BeforeAppendTo(SeriesId series) {
     BeforeAppend();
-    if (ahead.active() && !inside_yield && !store.WrittenByRules(series)) {
+    if ((ahead.active() || !store.triggers().empty()) && !inside_yield && !store.WrittenByRules(series)) {
       store.SetWrittenByRules(series);
     }
   }
@@ -243,11 +252,51 @@ struct Engine::Impl {
     }
   }
 
+  // Plans that may be evaluated in a yield share nodes with each other: none of them yields.
   void EvaluateRoot(Plan& plan, int64_t t_ms) {
-    ctx.t_ms = ctx.query_ms = t_ms - plan.query_offset_ms;
-    ctx.pair_ahead = plan.between;
+    if (!plan.between) {
+      ctx.t_ms = ctx.query_ms = t_ms - plan.query_offset_ms;
+      plan.root->Evaluate(ctx);
+      return;
+    }
+    if (inside_yield) {
+      ahead.Rest();
+      ++ctx.epoch;
+    }
+    const int64_t t_before_ms = std::exchange(ctx.t_ms, t_ms - plan.query_offset_ms);
+    const int64_t query_before_ms = std::exchange(ctx.query_ms, t_ms - plan.query_offset_ms);
+    ctx.between = evaluating_between = true;
     plan.root->Evaluate(ctx);
-    ctx.pair_ahead = false;
+    ctx.between = evaluating_between = false;
+    ctx.t_ms = t_before_ms;
+    ctx.query_ms = query_before_ms;
+  }
+
+  void BeginArm(PlanId id, Triggers::Plan* armed, int64_t t_ms) {
+    Plan& plan = plans[id];
+    store.triggers().BeginArm(armed);
+    EvaluateRoot(plan, t_ms);
+    plan.begun = {
+        ++begun, t_ms, store.generation(), !plan.root->error().ok(), {plan.root->present(), ShapeOf(*plan.root)}};
+  }
+
+  // RETURNS: none when it has come to nothing: the plan was begun to be armed once more, or is given up.
+  std::optional<Arms> ArmBegun(PlanId id, int64_t until_ms) {
+    const Plan& plan = plans[id];
+    Triggers::Plan* armed = store.triggers().Find(id);
+    const uint64_t number = plan.begun.number;
+    std::optional<Arms> arms;
+    if (plan.begun.structure == store.generation()) {
+      const Horizon horizon{ctx, plan.begun.t_ms - plan.query_offset_ms, until_ms - plan.query_offset_ms, &armed->late};
+      arms = plan.begun.failed ? Arms() : ArmPlan(horizon, *plan.root, Findings(plan.begun.found));
+    }
+    if (plan.begun.number != number) {
+      return std::nullopt;
+    }
+    if (!arms) {
+      store.triggers().GiveUp(armed);
+    }
+    return arms;
   }
 
   Evaluation Read(Node& root, const std::vector<Site>& sites) {
@@ -320,6 +369,8 @@ struct Engine::Impl {
   bool sharing = false;  // shards take samples in at once; those of eager alerts wait until they rest
   bool yielding_allowed = false;
   bool inside_yield = false;
+  bool evaluating_between = false;
+  uint64_t begun = 0;  // counts BeginArm
 };
 
 Engine::Engine(Options options) : impl_(std::make_unique<Impl>(options)) {}
@@ -552,18 +603,58 @@ Evaluation Engine::EvaluateBetween(PlanId id, int64_t t_ms) {
 
 void Engine::Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms) {
   impl_->Settle();
-  for (PlanId id : plans) {
-    Impl::Plan& plan = impl_->plans[id];
-    Triggers::Plan* armed = impl_->store.triggers().Find(id);
+  Triggers& triggers = impl_->store.triggers();
+  std::vector<std::pair<PlanId, Arms>> ready;
+  std::vector<uint64_t> numbers;
+  for (const PlanId id : plans) {
+    Triggers::Plan* armed = triggers.Find(id);
     if (armed == nullptr) {
       continue;
     }
-    impl_->EvaluateRoot(plan, from_ms);
-    const Horizon horizon{impl_->ctx, from_ms - plan.query_offset_ms, until_ms - plan.query_offset_ms};
-    impl_->store.triggers().Arm(armed, plan.root->error().ok() ? ArmPlan(horizon, *plan.root) : Arms(),
-                                horizon.until_ms);
+    if (!armed->arming || impl_->plans[id].begun.t_ms != from_ms) {
+      impl_->BeginArm(id, armed, from_ms);
+    }
+    if (std::optional<Arms> arms = impl_->ArmBegun(id, until_ms)) {
+      ready.emplace_back(id, std::move(*arms));
+      numbers.push_back(impl_->plans[id].begun.number);
+    }
   }
-  impl_->store.triggers().Armed(plans);
+  std::vector<PlanId> done;
+  for (size_t i = 0; i < ready.size(); ++i) {
+    auto& [id, arms] = ready[i];
+    if (impl_->plans[id].begun.number == numbers[i]) {
+      Triggers::Arm(triggers.Find(id), std::move(arms), until_ms - impl_->plans[id].query_offset_ms);
+      done.push_back(id);
+    }
+  }
+  triggers.Armed(done);
+  impl_->TellCrossings();
+}
+
+void Engine::BeginArm(PlanId id, int64_t t_ms) {
+  impl_->Settle();
+  if (Triggers::Plan* armed = impl_->store.triggers().Find(id); armed != nullptr) {
+    impl_->BeginArm(id, armed, t_ms);
+  }
+}
+
+size_t Engine::ArmSeries(PlanId plan) const {
+  size_t series = 0;
+  for (const PlannedDemand& demand : impl_->plans[plan].demands) {
+    series += demand.set->members.size();
+  }
+  return series;
+}
+
+bool Engine::ReadsRules(PlanId plan) const {
+  for (const PlannedDemand& demand : impl_->plans[plan].demands) {
+    for (const window::Profile* profile : demand.set->profiles) {
+      if (profile->written_by_rules) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 void Engine::OnCrossing(std::function<void()> handler) { impl_->on_crossing = std::move(handler); }

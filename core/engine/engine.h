@@ -183,6 +183,7 @@ struct SeriesStats {
 struct Crossing {
   PlanId plan = 0;
   int64_t t_ms = 0;
+  bool newborn = false;  // the sample's series was made in a yield: evaluations see it after EndYielding
 };
 
 // What there is to say of a plan's evaluations between ticks.
@@ -277,8 +278,16 @@ class Engine {
   Evaluation EvaluateBetween(PlanId plan, int64_t t_ms);
   // Evaluates the plans at `from_ms` and gives their series trigger values: while no sample crosses one, no evaluation in
   // (from, until] finds a slot present that is absent now. Where that cannot be shown every sample crosses. Those later than
-  // `until` cross, too.
+  // `until` cross, too. This is long work: what comes in at its yields crosses at the end if it has to, and until then what the
+  // plans were armed with before holds.
   void Arm(std::span<const PlanId> plans, int64_t from_ms, int64_t until_ms);
+  // Evaluates a plan at `t_ms` for an Arm from then that comes later: samples between count as if they came after it. Called in a yield
+  // of Arm of the same plan it puts an end to that.
+  void BeginArm(PlanId plan, int64_t t_ms);
+  // RETURNS: how many series Arm looks at for the plan.
+  size_t ArmSeries(PlanId plan) const;
+  // RETURNS: whether rules write series that the plan reads.
+  bool ReadsRules(PlanId plan) const;
   // A batch has been taken in. A plan that waits for the other buckets of a histogram is crossed when it has done so for patience_ms since
   // the batch that brought the first; until then nothing is said about what an evaluation of half a histogram finds. RETURNS: when
   // it is to be called again at the latest, INT64_MAX for never. UNITS: now_ms on any clock that does not go back.
@@ -314,7 +323,8 @@ class Engine {
   // Long work (evaluations, AdvanceTo, Release, Expire, Stats) between BeginYielding and EndYielding calls `yield` many times a
   // millisecond. Inside it, and nowhere else in such work, series may be interned and samples appended: they change nothing that
   // is being evaluated as long as every sample is later than ReadsUntil() of the evaluation's time, and are there for what comes
-  // after EndYielding. Nothing else of the engine may be called there.
+  // after EndYielding. Plans with `between` may be evaluated and armed there, too, but for newborn series (Crossing). Nothing else
+  // of the engine may be called.
   void SetYield(std::function<void()> yield);
 
   void BeginYielding();

@@ -50,12 +50,13 @@ void ForEachReal(const Ring& ring, int64_t begin, int64_t end, F f) {
 // `size`: only the first so many records are there.
 Edges FindEdges(const Ring& ring, const LeafTimes& times, int64_t size) {
   Edges edges;
-  int64_t end = ring.FirstAfter(times.last_end_ms - times.range_ms);
+  const uint32_t begins = ring.FirstAfter(times.first_end_ms - times.range_ms, uint32_t{0});
+  int64_t end = ring.FirstAfter(times.last_end_ms - times.range_ms, begins);
   while (end < size && !IsReal(ring, end)) {
     ++end;
   }
   edges.first_to_come = end >= size;
-  edges.first_begin = std::min<int64_t>(ring.FirstAfter(times.first_end_ms - times.range_ms), size);
+  edges.first_begin = std::min<int64_t>(begins, size);
   edges.first_end = std::min(end + 1, size);
   while (edges.first_begin < edges.first_end && !IsReal(ring, edges.first_begin)) {
     ++edges.first_begin;

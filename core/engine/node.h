@@ -27,7 +27,7 @@ struct Context {
   SymbolId le_symbol;
   int64_t t_ms = 0;
   int64_t query_ms = 0;      // the tick that is evaluated, also while a subquery is replayed at earlier times for it
-  bool pair_ahead = false;   // joins make their slots for what is not present yet, too: of plans that have triggers
+  bool between = false;      // of a plan that has triggers: joins make their slots for what is not present yet, too
   uint64_t epoch = 0;        // changes with every append and every tick: nothing evaluated in this epoch can be stale
   ForkJoin* crew = nullptr;  // one member a shard
   LeavesAhead* ahead = nullptr;         // what the crew may be busy with

@@ -906,8 +906,11 @@ AppendOutcome Store::AppendFor(uint32_t shard_id, SeriesId id, int64_t t_ms, dou
   if (t_ms <= profile.taped_until_ms && !IsStaleNaN(v)) {
     TellTapes(id, t_ms, profile);
   }
-  if (profile.watched && !triggers_.Holds(id, t_ms, previous, v)) {
-    Cross(id, t_ms, previous, v, false);
+  if (profile.watched) {
+    watched_aside_ += aside_ ? 1 : 0;
+    if (!triggers_.Holds(id, t_ms, previous, v)) {
+      Cross(id, t_ms, previous, v, false);
+    }
   }
   return AppendOutcome::kOk;
 }
@@ -937,6 +940,7 @@ AppendOutcome Store::AppendHistogramFor(uint32_t shard_id, SeriesId id, int64_t 
     TellTapes(id, t_ms, profile);
   }
   if (profile.watched) {
+    watched_aside_ += aside_ ? 1 : 0;
     Cross(id, t_ms, 0, 0, true);
   }
   return AppendOutcome::kOk;

@@ -195,6 +195,8 @@ class Store {
   // New series that were set aside join their sets, in order of arrival, and versions move. REQUIRES: no evaluation runs. `yield` may
   // set more aside.
   void TakeAside(const std::function<void()>& yield = [] {});
+  // RETURNS: a number that grows with every sample of a watched series that was set aside: for who evaluates meanwhile.
+  uint64_t watched_aside() const { return watched_aside_; }
 
   // --- shards ---
   uint32_t shards() const { return static_cast<uint32_t>(shards_.size()); }
@@ -307,7 +309,12 @@ class Store {
   void WriteTapes(const std::function<void()>& yield);
   uint32_t ProfileOf(const std::vector<uint32_t>& sets);
   [[gnu::noinline]] void Cross(SeriesId id, int64_t t_ms, double previous, double v, bool histogram) {
-    triggers_.Cross(id, profiles_[at(id).profile]->sets, t_ms, previous, v, histogram);
+    triggers_.Cross(profiles_[at(id).profile]->sets, {.series = id,
+                                                      .histogram = histogram,
+                                                      .newborn = arrival_[id] == 0,
+                                                      .t_ms = t_ms,
+                                                      .previous = previous,
+                                                      .v = v});
   }
   // `profile`: what Place would find, if known.
   SeriesId InternFor(uint32_t shard, LabelSetId labels, uint32_t source, uint32_t profile = kNoProfile);
@@ -369,6 +376,7 @@ class Store {
   std::deque<uint32_t> arrival_;  // grows without a copy
   uint32_t arrivals_ = 0;
   bool aside_ = false;
+  uint64_t watched_aside_ = 0;
   std::vector<SeriesId> new_aside_;  // in order of arrival
   SeriesByLabels by_labels_;
   std::vector<std::weak_ptr<SeriesSet>> sets_;  // by id

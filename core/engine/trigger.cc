@@ -79,9 +79,8 @@ void Triggers::Remove(PlanId id) {
   std::erase_if(crossings_, [id](const Crossing& crossing) { return crossing.plan == id; });
   if (plans_.empty()) {
     hot_ = {};
-    recycled_.clear();
-    until_ms_ = std::numeric_limits<int64_t>::max();
   }
+  FindUntil();
 }
 
 Triggers::Plan* Triggers::Find(PlanId id) {
@@ -91,51 +90,93 @@ Triggers::Plan* Triggers::Find(PlanId id) {
 
 const Triggers::Plan* Triggers::Find(PlanId id) const { return const_cast<Triggers*>(this)->Find(id); }
 
+void Triggers::BeginArm(Plan* plan) {
+  plan->arming = true;
+  plan->late_lost = false;
+  plan->late.clear();
+  FindUntil();
+}
+
 void Triggers::Arm(Plan* plan, Arms arms, int64_t until_ms) {
   plan->triggers = std::move(arms.triggers);
   plan->links = std::move(arms.links);
-  plan->places.clear();
+  plan->places = std::move(arms.places);
   plan->torn.clear();
   for (uint32_t link = 0; link < plan->links.size(); ++link) {
-    const std::vector<TriggerLink::Member>& members = plan->links[link].members;
-    for (uint32_t member = 0; member < members.size(); ++member) {
-      plan->places.push_back({members[member].series, link, member});
-    }
     if (plan->links[link].torn()) {
       plan->torn.push_back({link});
     }
   }
-  std::sort(plan->places.begin(), plan->places.end(),
-            [](const LinkPlace& a, const LinkPlace& b) { return a.series < b.series; });
+  plan->reborn.clear();
   plan->until_ms = until_ms;
   plan->armed = true;
 }
 
+void Triggers::GiveUp(Plan* plan) {
+  plan->arming = false;
+  int64_t t_ms = plan->crossed ? plan->crossed_ms : std::numeric_limits<int64_t>::min();
+  for (const LateSample& sample : plan->late) {
+    t_ms = std::max(t_ms, sample.t_ms);
+  }
+  plan->late = {};
+  FindUntil();
+  Cross(plan, {.t_ms = t_ms});
+}
+
+// While a plan is being armed every sample is looked at.
+void Triggers::FindUntil() {
+  until_ms_ = std::numeric_limits<int64_t>::max();
+  for (const Plan& plan : plans_) {
+    until_ms_ = plan.arming  ? std::numeric_limits<int64_t>::min()
+                : plan.armed ? std::min(until_ms_, plan.until_ms)
+                             : until_ms_;
+  }
+}
+
+void Triggers::Fold(const Trigger& trigger) {
+  Hot& hot = hot_[trigger.series];
+  hot.lo = std::max(hot.lo, trigger.lo);
+  hot.hi = std::min(hot.hi, trigger.hi);
+  hot.counter = hot.counter || trigger.counter;
+}
+
 void Triggers::Fold(const Plan& plan) {
   for (const Trigger& trigger : plan.triggers) {
-    Hot& hot = hot_[trigger.series];
-    hot.lo = std::max(hot.lo, trigger.lo);
-    hot.hi = std::min(hot.hi, trigger.hi);
-    hot.counter = hot.counter || trigger.counter;
+    Fold(trigger);
   }
   for (const LinkPlace& place : plan.places) {
     hot_[place.series] = Hot{};  // each sample is looked at
   }
 }
 
+void Triggers::FoldShare(const Plan& plan, const std::vector<Trigger>& of) {
+  constexpr size_t kFew = 16;  // searches cost about as much as so many steps
+  if (of.size() * kFew > plan.triggers.size()) {
+    Fold(plan);
+    return;
+  }
+  for (const Trigger& trigger : of) {
+    if (const Trigger* known = FindTrigger(plan, trigger.series); known != nullptr) {
+      Fold(*known);
+    }
+    const auto place = std::lower_bound(plan.places.begin(), plan.places.end(), trigger.series,
+                                        [](const LinkPlace& p, SeriesId id) { return p.series < id; });
+    if (place != plan.places.end() && place->series == trigger.series) {
+      hot_[trigger.series] = Hot{};
+    }
+  }
+}
+
 void Triggers::Armed(std::span<const PlanId> ids) {
   const auto is_new = [&](const Plan& plan) { return std::find(ids.begin(), ids.end(), plan.id) != ids.end(); };
   SeriesId end = 0;
-  bool all = true;
-  until_ms_ = std::numeric_limits<int64_t>::max();
   for (Plan& plan : plans_) {
-    until_ms_ = plan.armed ? std::min(until_ms_, plan.until_ms) : until_ms_;
     end = plan.triggers.empty() ? end : std::max(end, plan.triggers.back().series + 1);
     if (is_new(plan)) {
-      plan.crossed = false;
+      plan.crossed = plan.arming = false;
     }
-    all = all && is_new(plan);
   }
+  FindUntil();
   if (end > hot_.size()) {
     hot_.resize(end);
   }
@@ -149,55 +190,96 @@ void Triggers::Armed(std::span<const PlanId> ids) {
   }
   // Series of several plans have lost the others' share; folding it in again changes nothing elsewhere.
   for (const Plan& plan : plans_) {
-    Fold(plan);
+    if (is_new(plan)) {
+      Fold(plan);
+      continue;
+    }
+    for (const Plan& other : plans_) {
+      if (is_new(other)) {
+        FoldShare(plan, other.triggers);
+      }
+    }
   }
-  if (all) {
-    recycled_.clear();
+  for (Plan& plan : plans_) {
+    if (is_new(plan)) {
+      Replay(&plan);
+    }
+  }
+}
+
+void Triggers::Replay(Plan* plan) {
+  const std::vector<LateSample> late = std::exchange(plan->late, {});
+  for (size_t i = 0; i < late.size(); ++i) {
+    if (plan->crossed) {
+      plan->crossed_ms = std::max(plan->crossed_ms, late[i].t_ms);
+    } else if (plan->late_lost || Crosses(plan, late[i], i)) {
+      Cross(plan, late[i]);
+    }
   }
 }
 
 void Triggers::Forget(SeriesId series) {
-  if (series < hot_.size()) {
-    hot_[series] = Hot{};
-    recycled_.insert(series);
+  if (series >= hot_.size()) {
+    return;
+  }
+  hot_[series] = Hot{};
+  for (Plan& plan : plans_) {
+    if (FindTrigger(plan, series) != nullptr) {
+      plan.reborn.insert(series);
+    }
   }
 }
 
-void Triggers::Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_ms, double previous, double v,
-                     bool histogram) {
-  const bool recycled = !recycled_.empty() && recycled_.contains(series);
+const Trigger* Triggers::FindTrigger(const Plan& plan, SeriesId series) {
+  const auto at = std::lower_bound(plan.triggers.begin(), plan.triggers.end(), series,
+                                   [](const Trigger& trigger, SeriesId id) { return trigger.series < id; });
+  return at != plan.triggers.end() && at->series == series ? &*at : nullptr;
+}
+
+bool Triggers::Crosses(Plan* plan, const LateSample& sample, size_t number) {
+  const Trigger* known = FindTrigger(*plan, sample.series);
+  const bool is_known = known != nullptr && (plan->reborn.empty() || !plan->reborn.contains(sample.series));
+  const bool holds = is_known && sample.t_ms <= plan->until_ms &&
+                     (sample.histogram ? known->never() : !known->Crossed(sample.previous, sample.v));
+  return plan->places.empty() ? !holds : TakeLinked(plan, sample, number) || !holds;
+}
+
+void Triggers::Cross(std::span<const uint32_t> sets, const LateSample& sample) {
+  constexpr size_t kLateMax = 1 << 16;
   for (Plan& plan : plans_) {
-    if (!plan.armed || !Meet(plan.sets, sets)) {
+    if ((!plan.armed && !plan.arming) || !Meet(plan.sets, sets)) {
       continue;
+    }
+    if (plan.arming) {
+      plan.late_lost = plan.late.size() >= kLateMax;
+      if (!plan.late_lost) {
+        plan.late.push_back(sample);
+      }
     }
     if (plan.crossed) {
-      plan.crossed_ms = std::max(plan.crossed_ms, t_ms);
-      continue;
+      plan.crossed_ms = std::max(plan.crossed_ms, sample.t_ms);
+    } else if (plan.armed && Crosses(&plan, sample, std::numeric_limits<size_t>::max())) {
+      Cross(&plan, sample);
     }
-    const auto known = std::lower_bound(plan.triggers.begin(), plan.triggers.end(), series,
-                                        [](const Trigger& trigger, SeriesId id) { return trigger.series < id; });
-    const bool is_known = known != plan.triggers.end() && known->series == series && !recycled;
-    const bool holds = is_known && t_ms <= plan.until_ms && (histogram ? known->never() : !known->Crossed(previous, v));
-    if (plan.places.empty() ? holds : !TakeLinked(&plan, series, t_ms, previous, v) && holds) {
-      continue;
-    }
-    Cross(&plan, t_ms);
   }
 }
 
-void Triggers::Cross(Plan* plan, int64_t t_ms) {
+void Triggers::Cross(Plan* plan, const LateSample& sample) {
   plan->crossed = true;
-  plan->crossed_ms = t_ms;
-  crossings_.push_back({plan->id, t_ms});
+  plan->crossed_ms = sample.t_ms;
+  crossings_.push_back({plan->id, sample.t_ms, sample.newborn});
 }
 
-bool Triggers::TakeLinked(Plan* plan, SeriesId series, int64_t t_ms, double previous, double v) {
+bool Triggers::TakeLinked(Plan* plan, const LateSample& sample, size_t number) {
   bool crosses = false;
-  auto place = std::lower_bound(plan->places.begin(), plan->places.end(), series,
+  auto place = std::lower_bound(plan->places.begin(), plan->places.end(), sample.series,
                                 [](const LinkPlace& p, SeriesId id) { return p.series < id; });
-  for (; place != plan->places.end() && place->series == series; ++place) {
+  for (; place != plan->places.end() && place->series == sample.series; ++place) {
     TriggerLink& link = plan->links[place->link];
-    crosses = link.Take(place->member, t_ms, previous, v) || crosses;
+    if (number < link.late) {
+      continue;
+    }
+    crosses = link.Take(place->member, sample.t_ms, sample.previous, sample.v) || crosses;
     if (link.seen == 1 && link.torn()) {
       plan->torn.push_back({place->link});
     }
@@ -217,7 +299,7 @@ int64_t Triggers::EndTogether(int64_t now_ms, int64_t patience_ms) {
       if (torn.since_ms > now_ms - patience_ms) {
         next_ms = std::min(next_ms, torn.since_ms + patience_ms);
       } else {
-        Cross(&plan, plan.links[torn.link].newest_ms);
+        Cross(&plan, {.t_ms = plan.links[torn.link].newest_ms});
       }
     }
   }
@@ -251,7 +333,7 @@ size_t Triggers::Bytes() const {
   size_t bytes = hot_.capacity() * sizeof(Hot);
   for (const Plan& plan : plans_) {
     bytes += plan.triggers.capacity() * sizeof(Trigger) + plan.places.capacity() * sizeof(LinkPlace) +
-             plan.links.capacity() * sizeof(TriggerLink);
+             plan.links.capacity() * sizeof(TriggerLink) + plan.late.capacity() * sizeof(LateSample);
     for (const TriggerLink& link : plan.links) {
       bytes += link.members.capacity() * sizeof(TriggerLink::Member);
     }

@@ -120,6 +120,7 @@ struct TriggerLink {
   std::vector<Member> members;
   double room = 0;
   double growth_max = 0;  // of one that is below
+  size_t late = 0;        // of the samples that came while the plan was armed, so many are in it (Horizon::late)
   // Those that have come at newest_ms.
   int64_t newest_ms = std::numeric_limits<int64_t>::min();
   uint32_t seen = 0;
@@ -131,29 +132,46 @@ struct TriggerLink {
   bool Take(uint32_t member, int64_t t_ms, double previous, double v);
 };
 
+// A sample that came while its plan was being armed: the triggers that are made meanwhile may know it or not.
+struct LateSample {
+  SeriesId series = kNoSeries;
+  bool histogram = false;
+  bool newborn = false;  // see Crossing
+  int64_t t_ms = 0;
+  double previous = 0;
+  double v = 0;
+};
+
 // For what times bounds are asked, and where what Restrict asks for beside triggers goes; null: nowhere yet.
 struct Context;  // core/engine/node.h
+class Node;
 struct Horizon {
   Context& ctx;
-  int64_t from_ms;   // evaluations are after it …
-  int64_t until_ms;  // … and up to this
+  int64_t from_ms;                                // evaluations are after it …
+  int64_t until_ms;                               // … and up to this
+  const std::vector<LateSample>* late = nullptr;  // samples that come between pieces of this
   std::vector<TriggerLink>* links = nullptr;
+  // By node: what links keep its slots to at most.
+  std::unordered_map<const Node*, std::vector<double>>* linked = nullptr;
+};
+
+// Where the member of a link is.
+struct LinkPlace {
+  SeriesId series = kNoSeries;
+  uint32_t link = 0;
+  uint32_t member = 0;
 };
 
 // What a plan is armed with.
 struct Arms {
   std::vector<Trigger> triggers;  // by series
   std::vector<TriggerLink> links;
+  std::vector<LinkPlace> places;  // of the links' members, by series
 };
 
 // The triggers of all armed plans.
 class Triggers {
  public:
-  struct LinkPlace {
-    SeriesId series = kNoSeries;
-    uint32_t link = 0;
-    uint32_t member = 0;
-  };
   struct Torn {
     uint32_t link = 0;
     int64_t since_ms = std::numeric_limits<int64_t>::max();  // not yet known
@@ -163,12 +181,17 @@ class Triggers {
     std::vector<uint32_t> sets;     // sorted ids of the sets it reads
     std::vector<Trigger> triggers;  // by series
     std::vector<TriggerLink> links;
-    std::vector<LinkPlace> places;  // of the links' members, by series
-    std::vector<Torn> torn;         // links that may be
+    std::vector<LinkPlace> places;
+    std::vector<Torn> torn;  // links that may be
     int64_t until_ms = 0;
     bool armed = false;
     bool crossed = false;
-    int64_t crossed_ms = 0;  // by the latest of the samples that did
+    int64_t crossed_ms = 0;               // by the latest of the samples that did
+    std::unordered_set<SeriesId> reborn;  // ids that stand for other series than when it was armed
+    // From its evaluation until it is armed for what came after: the samples since then.
+    bool arming = false;
+    bool late_lost = false;  // too many
+    std::vector<LateSample> late;
   };
 
   bool empty() const { return plans_.empty(); }
@@ -176,10 +199,15 @@ class Triggers {
   void Remove(PlanId id);
   Plan* Find(PlanId id);
   const Plan* Find(PlanId id) const;
+  // The plan has been evaluated and will be armed. Until then its samples are kept, too, beside being looked at with the triggers
+  // that it has.
+  void BeginArm(Plan* plan);
   // What the plan is armed with from now on; Armed() follows.
-  void Arm(Plan* plan, Arms arms, int64_t until_ms);
-  // These plans have new triggers.
+  static void Arm(Plan* plan, Arms arms, int64_t until_ms);
+  // These plans have new triggers. What came while they were made may cross them.
   void Armed(std::span<const PlanId> ids);
+  // The plan is not armed after all and has to be evaluated once more.
+  void GiveUp(Plan* plan);
   // The id stands for another series from now on.
   void Forget(SeriesId series);
 
@@ -191,8 +219,8 @@ class Triggers {
     const Hot& hot = hot_[series];
     return v >= hot.lo && v <= hot.hi && (!hot.counter || v >= previous);
   }
-  // Marks the plans that do care. `sets`: which hold the series. `histogram`: the sample is one.
-  void Cross(SeriesId series, std::span<const uint32_t> sets, int64_t t_ms, double previous, double v, bool histogram);
+  // Marks the plans that do care. `sets`: which hold the series.
+  void Cross(std::span<const uint32_t> sets, const LateSample& sample);
   // As Engine::EndTogether, without telling of what crosses.
   int64_t EndTogether(int64_t now_ms, int64_t patience_ms);
   bool any_crossed() const { return !crossings_.empty(); }
@@ -208,12 +236,20 @@ class Triggers {
     bool counter = true;
   };
   void Fold(const Plan& plan);
-  void Cross(Plan* plan, int64_t t_ms);
-  static bool TakeLinked(Plan* plan, SeriesId series, int64_t t_ms, double previous, double v);
+  void Fold(const Trigger& trigger);
+  // What the plan allows its share of these series.
+  void FoldShare(const Plan& plan, const std::vector<Trigger>& of);
+  // RETURNS: null when it has none.
+  static const Trigger* FindTrigger(const Plan& plan, SeriesId series);
+  void Cross(Plan* plan, const LateSample& sample);
+  void Replay(Plan* plan);
+  // RETURNS: whether the sample crosses. `number`: among the late ones.
+  static bool Crosses(Plan* plan, const LateSample& sample, size_t number);
+  static bool TakeLinked(Plan* plan, const LateSample& sample, size_t number);
+  void FindUntil();
 
   std::vector<Plan> plans_;
   std::vector<Hot> hot_;  // by series: what holds for every plan
-  std::unordered_set<SeriesId> recycled_;
   std::vector<Crossing> crossings_;
   int64_t until_ms_ = std::numeric_limits<int64_t>::max();
 };

@@ -442,6 +442,13 @@ void AlertingRule::ForgetScratch() {
 }
 
 Rule::Outcome AlertingRule::Run(const RuleTick& tick) {
+  in_tick_ = true;
+  Outcome outcome = RunInTick(tick);
+  in_tick_ = false;
+  return outcome;
+}
+
+Rule::Outcome AlertingRule::RunInTick(const RuleTick& tick) {
   Outcome outcome;
   samples_ = 0;
   const engine::Evaluation evaluation = EvaluatePlan(tick.slot_ms);

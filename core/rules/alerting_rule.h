@@ -48,12 +48,14 @@ class AlertingRule final : public Rule {
   // RETURNS: the plan to be armed; kNoPlan when the rule is evaluated at ticks only, for the reason at_ticks_only().
   engine::PlanId eager_plan() const { return eager_plan_; }
   const std::string& at_ticks_only() const { return at_ticks_only_; }
+  // RETURNS: whether a tick is just evaluating the rule, which yields.
+  bool in_tick() const { return in_tick_; }
   struct Found {
     Status status;  // of the evaluation; nothing has changed when it failed
     size_t elements = 0;
     size_t fired = 0;  // sent
   };
-  // Evaluates at `ts_ms` from what has arrived and sends what fires by that. REQUIRES: eager_plan() and a time after the last tick.
+  // Evaluates at `ts_ms` from what has arrived and sends what fires by that. REQUIRES: eager_plan(), a time after the last tick, not in_tick().
   Found EvaluateBetween(int64_t ts_ms, bool emit);
   // RETURNS: when an alert that was found between ticks has been pending for `for`; kNoTime when none is.
   int64_t EagerDueMs() const { return eager_.NextDueMs(definition_.for_ms); }
@@ -73,6 +75,7 @@ class AlertingRule final : public Rule {
   };
 
   Outcome Run(const RuleTick& tick) override;
+  Outcome RunInTick(const RuleTick& tick);
   Status Gather(const engine::Evaluation& evaluation, int64_t slot_ms);
   void MarkLabels(LabelMarks* marks) const override;
   // RETURNS: by what the alert of a result element is known: the labels of its ALERTS_FOR_STATE series.
@@ -106,7 +109,8 @@ class AlertingRule final : public Rule {
   EagerAlerts eager_;
   engine::PlanId eager_plan_ = engine::kNoPlan;
   std::string at_ticks_only_;
-  bool between_ = false;           // an evaluation between ticks is going on
+  bool between_ = false;  // an evaluation between ticks is going on
+  bool in_tick_ = false;
   std::vector<LabelSetId> slots_;  // the alerts' labels by slot of the result; kNoLabelSet until it is first present
   uint64_t view_generation_ = 0;
   std::vector<LabelSetId> eager_slots_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 namespace weir::runtime {
 namespace {
@@ -18,6 +19,7 @@ constexpr int64_t kTickLagMs = 5000;
 // several connections.
 constexpr int64_t kBucketsWaitMs = 1000;
 constexpr int64_t kHorizonShare = 16;  // the shortest, as a part of the interval
+constexpr size_t kArmAtOnceMax = 512;  // series: some 0.2 ms
 
 }  // namespace
 
@@ -28,6 +30,10 @@ struct EagerWatch::Metrics {
         failed(Evaluations(registry, "failed")),
         limited(registry.GetCounter("weir_eager_limited_total",
                                     "Evaluations between ticks that waited because their rule had too many.")),
+        delayed(registry.GetCounter(
+            "weir_eager_delayed_total",
+            "Evaluations between ticks that waited for a tick or another walk over series to end: their "
+            "rule was being evaluated or their series was new.")),
         ahead(registry.GetCounter("weir_eager_ahead_total",
                                   "Samples that crossed a trigger with a time ahead of the clock: ticks see to them.")),
         rules(registry.GetGauge("weir_eager_rules", "Alerts that are evaluated between ticks.")),
@@ -44,6 +50,7 @@ struct EagerWatch::Metrics {
   Counter& nothing;
   Counter& failed;
   Counter& limited;
+  Counter& delayed;
   Counter& ahead;
   Gauge& rules;
   HistogramMetric& latency;
@@ -52,7 +59,7 @@ struct EagerWatch::Metrics {
 EagerWatch::EagerWatch(engine::Engine* engine, const Clock* clock, MetricRegistry* metrics)
     : engine_(*engine), clock_(*clock), registry_(*metrics) {
   engine_.OnCrossing([this] {
-    if (!in_tick_ && !evaluating_) {
+    if (!evaluating_ && (phase_ == Phase::kFree || in_batch_)) {
       OnCrossings();
     }
   });
@@ -94,28 +101,40 @@ void EagerWatch::SetGroups(const std::vector<rules::Group*>& groups) {
 }
 
 void EagerWatch::EndTick(int64_t tick_ms, const std::vector<rules::Group*>& evaluated) {
-  in_tick_ = false;
+  phase_ = Phase::kFree;
   if (watched_.empty()) {
     return;
   }
-  std::vector<engine::PlanId> plans;
+  std::vector<engine::PlanId> at_once;
   int64_t until_ms = INT64_MAX;
   for (Watched& watched : watched_) {
     if (std::find(evaluated.begin(), evaluated.end(), watched.group) == evaluated.end()) {
       continue;
     }
+    // What it waits to be evaluated for came after the tick's time: that is still to be done.
+    const bool held = watched.delayed || watched.held_until_ms != INT64_MIN;
+    if (held && watched.last_ms != INT64_MIN && engine_.CrossedMs(watched.plan) > tick_ms) {
+      continue;
+    }
+    watched.delayed = false;
     watched.held_until_ms = INT64_MIN;
     watched.horizon_ms = std::min(2 * watched.horizon_ms, LongestHorizon(*watched.group));
     if (watched.last_ms > tick_ms) {  // the tick ran late: what is known is newer
-      Arm(watched);
+      if (!watched.to_arm) {
+        Arm(watched);
+      }
       continue;
     }
     watched.last_ms = tick_ms;
-    plans.push_back(watched.plan);
+    if (engine_.ArmSeries(watched.plan) > kArmAtOnceMax) {
+      Arm(watched);
+      continue;
+    }
+    at_once.push_back(watched.plan);
     until_ms = std::min(until_ms, tick_ms + watched.horizon_ms);
   }
-  if (!plans.empty() && !moment_.past) {
-    engine_.Arm(plans, tick_ms, until_ms);
+  if (!at_once.empty() && !moment_.past) {
+    engine_.Arm(at_once, tick_ms, until_ms);
   }
   EndBatch();  // of what the tick wrote
   OnCrossings();
@@ -125,22 +144,36 @@ void EagerWatch::EndBatch() {
   if (!watched_.empty()) {
     (void)engine_.EndTogether(moment_.now_ms, kBucketsWaitMs);
   }
+  in_batch_ = false;
 }
 
 void EagerWatch::OnCrossings() {
   evaluating_ = true;
-  for (const engine::Crossing& crossing : engine_.TakeCrossings()) {
-    for (Watched& watched : watched_) {
-      if (watched.plan == crossing.plan) {
-        OnCrossing(watched);
+  for (std::vector<engine::Crossing> some = engine_.TakeCrossings(); !some.empty(); some = engine_.TakeCrossings()) {
+    for (const engine::Crossing& crossing : some) {
+      for (Watched& watched : watched_) {
+        if (watched.plan == crossing.plan) {
+          OnCrossing(watched, crossing.newborn);
+        }
       }
     }
   }
   evaluating_ = false;
 }
 
-void EagerWatch::OnCrossing(Watched& watched) {
+bool EagerWatch::Waits(const Watched& watched, bool newborn) const {
+  return newborn || phase_ == Phase::kSweep || watched.rule->in_tick() ||
+         (phase_ == Phase::kTick && engine_.ReadsRules(watched.plan));
+}
+
+void EagerWatch::OnCrossing(Watched& watched, bool newborn) {
   if (watched.last_ms == INT64_MIN || moment_.past) {
+    return;
+  }
+  if (Waits(watched, newborn)) {
+    metrics_->delayed.Add();
+    watched.delayed = true;
+    watched.arrived_ns = in_batch_ ? moment_.arrived_ns : watched.arrived_ns;
     return;
   }
   const int64_t t_ms = engine_.CrossedMs(watched.plan);
@@ -159,15 +192,17 @@ void EagerWatch::OnCrossing(Watched& watched) {
 
 void EagerWatch::Evaluate(Watched& watched, int64_t t_ms) {
   watched.held_until_ms = INT64_MIN;
+  watched.delayed = watched.to_arm = false;
   // Time does not go back, and what is before the last tick may be gone.
   const int64_t before_ms = watched.last_ms;
   watched.last_ms = std::max({watched.last_ms, t_ms, moment_.last_tick_ms});
   const int64_t start_ns = clock_.MonotonicNs();
   const rules::AlertingRule::Found found =
       watched.rule->EvaluateBetween(watched.last_ms, watched.last_ms > moment_.emit_after_ms);
-  if (found.fired > 0 && moment_.arrived_ns != 0) {
-    metrics_->latency.Observe(static_cast<double>(std::max<int64_t>(0, clock_.MonotonicNs() - moment_.arrived_ns)) *
-                              1e-9);
+  const int64_t arrived_ns = in_batch_ ? moment_.arrived_ns : watched.arrived_ns;
+  watched.arrived_ns = 0;
+  if (found.fired > 0 && arrived_ns != 0) {
+    metrics_->latency.Observe(static_cast<double>(std::max<int64_t>(0, clock_.MonotonicNs() - arrived_ns)) * 1e-9);
   }
   (!found.status.ok() ? metrics_->failed : found.fired > 0 ? metrics_->fired : metrics_->nothing).Add();
   // Near a threshold bounds over a short time are much tighter; far from all they need not end before the tick.
@@ -178,13 +213,45 @@ void EagerWatch::Evaluate(Watched& watched, int64_t t_ms) {
         std::max(watched.horizon_ms / 2, watched.group->definition().slots.interval_ms / kHorizonShare);
   }
   Arm(watched);
-  const int64_t cost_ms = (clock_.MonotonicNs() - start_ns) * kTimeShare / 1000000;
-  watched.paid_until_ms = std::max(watched.paid_until_ms, moment_.now_ms) + std::max(kEvaluationEveryMs, cost_ms);
+  Charge(watched, clock_.MonotonicNs() - start_ns, kEvaluationEveryMs);
+}
+
+void EagerWatch::Charge(Watched& watched, int64_t ns, int64_t least_ms) const {
+  const int64_t cost_ms = ns * kTimeShare / 1000000;
+  watched.paid_until_ms = std::max(watched.paid_until_ms, moment_.now_ms) + std::max(least_ms, cost_ms);
 }
 
 void EagerWatch::Arm(Watched& watched) {
-  if (!moment_.past) {
-    engine_.Arm(std::span(&watched.plan, 1), watched.last_ms, watched.last_ms + watched.horizon_ms);
+  if (moment_.past) {
+    return;
+  }
+  engine_.BeginArm(watched.plan, watched.last_ms);
+  if (engine_.ArmSeries(watched.plan) <= kArmAtOnceMax) {
+    ArmNow(watched);
+  } else {
+    watched.to_arm = true;
+    watched.begun_ns = clock_.MonotonicNs();
+  }
+}
+
+void EagerWatch::ArmNow(Watched& watched) {
+  engine_.Arm(std::span(&watched.plan, 1), watched.last_ms, watched.last_ms + watched.horizon_ms);
+}
+
+bool EagerWatch::AnyToArm() const {
+  return std::any_of(watched_.begin(), watched_.end(), [](const Watched& watched) { return watched.to_arm; });
+}
+
+void EagerWatch::ArmAll(const std::function<int64_t()>& spent_ns) {
+  for (Watched& watched : watched_) {
+    if (watched.to_arm) {
+      watched.to_arm = false;
+      const int64_t start_ns = clock_.MonotonicNs() - spent_ns();
+      watched.arrived_ns = watched.begun_ns;  // what crosses in the end has come since then
+      ArmNow(watched);
+      watched.arrived_ns = watched.delayed ? watched.arrived_ns : 0;
+      Charge(watched, clock_.MonotonicNs() - spent_ns() - start_ns, 0);
+    }
   }
 }
 
@@ -193,7 +260,13 @@ int64_t EagerWatch::RunDue() {
     return INT64_MAX;
   }
   int64_t next_ms = engine_.EndTogether(moment_.now_ms, kBucketsWaitMs);
+  OnCrossings();
   for (Watched& watched : watched_) {
+    if (std::exchange(watched.delayed, false)) {
+      evaluating_ = true;
+      OnCrossing(watched, false);
+      evaluating_ = false;
+    }
     if (watched.held_until_ms != INT64_MIN) {
       if (watched.held_until_ms <= moment_.now_ms) {
         evaluating_ = true;

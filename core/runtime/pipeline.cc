@@ -324,8 +324,11 @@ void Pipeline::Apply(std::span<Arrival> arrivals) {
   if (eager_.active()) {
     SetEagerMoment(arrivals.front().arrived_ms, arrivals.front().batch->arrived_ns);
   }
+  const int64_t start_ns = yielding_ ? clock_->MonotonicNs() : 0;
+  eager_.BeginBatch();
   intake_.Apply(items);
   eager_.EndBatch();
+  taken_in_yields_ns_ += yielding_ ? clock_->MonotonicNs() - start_ns : 0;
   for (size_t i = 0; i < arrivals.size(); ++i) {
     Arrival& arrival = arrivals[i];
     if (items[i].newest_ms != INT64_MIN) {
@@ -452,9 +455,7 @@ void Pipeline::SetYield(std::function<void(int64_t after_ms)> turn) {
 }
 
 Pipeline::Yielding::Yielding(Pipeline& pipeline, int64_t t_ms)
-    : pipeline_(pipeline),
-      on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty() &&
-          !pipeline.eager_.active()) {
+    : pipeline_(pipeline), on_(pipeline.turn_ != nullptr && !pipeline.event_time_ && pipeline.catch_ups_.empty()) {
   if (on_) {
     pipeline_.yield_after_ms_ = t_ms == kNone ? kNone : pipeline_.engine_.ReadsUntil(t_ms);
     pipeline_.engine_.BeginYielding();
@@ -530,14 +531,27 @@ int64_t Pipeline::RunDue(int64_t now_ms) {
   if (gauges_ms_ == kNone || now_ms - gauges_ms_ >= gauges_every_ms_) {
     UpdateGauges(now_ms);
   }
-  SetEagerMoment(now_ms, 0);
-  const int64_t eager = eager_.RunDue();
+  const int64_t eager = RunEager(now_ms);
   int64_t next = tick == INT64_MAX ? tick : std::max(tick, stalled_until_ms_) + watermarks_.LatenessMs();
   if (event_time_ || !catch_ups_.empty()) {
     next = INT64_MAX;
   }
   next = std::min(next, eager);
   return next == INT64_MAX ? kWaitMaxMs : std::clamp<int64_t>(next - now_ms, 1, kWaitMaxMs);
+}
+
+int64_t Pipeline::RunEager(int64_t now_ms) {
+  SetEagerMoment(now_ms, 0);
+  int64_t next_ms = eager_.RunDue();
+  if (eager_.AnyToArm()) {
+    {
+      const Yielding yielding(*this, kNone);
+      eager_.ArmAll([this] { return taken_in_yields_ns_; });
+    }
+    SetEagerMoment(now_ms, 0);
+    next_ms = eager_.RunDue();
+  }
+  return eager_.AnyToArm() ? now_ms : next_ms;
 }
 
 void Pipeline::PassOverMissed(int64_t now_ms) {
@@ -594,6 +608,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
   RunRetired(tick_ms, emit);
   last_tick_ms_ = tick_ms;
   ++ticks_;
+  eager_.BeginSweep();
   // Queries at this tick must stay possible, so it is the time before it that is let go.
   engine_.Release(std::min(tick_ms - 1, SettledMs()));
   if (expired_ms_ == kNone || tick_ms - expired_ms_ >= (memory_wanted_ ? kExpireShortMs : kExpireEveryMs)) {
@@ -601,6 +616,7 @@ void Pipeline::RunTick(int64_t tick_ms, int64_t now_ms, Due due) {
     engine_.Expire(tick_ms);
     watermarks_.DropIdle(now_ms);
   }
+  SetEagerMoment(now_ms, 0);
   eager_.EndTick(tick_ms, evaluated);
   tick_seconds_ = static_cast<double>(std::max<int64_t>(0, clock_->MonotonicNs() - start_ns)) * 1e-9;
   metrics_->tick_duration.Observe(tick_seconds_);

@@ -193,6 +193,8 @@ class Pipeline {
   std::vector<RuleLoad> LoadsOfRules(engine::SeriesStats* stats = nullptr);
   void UpdateBudgetMetrics(int64_t now_ms);
   void UpdateIngestMetrics();
+  // Evaluates and arms the eager alerts that wait for it. RETURNS: when there is more to do, INT64_MAX for never.
+  int64_t RunEager(int64_t now_ms);
   // Tells the eager alerts where time is; `arrived_ns`: of the batch, 0 for none.
   void SetEagerMoment(int64_t now_ms, int64_t arrived_ns);
   bool Emits(int64_t tick_ms) const { return tick_ms > emit_after_ms_; }
@@ -223,7 +225,8 @@ class Pipeline {
 
   std::function<void(int64_t after_ms)> turn_;
   bool yielding_ = false;
-  int64_t yield_after_ms_ = 0;  // a sample later than this changes nothing that is being computed
+  int64_t taken_in_yields_ns_ = 0;  // how long batches have taken there
+  int64_t yield_after_ms_ = 0;      // a sample later than this changes nothing that is being computed
   bool event_time_ = false;
   bool started_ = false;  // slots are set: at the first sample in event time and catch-up, at once otherwise
   std::set<std::string, std::less<>> catch_ups_;

@@ -130,7 +130,12 @@ class Ring {
         return i;
       }
     }
-    int64_t low = -1;
+    int64_t low = i;
+    for (int64_t step = 8; low >= 0 && Time(static_cast<uint32_t>(low)) > t_ms; step *= 2) {
+      i = low - 1;
+      low -= step;
+    }
+    low = std::max<int64_t>(low, -1);
     while (low < i) {  // the answer lies in [low, i]
       int64_t middle = (low + i + 1) / 2;
       if (Time(static_cast<uint32_t>(middle)) <= t_ms) {
@@ -147,6 +152,24 @@ class Ring {
     uint32_t high = size_;
     while (low < high) {
       uint32_t middle = (low + high) / 2;
+      if (Time(middle) <= t_ms) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+  // As FirstAfter, for an answer that is not before `from` and likely near it.
+  uint32_t FirstAfter(int64_t t_ms, uint32_t from) const {
+    uint32_t low = from;
+    uint32_t high = from;
+    for (uint32_t step = 1; high < size_ && Time(high) <= t_ms; step *= 2) {
+      low = high + 1;
+      high = size_ - high > step ? high + step : size_;
+    }
+    while (low < high) {
+      const uint32_t middle = low + (high - low) / 2;
       if (Time(middle) <= t_ms) {
         low = middle + 1;
       } else {

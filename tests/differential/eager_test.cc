@@ -35,6 +35,7 @@ struct Totals {
   size_t evaluations = 0;  // made
   size_t appeared = 0;     // slots that were found by an evaluation between ticks
   size_t torn = 0;         // of the evaluations: of histograms that did not come whole
+  size_t late = 0;         // of the samples: that came while a plan was armed
   size_t by_time = 0;      // became present by the time alone, between samples of their own series
   size_t compared = 0;     // with the naive evaluator
   size_t silent = 0;
@@ -208,10 +209,21 @@ class Round {
     AddErrors(&random_, &world_);
     engine::Options options;
     options.delayed_name_removal = query_.delayed_name_removal = random_.Chance(0.3);
+    options.slots_per_yield = 2;
     eager_ = std::make_unique<engine::Engine>(options);
+    options.slots_per_yield = engine::Options().slots_per_yield;
     exact_ = std::make_unique<engine::Engine>(options);
     patience_ms_ = random_.Chance(0.7) ? 0 : 2000;
     late_ms_ = random_.Chance(0.5) ? 0 : random_.Between(1, world_.interval_ms / 2);
+    if (random_.Chance(0.6)) {
+      yield_chance_ = random_.Chance(0.5) ? 0.02 : 0.3;
+      later_chance_ = 0.3;
+    }
+    eager_->SetYield([this] {
+      if (random_.Chance(yield_chance_)) {
+        TakeNext();
+      }
+    });
   }
 
   void Run() {
@@ -220,35 +232,27 @@ class Round {
       const std::string any = MakeExpr(&random_, world_.interval_ms).text;
       Plan(only != nullptr ? only : random_.Chance(0.2) ? any + " > 3" : AlertExpr(&random_));
     }
-    struct Feed {
-      int64_t t;
-      uint64_t order;  // among those of a time
-      const Labels* labels;
-      double v;
-    };
     const bool mixed = random_.Chance(0.5);
-    std::vector<Feed> feed;
     for (const auto& [labels, points] : world_.data) {
       for (const naive::Point& p : points) {
-        feed.push_back({p.t, mixed ? random_.Next() : 0, &labels, p.v});
+        feed_.push_back({p.t, mixed ? random_.Next() : 0, &labels, p.v});
       }
     }
-    std::stable_sort(feed.begin(), feed.end(),
+    std::stable_sort(feed_.begin(), feed_.end(),
                      [](const Feed& a, const Feed& b) { return std::tie(a.t, a.order) < std::tie(b.t, b.order); });
+    feed_.resize(std::min(feed_.size(), kSamplesMax));
     int64_t tick = world_.phase_ms + world_.interval_ms;
-    size_t samples = 0;
-    for (const Feed& f : feed) {
-      if (f.t != together_ms_ || random_.Chance(0.02)) {
-        EndTogether();
-      }
-      together_ms_ = f.t;
-      for (; tick + late_ms_ < f.t; tick += world_.interval_ms) {
+    next_tick_ms_ = tick + late_ms_;
+    while (next_ < feed_.size()) {
+      for (; tick + late_ms_ < feed_[next_].t; tick += world_.interval_ms) {
+        next_tick_ms_ = tick + world_.interval_ms + late_ms_;
         Tick(tick);
+        if (next_ == feed_.size()) {
+          return;
+        }
       }
-      if (++samples > kSamplesMax) {
-        return;
-      }
-      Take(f.t, *f.labels, f.v);
+      TakeNext();
+      ArmBegun();
     }
   }
 
@@ -256,6 +260,20 @@ class Round {
   static constexpr int kPlans = 12;
   static constexpr size_t kSamplesMax = 2500;
 
+  struct Feed {
+    int64_t t;
+    uint64_t order;  // among those of a time
+    const Labels* labels;
+    double v;
+  };
+  // What an exact evaluation finds at a sample that came while the plan was being armed.
+  struct Since {
+    int64_t t;
+    engine::SeriesId series;
+    std::set<Labels> before;  // without the sample
+    std::set<Labels> exact;
+    bool torn;  // some histogram was
+  };
   struct Planned {
     std::string text;
     promql::ExprPtr expr;
@@ -263,8 +281,14 @@ class Round {
     engine::PlanId exact = 0;
     int64_t last_ms = INT64_MIN;  // of the newest evaluation; nothing is armed before the first tick
     std::set<Labels> known;       // present when it was armed
-    bool held_all = false;        // no series' trigger is "none"
+    bool failed = false;          // the evaluation then
+    bool arming = false;
+    bool held_all = false;  // no series' trigger is "none"
     int64_t until_ms = INT64_MIN;
+    bool begun = false;  // it was evaluated and is to be armed
+    bool crossed = false;
+    bool newborn = false;  // by a series that evaluations cannot see yet
+    std::vector<Since> since;
   };
 
   void Plan(const std::string& text) {
@@ -306,15 +330,35 @@ class Round {
     return present;
   }
 
-  void Arm(Planned& p) {
+  void Begin(Planned& p) {
     const engine::Evaluation evaluation = eager_->EvaluateBetween(p.eager, p.last_ms);
     p.known = Present(*eager_, evaluation);
-    const bool failed = !evaluation.status.ok();
+    p.failed = !evaluation.status.ok();
+    p.begun = true;
+    p.crossed = p.newborn = false;
+    p.since.clear();
+    eager_->BeginArm(p.eager, p.last_ms);
+  }
+
+  // In pieces, between which samples come.
+  void Arm(Planned& p) {
     const int64_t horizon =
         random_.Chance(0.8) ? world_.interval_ms + late_ms_ : random_.Between(1, world_.interval_ms);
-    p.until_ms = p.last_ms + horizon;
-    eager_->Arm(std::span(&p.eager, 1), p.last_ms, p.until_ms);
-    p.held_all = !failed;
+    const int64_t from_ms = p.last_ms;
+    p.begun = false;
+    p.arming = true;
+    inside_ = true;
+    eager_->BeginYielding();
+    eager_->Arm(std::span(&p.eager, 1), from_ms, from_ms + horizon);
+    eager_->EndYielding();
+    inside_ = false;
+    p.arming = false;
+    TakeCrossings();
+    if (p.begun) {
+      return;  // evaluated meanwhile: that came to nothing
+    }
+    p.until_ms = from_ms + horizon;
+    p.held_all = !p.failed;
     bool any = false;  // else there is nothing that could cross
     for (engine::SeriesId id : ids_) {
       const std::string text = eager_->TriggerText(p.eager, id);
@@ -322,14 +366,54 @@ class Round {
       p.held_all = p.held_all && text != "none";
     }
     p.held_all = p.held_all && any;
+    if (!p.crossed) {
+      for (const Since& s : p.since) {
+        ++totals_->late;
+        const bool half = s.torn && p.text.find("histogram_quantile") != std::string::npos;
+        const bool read = !eager_->TriggerText(p.eager, s.series).empty();
+        if (!half && (read || (s.t <= p.until_ms && p.held_all))) {
+          Compare(p, s, "while it was armed");
+        }
+      }
+    }
+    p.since.clear();
+  }
+
+  void ArmBegun() {
+    for (bool again = true; again;) {
+      again = false;
+      for (Planned& p : planned_) {
+        if (p.crossed) {
+          Evaluate(p, together_ms_, Exact(p, together_ms_));
+        }
+        if (p.begun && !random_.Chance(later_chance_)) {
+          Arm(p);
+          again = true;
+        }
+      }
+    }
+  }
+
+  void TakeCrossings() {
+    for (const engine::Crossing& crossing : eager_->TakeCrossings()) {
+      for (Planned& p : planned_) {
+        if (p.eager == crossing.plan && p.last_ms != INT64_MIN) {
+          p.crossed = true;
+          p.newborn = p.newborn || crossing.newborn;
+        }
+      }
+    }
   }
 
   void Tick(int64_t t) {
     for (Planned& p : planned_) {
-      p.last_ms = std::max(p.last_ms, t);
-      Arm(p);
+      if (p.last_ms <= t && !p.crossed) {
+        p.last_ms = t;
+        Begin(p);
+        Arm(p);
+      }
     }
-    (void)eager_->TakeCrossings();
+    ArmBegun();
     eager_->Release(t - 1);
     exact_->Release(t - 1);
     if (random_.Chance(0.05)) {
@@ -340,12 +424,9 @@ class Round {
   // What came at the same time came together.
   void EndTogether() {
     (void)eager_->EndTogether(together_ms_, patience_ms_);
-    std::set<engine::PlanId> crossed;
-    for (const engine::Crossing& crossing : eager_->TakeCrossings()) {
-      crossed.insert(crossing.plan);
-    }
+    TakeCrossings();
     for (Planned& p : planned_) {
-      if (p.last_ms != INT64_MIN && crossed.contains(p.eager)) {
+      if (p.crossed && !p.newborn) {
         ++totals_->torn;
         Evaluate(p, together_ms_, Exact(p, together_ms_));
       }
@@ -374,7 +455,20 @@ class Round {
         p.text.find("bottomk") == std::string::npos && p.text.find("limit") == std::string::npos) {
       CompareWithNaive(p, evaluation);
     }
-    Arm(p);
+    Begin(p);
+  }
+
+  // The next sample, unless a tick comes before it.
+  void TakeNext() {
+    if (next_ == feed_.size() || feed_[next_].t > next_tick_ms_) {
+      return;
+    }
+    const Feed f = feed_[next_++];
+    if (f.t != together_ms_ || random_.Chance(0.02)) {
+      EndTogether();
+    }
+    together_ms_ = f.t;
+    Take(f.t, *f.labels, f.v);
   }
 
   void Take(int64_t t, const Labels& labels, double v) {
@@ -389,40 +483,59 @@ class Round {
     ASSERT_EQ(eager_->Append(id, t, v), engine::AppendOutcome::kOk);
     ASSERT_EQ(exact_->Append(exact_->Intern(exact_->labels().InternSet(labels)), t, v), engine::AppendOutcome::kOk);
     seen_[labels].push_back({t, v, 0});
-    std::set<engine::PlanId> crossed;
-    for (const engine::Crossing& crossing : eager_->TakeCrossings()) {
-      crossed.insert(crossing.plan);
+    if (labels.Has("le")) {
+      Labels of = labels;
+      of.Set("le", "");
+      bucket_times_[of][labels] = t;
     }
+    TakeCrossings();
     for (size_t i = 0; i < planned_.size(); ++i) {
       Planned& p = planned_[i];
-      if (p.last_ms == INT64_MIN) {
+      if (p.last_ms == INT64_MIN || (p.crossed && inside_ && p.newborn)) {
         continue;
       }
-      const bool read = !eager_->TriggerText(p.eager, id).empty() || crossed.contains(p.eager);
+      const bool read = p.crossed || p.begun || p.arming || !eager_->TriggerText(p.eager, id).empty();
       if (!read && (t > p.until_ms || !p.held_all)) {
         continue;  // not its sample, and nothing is said about the time alone
       }
       totals_->samples += read ? 1 : 0;
-      if (eager_->AwaitsBuckets(p.eager) && !crossed.contains(p.eager)) {
+      if (eager_->AwaitsBuckets(p.eager) && !p.crossed && !p.begun && !p.arming) {
         continue;  // half a histogram says nothing
       }
       const std::set<Labels> exact = Exact(p, t);
-      if (crossed.contains(p.eager)) {
+      if (p.crossed) {
         Evaluate(p, t, exact);
         continue;
       }
-      for (const Labels& present : exact) {
-        if (p.known.contains(present)) {
-          continue;
-        }
-        if (before[i].contains(present) && !p.held_all) {
-          ++totals_->by_time;
-          continue;
-        }
-        Report(&totals_->silent, p, t,
-               present.ToString() + " fires, " + labels.ToString() + " " + FormatFloat(v, 'g') + " within " +
-                   eager_->TriggerText(p.eager, id) + (before[i].contains(present) ? ", by the time alone" : ""));
+      const Since s{t, id, before[i], exact, AnyTorn()};
+      if (p.begun || p.arming) {
+        p.since.push_back(s);
+        continue;
       }
+      Compare(p, s, labels.ToString() + " " + FormatFloat(v, 'g') + " within " + eager_->TriggerText(p.eager, id));
+    }
+  }
+
+  // RETURNS: whether a histogram's buckets are of different times now: half of it says nothing.
+  bool AnyTorn() const {
+    return std::any_of(bucket_times_.begin(), bucket_times_.end(), [](const auto& histogram) {
+      const auto& times = histogram.second;
+      return std::any_of(times.begin(), times.end(),
+                         [&](const auto& bucket) { return bucket.second != times.begin()->second; });
+    });
+  }
+
+  void Compare(const Planned& p, const Since& s, const std::string& when) {
+    for (const Labels& present : s.exact) {
+      if (p.known.contains(present)) {
+        continue;
+      }
+      if (s.before.contains(present) && !p.held_all) {
+        ++totals_->by_time;
+        continue;
+      }
+      Report(&totals_->silent, p, s.t,
+             present.ToString() + " fires, " + when + (s.before.contains(present) ? ", by the time alone" : ""));
     }
   }
 
@@ -461,8 +574,15 @@ class Round {
   std::unique_ptr<engine::Engine> eager_;
   std::unique_ptr<engine::Engine> exact_;
   std::vector<Planned> planned_;
+  std::vector<Feed> feed_;
+  size_t next_ = 0;  // in it
+  int64_t next_tick_ms_ = 0;
+  bool inside_ = false;      // an arming
+  double yield_chance_ = 0;  // that a sample comes between two pieces of arming
+  double later_chance_ = 0;  // that a plan is armed some samples after its evaluation
   std::vector<engine::SeriesId> ids_;
   naive::Data seen_;
+  std::map<Labels, std::map<Labels, int64_t>> bucket_times_;  // by histogram: of each bucket's newest sample
   std::set<std::string> reported_;
 };
 
@@ -474,10 +594,11 @@ TEST(Eager, NeverSilent) {
     Round(seed + i, &totals).Run();
   }
   std::cout << "seeds " << seed << ".." << seed + rounds - 1 << ": " << totals.plans << " plans (" << totals.ticks_only
-            << " at ticks only), " << totals.samples << " samples, " << totals.evaluations << " evaluations ("
-            << totals.torn << " of torn histograms), " << totals.appeared << " results found by them, "
-            << totals.by_time << " that waited for a sample of their own, " << totals.compared
-            << " compared with the naive evaluator, " << totals.silent << " silent, " << totals.wrong << " wrong\n";
+            << " at ticks only), " << totals.samples << " samples, " << totals.late << " more while they were armed, "
+            << totals.evaluations << " evaluations (" << totals.torn << " of torn histograms), " << totals.appeared
+            << " results found by them, " << totals.by_time << " that waited for a sample of their own, "
+            << totals.compared << " compared with the naive evaluator, " << totals.silent << " silent, " << totals.wrong
+            << " wrong\n";
   EXPECT_EQ(totals.silent, 0u);
   EXPECT_EQ(totals.wrong, 0u);
   EXPECT_GT(totals.appeared, rounds);

@@ -397,7 +397,7 @@ class VectorVectorNode final : public Node {
   }
   void Extend(Context& ctx) override {
     keys_.Extend(ctx, many(), one());
-    if (ctx.pair_ahead && (met_many_ != many().size() || met_one_ != one().size())) {
+    if (ctx.between && (met_many_ != many().size() || met_one_ != one().size())) {
       MeetAll(ctx);
     }
   }
@@ -618,7 +618,7 @@ class VectorVectorNode final : public Node {
   VectorMatching matching_;
   bool swapped_;
   JoinKeys keys_;
-  std::vector<Meeting> meetings_;  // with Context::pair_ahead: every pair that can meet
+  std::vector<Meeting> meetings_;  // with Context::between: every pair that can meet
   size_t met_many_ = 0;
   size_t met_one_ = 0;
   bool too_many_pairs_ = false;

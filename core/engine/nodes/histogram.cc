@@ -245,10 +245,15 @@ class QuantileNode final : public HistogramNode {
     if (out->open || std::isnan(q)) {
       return;
     }
-    for (size_t g = 0; g < groups_.size(); ++g) {
+    const bool may_yield = MayLink();
+    const std::vector<double>* linked = horizon.linked != nullptr ? &(*horizon.linked)[this] : nullptr;
+    for (size_t g = 0; g < out->slots.size(); ++g) {
       out->slots[g] = BoundBucketQuantile(q, SpansOf(g, in[1]->slots));
-      if (horizon.links != nullptr) {
-        out->slots[g].hi = std::min(out->slots[g].hi, linked_[g]);
+      if (linked != nullptr) {
+        out->slots[g].hi = std::min(out->slots[g].hi, (*linked)[g]);
+      }
+      if (may_yield) {
+        horizon.ctx.MayYield(g);
       }
     }
   }
@@ -256,13 +261,20 @@ class QuantileNode final : public HistogramNode {
                 std::span<std::vector<Span>* const> keep_in) const override {
     const double q = FixedQuantile(in);
     std::vector<Span>& buckets = *keep_in[1];
-    linked_.assign(groups_.size(), std::numeric_limits<double>::infinity());
+    const size_t groups = keep.size();  // more may be found in a yield
+    const bool may_yield = MayLink();   // the members of these stay as they are then
+    if (horizon.linked != nullptr) {
+      (*horizon.linked)[this].assign(groups, std::numeric_limits<double>::infinity());
+    }
     for (Span& bucket : buckets) {
       bucket.nan = false;  // not free: what comes as a native histogram counts
     }
-    for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t g = 0; g < groups; ++g) {
       if (keep[g].any() || (!std::isnan(q) && Link(horizon, q, g, keep[g], in[1]->slots))) {
         continue;
+      }
+      if (may_yield) {
+        horizon.ctx.MayYield(g);
       }
       std::vector<BucketSpan> spans = SpansOf(g, in[1]->slots);
       const bool holds = !std::isnan(q) && !keep[g].nothing() && WidenForQuantile(q, keep[g], &spans);
@@ -334,10 +346,7 @@ class QuantileNode final : public HistogramNode {
         instances_groups_ == generation()) {
       return;
     }
-    instances_of_ = leaf.size();
-    instances_generation_ = leaf.generation();
-    instances_groups_ = generation();
-    instances_.clear();
+    std::vector<Instance> instances;
     constexpr size_t kNoGroup = std::numeric_limits<size_t>::max();
     std::vector<std::pair<size_t, double>> of_slot(input(1).size(), {kNoGroup, 0});
     for (size_t g = 0; g < groups_.size(); ++g) {
@@ -347,21 +356,28 @@ class QuantileNode final : public HistogramNode {
     const SymbolId drop[] = {ctx.le_symbol};
     std::unordered_map<LabelSetId, size_t> index;
     for (uint32_t i = 0; i < leaf.size(); ++i) {
+      ctx.MayYield(i);
       const auto& [group, bound] = of_slot[sums != nullptr ? (*sums)[i] : i];
       if (group == kNoGroup) {
         continue;
       }
       // Of the series' own labels: two metrics may lose their names.
       const LabelSetId own = ctx.store.at(leaf.Counters()->set->members[i]).labels;
-      const auto [it, inserted] = index.try_emplace(ctx.labels().Without(own, drop), instances_.size());
+      const auto [it, inserted] = index.try_emplace(ctx.labels().Without(own, drop), instances.size());
       if (inserted) {
-        instances_.push_back({group, {}});
+        instances.push_back({group, {}});
       }
-      instances_[it->second].buckets.emplace_back(bound, i);
+      instances[it->second].buckets.emplace_back(bound, i);
     }
-    for (Instance& instance : instances_) {
+    for (Instance& instance : instances) {
       std::sort(instance.buckets.begin(), instance.buckets.end());
     }
+    std::stable_sort(instances.begin(), instances.end(),
+                     [](const Instance& a, const Instance& b) { return a.group < b.group; });
+    instances_ = std::move(instances);
+    instances_of_ = leaf.size();
+    instances_generation_ = leaf.generation();
+    instances_groups_ = generation();
   }
   // RETURNS: false where what is below a threshold cannot be told from the buckets.
   static bool FindSides(const std::vector<BucketSpan>& spans, double threshold, Sides* sides) {
@@ -414,12 +430,20 @@ class QuantileNode final : public HistogramNode {
     std::vector<TriggerLink> links;
     double whole = 0;
     double most = 0;
-    for (const Instance& instance : instances_) {
-      if (instance.group != group) {
-        continue;
+    size_t looked_at = 0;
+    auto at = std::lower_bound(instances_.begin(), instances_.end(), group,
+                               [](const Instance& instance, size_t g) { return instance.group < g; });
+    for (; at != instances_.end() && at->group == group; ++at) {
+      const Instance& instance = *at;
+      looked_at += instance.buckets.size();
+      if (looked_at >= horizon.ctx.options.slots_per_yield / 2) {  // dearer than slots
+        looked_at = 0;
+        horizon.ctx.yield();
       }
+      // The instance is known as it is here, all its buckets at once.
       std::vector<TailBucket> buckets;
       TriggerLink& link = links.emplace_back();
+      link.late = horizon.late != nullptr ? horizon.late->size() : 0;
       for (size_t i = 0; i < instance.buckets.size(); ++i) {
         const auto& [bound, slot] = instance.buckets[i];
         if (i > 0 && instance.buckets[i - 1].first == bound) {
@@ -452,7 +476,7 @@ class QuantileNode final : public HistogramNode {
       Fill(tails[i], slack * share, &links[i]);
     }
     horizon.links->insert(horizon.links->end(), links.begin(), links.end());
-    linked_[group] = keep.hi;
+    (*horizon.linked)[this][group] = keep.hi;
     return true;
   }
   static void Fill(const TailBound& tail, double room, TriggerLink* link) {
@@ -472,11 +496,10 @@ class QuantileNode final : public HistogramNode {
     }
   }
 
-  mutable std::vector<Instance> instances_;
+  mutable std::vector<Instance> instances_;  // by group
   mutable size_t instances_of_ = 0;
   mutable uint64_t instances_generation_ = 0;
   mutable uint64_t instances_groups_ = 0;
-  mutable std::vector<double> linked_;  // by group: what the links keep it to
 };
 
 class FractionNode final : public HistogramNode {

@@ -65,13 +65,32 @@ void ForSlots(Context& ctx, size_t slots, Work work) {
   ForLeft(ctx, all, work);
 }
 
+// RETURNS: a number that changes with what a leaf over the set reads.
+uint64_t VersionOf(const Context& ctx, const SeriesSet& set) {
+  return set.Version() + set.members.size() + (ctx.between ? ctx.store.watched_aside() : 0);
+}
+
 // Bounds of a leaf's slots, one by one.
 template <typename Bound>
-void BoundMembers(Store& store, const SeriesSet& set, size_t slots, const std::vector<Span>* keep,
+void BoundMembers(Context& ctx, const SeriesSet& set, size_t slots, const std::vector<Span>* keep,
                   std::vector<Trigger>* triggers, Bounds* out, Bound bound) {
+  constexpr size_t kAhead = 8;
+  Store& store = ctx.store;
   out->slots.reserve(slots);
   for (size_t i = 0; i < slots; ++i) {
+    ctx.MayYield(i);
     const SeriesId id = set.members[i];
+    // Nothing is asked of what may be anything, whatever its window holds.
+    if (keep != nullptr && (*keep)[i].any()) {
+      triggers->push_back(Trigger::Never(id));
+      out->slots.push_back(Span::Any());
+      continue;
+    }
+    if (i + 2 * kAhead < slots) {
+      PrefetchForRead(&store.at(set.members[i + 2 * kAhead]));
+      const window::Ring& soon = store.at(set.members[i + kAhead]).window.ring();
+      soon.Prefetch(soon.first_number());
+    }
     Trigger trigger = Trigger::Always(id);
     out->slots.push_back(bound(store.at(id), LeafKeep{id, keep == nullptr ? nullptr : &(*keep)[i], &trigger}));
     if (keep != nullptr) {
@@ -109,16 +128,15 @@ class InstantSelectorNode final : public Node {
                  Bounds* out) const override {
     const LeafTimes times{horizon.from_ms - spec_.offset_ms, horizon.until_ms - spec_.offset_ms,
                           horizon.ctx.options.lookback_ms};
-    BoundMembers(horizon.ctx.store, *spec_.set, size(), keep, triggers, out,
-                 [&](const Series& series, const LeafKeep& leaf) {
-                   return !HasBounds()                       ? BoundUnknown(leaf)
-                          : spec_.what == SampleField::kTime ? BoundTime(series.window, times, leaf)
-                                                             : BoundLast(series.window, times, false, leaf);
-                 });
+    BoundMembers(horizon.ctx, *spec_.set, size(), keep, triggers, out, [&](const Series& series, const LeafKeep& leaf) {
+      return !HasBounds()                       ? BoundUnknown(leaf)
+             : spec_.what == SampleField::kTime ? BoundTime(series.window, times, leaf)
+                                                : BoundLast(series.window, times, false, leaf);
+    });
   }
 
  protected:
-  uint64_t SourceVersion(Context&) override { return spec_.set->Version() + spec_.set->members.size(); }
+  uint64_t SourceVersion(Context& ctx) override { return VersionOf(ctx, *spec_.set); }
   uint64_t SourceGeneration() const override { return spec_.set->generation; }
   bool TimeDependent() const override { return true; }
 
@@ -265,7 +283,7 @@ class RangeNode final : public Node {
     Store& store = horizon.ctx.store;
     const std::optional<SampleFold> fold = Fold();
     const double q = spec_.kernel == window::QuantileOverTime ? FixedParam(horizon) : 0;
-    BoundMembers(store, *spec_.set, size(), keep, triggers, out, [&](const Series& series, const LeafKeep& leaf) {
+    BoundMembers(horizon.ctx, *spec_.set, size(), keep, triggers, out, [&](const Series& series, const LeafKeep& leaf) {
       if (spec_.kernel == window::Rate || spec_.kernel == window::Increase) {
         return BoundIncrease(series.window, times, store.profile(series.profile).count_resets,
                              spec_.kernel == window::Rate, leaf);
@@ -347,7 +365,7 @@ class RangeNode final : public Node {
     } else if (spec_.producer) {
       spec_.producer->RefreshAt(ctx, ctx.t_ms - spec_.offset_ms);
     }
-    return spec_.set->Version() + spec_.set->members.size();
+    return VersionOf(ctx, *spec_.set);
   }
   uint64_t SourceGeneration() const override { return spec_.set->generation; }
   bool TimeDependent() const override { return true; }

@@ -55,6 +55,34 @@ class ServersTest : public ::testing::Test {
       Cross();
     }
   }
+  // Arms the plan in small pieces and scrapes all servers before that piece, or at the end if there are not so many. RETURNS:
+  // whether that crosses what it is armed with then.
+  bool CrossesBeforePiece(size_t piece) {
+    now_ms_ += kScrapeMs;
+    Arm(now_ms_ - 2000);
+    const auto scrape = [&] {
+      scraped_ = true;
+      for (size_t server = 0; server < series_.size() / std::size(kBounds); ++server) {
+        Grow(server);
+      }
+    };
+    size_t pieces = 0;
+    scraped_ = false;
+    engine_.SetYield([&] {
+      if (pieces++ == piece) {
+        scrape();
+        (void)engine_.TakeCrossings();  // of what it was armed with before
+      }
+    });
+    engine_.BeginYielding();
+    Arm(now_ms_ - 1000);
+    engine_.EndYielding();
+    if (!scraped_) {
+      scrape();
+    }
+    (void)engine_.EndTogether(now_ms_, 0);
+    return !engine_.TakeCrossings().empty();
+  }
   size_t evaluations_ = 0;  // since the last tick
   bool firing_ = false;
   double slow_share_ = 0;
@@ -65,13 +93,18 @@ class ServersTest : public ::testing::Test {
   static constexpr size_t kSlow = 7;  // buckets of 1 and above have the slow ones
 
   void Scrape(size_t server) {
+    Grow(server, [this] { Cross(); });
+  }
+  template <typename F = void (*)()>
+  void Grow(
+      size_t server, F each = [] {}) {
     const double all = std::floor(requests_ * (0.8 + 0.4 * Unit()));
     const double slow = std::floor(all * slow_share_ * 2 * Unit());
     for (size_t b = 0; b < std::size(kBounds); ++b) {
       const size_t at = server * std::size(kBounds) + b;
       counts_[at] += b >= kSlow ? all : std::floor((all - slow) * static_cast<double>(b + 1) / kSlow);
       engine_.Append(series_[at], now_ms_, counts_[at]);
-      Cross();
+      each();
     }
   }
   void Cross() {
@@ -94,7 +127,14 @@ class ServersTest : public ::testing::Test {
     return static_cast<double>(random_ >> 11) * 0x1p-53;
   }
 
-  Engine engine_{Options{}};
+  static Options SmallPieces() {
+    Options options;
+    options.slots_per_yield = 2;
+    return options;
+  }
+
+  Engine engine_{SmallPieces()};
+  bool scraped_ = false;
   PlanId plan_ = 0;
   std::vector<SeriesId> series_;
   std::vector<double> counts_;
@@ -144,6 +184,21 @@ TEST_F(ServersTest, ABurstOfSlowRequestsFires) {
   Run(630000);
   EXPECT_TRUE(firing_);
 }
+
+class ServersBetweenPiecesTest : public ServersTest, public ::testing::WithParamInterface<size_t> {};
+
+TEST_P(ServersBetweenPiecesTest, AScrapeCrossesOnlyWhenItIsSlow) {
+  Plan("histogram_quantile(0.99, sum by (le) (rate(s_bucket[5m]))) > 0.5");
+  Servers(5, 1500, 0.001);
+  Run(600000);
+  EXPECT_FALSE(CrossesBeforePiece(GetParam()));
+  EXPECT_FALSE(firing_);
+  slow_share_ = 0.5;
+  EXPECT_TRUE(CrossesBeforePiece(GetParam()));
+  EXPECT_FALSE(firing_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Pieces, ServersBetweenPiecesTest, ::testing::Range(size_t{0}, size_t{120}, size_t{5}));
 
 }  // namespace
 }  // namespace weir::engine

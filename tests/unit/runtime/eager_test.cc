@@ -236,7 +236,107 @@ TEST_F(EagerTest, ASeriesThatAppearsAndOneThatGoesAreSeen) {
   EXPECT_EQ(Alerts(), (Lines{R"(71 firing {alertname="Gone", job="x"})"}));
 }
 
-// The same samples with every alert eager and with none: what ticks write and send is the same.
+// --- what comes while the engine is busy ---
+
+// Samples come in at the first yield from now on.
+class EagerYieldTest : public EagerTest {
+ protected:
+  void SendInYield(std::vector<TestSample> samples) {
+    pipeline_->SetYield([this, samples](int64_t after_ms) {
+      if (!std::exchange(sent_, true)) {
+        EXPECT_LT(after_ms, samples.front().t_ms);
+        plugin::SampleBatch batch = BatchOf(samples);
+        pipeline_->Apply(batch, "other", clock_.NowMs());
+        lines_.push_back("sent");
+      }
+    });
+    sent_ = false;
+  }
+  bool sent_ = false;
+};
+
+TEST_F(EagerYieldTest, ASampleThatComesDuringATickFiresAtOnce) {
+  Make({MakeGroup("g", {MakeRule("r", "sum(other)"), Eager("High", "load > 5")})});
+  Send({{"load", 59000, 1}, {"other", 59000, 1}});
+  At(70000);
+  Send({{"load", 119000, 1}, {"other", 119000, 1}});
+  At(124000);
+  Take();
+  SendInYield({{"load", 124500, 6}});
+  At(126000);
+  EXPECT_EQ(Take(), (Lines{R"(124 firing {alertname="High"})", "sent", "120 r 1"}));
+  EXPECT_EQ(Count("weir_eager_delayed_total"), 0u);
+  Send({{"load", 179000, 6}});
+  At(186000);
+  EXPECT_EQ(Count("weir_eager_confirmed_total"), 1u);
+}
+
+TEST_F(EagerYieldTest, ARuleThatATickIsEvaluatingWaitsForItsEnd) {
+  Make({MakeGroup("g", {Eager("High", "load > 5")})});
+  Send({{"load", 59000, 1}});
+  At(70000);
+  Send({{"load", 119000, 1}});
+  At(124000);
+  SendInYield({{"load", 124500, 6}});
+  At(126000);
+  EXPECT_EQ(Take(), (Lines{"sent", R"(124 firing {alertname="High"})"}));
+  EXPECT_EQ(Count("weir_eager_delayed_total"), 1u);
+}
+
+TEST_F(EagerYieldTest, ASeriesThatAppearsDuringATickIsSeenAfterIt) {
+  Make({MakeGroup("g", {MakeRule("r", "sum(other)"), Eager("High", "load > 5")})});
+  Send({{"load{i=\"a\"}", 59000, 1}, {"other", 59000, 1}});
+  At(70000);
+  Send({{"other", 119000, 1}});
+  At(124000);
+  Take();
+  SendInYield({{"load{i=\"new\"}", 124500, 6}});
+  At(126000);
+  EXPECT_EQ(Take(), (Lines{"sent", "120 r 1", R"(124 firing {alertname="High", i="new"})"}));
+  EXPECT_EQ(Count("weir_eager_delayed_total"), 1u);
+}
+
+TEST_F(EagerYieldTest, AnAlertOnWhatRulesWriteWaitsForTheEndOfTheTick) {
+  Make({MakeGroup("g",
+                  {MakeRule("twice", "other * 2"), MakeRule("r", "sum(other)"), Eager("High", "twice + load > 5")})});
+  for (const int64_t t : {59000, 119000}) {
+    Send({{"load", t, 1}, {"other", t, 1}});
+    At(t + 6000 - 1);
+  }
+  Take();
+  SendInYield({{"load", 124999, 60}});
+  At(126000);
+  EXPECT_EQ(Take(), (Lines{"sent", "120 twice 2", "120 r 1", R"(124 firing {alertname="High"})"}));
+  EXPECT_EQ(Count("weir_eager_delayed_total"), 1u);
+}
+
+// So many series that they are armed in pieces.
+TEST_F(EagerYieldTest, WhatComesWhileAnAlertIsArmedIsLookedAtThen) {
+  constexpr int kSeries = 2000;
+  Make({MakeGroup("g", {Eager("High", "load > 5"), Eager("Other", "other > 5")})});
+  std::vector<TestSample> samples;
+  for (int i = 0; i < kSeries; ++i) {
+    samples.push_back({"load{i=\"" + std::to_string(i) + "\"}", 59000, 1});
+  }
+  Send(samples);
+  Send({{"other", 59000, 1}});
+  At(70000);
+  Take();
+  SendInYield({{"load{i=\"1\"}", 71000, 6}, {"load{i=\"1999\"}", 71000, 6}, {"other", 71000, 6}});
+  clock_.Set(71000);
+  Send({{"load{i=\"7\"}", 70500, 6}});
+  EXPECT_EQ(Take(), (Lines{R"(70 firing {alertname="High", i="7"})", R"(71 firing {alertname="Other"})", "sent",
+                           R"(71 firing {alertname="High", i="1"})", R"(71 firing {alertname="High", i="1999"})"}));
+  // And again when all is quiet: it was armed.
+  const uint64_t before = Evaluations("nothing");
+  Send({{"load{i=\"2\"}", 72000, 4}, {"load{i=\"3\"}", 72000, 5}});
+  EXPECT_EQ(Evaluations("nothing"), before);
+  Send({{"load{i=\"2\"}", 73000, 6}});
+  EXPECT_EQ(Take(), (Lines{R"(73 firing {alertname="High", i="2"})"}));
+}
+
+// The same samples with every alert eager and with none, and as they come while rules are evaluated or armed: what ticks write and
+// send is the same.
 TEST(Eager, TicksAreAsWithout) {
   const char* const exprs[] = {"load > 5",
                                "rate(n_total[1m]) > 2",
@@ -257,7 +357,7 @@ TEST(Eager, TicksAreAsWithout) {
     size_t batches = 0;
   };
   std::vector<std::string> without;
-  for (const bool eager : {false, true}) {
+  for (const auto& [eager, yields] : {std::pair(false, false), {true, false}, {true, true}}) {
     FakeClock clock{0};
     MetricRegistry metrics;
     Recorder recorder;
@@ -277,17 +377,34 @@ TEST(Eager, TicksAreAsWithout) {
       return (random >> 33) % n;
     };
     double n_total[3] = {0, 0, 0};
+    int64_t sent = 0;
+    const auto send = [&] {
+      const int64_t t = 1000 * (sent / 3 + 1);
+      const auto i = static_cast<size_t>(sent++ % 3);
+      n_total[i] = next(50) == 0 ? 0 : n_total[i] + static_cast<double>(next(5));
+      const std::string label = "{i=\"" + std::to_string(i) + "\"}";
+      plugin::SampleBatch batch =
+          BatchOf({{"load" + label, t, static_cast<double>(next(8))}, {"n_total" + label, t, n_total[i]}});
+      pipeline.Apply(batch, "test", t);
+    };
+    size_t in_yields = 0;
+    if (yields) {
+      pipeline.SetYield([&](int64_t after_ms) {
+        const int64_t t = 1000 * (sent / 3 + 1);
+        if (t > after_ms && t <= std::min<int64_t>(clock.NowMs() + 1000, 600000)) {
+          send();
+          ++in_yields;
+        }
+      });
+    }
     for (int64_t t = 1000; t <= 600000; t += 1000) {
       clock.Set(t);
-      for (int i = 0; i < 3; ++i) {
-        n_total[i] = next(50) == 0 ? 0 : n_total[i] + static_cast<double>(next(5));
-        const std::string label = "{i=\"" + std::to_string(i) + "\"}";
-        plugin::SampleBatch batch =
-            BatchOf({{"load" + label, t, static_cast<double>(next(8))}, {"n_total" + label, t, n_total[i]}});
-        pipeline.Apply(batch, "test", t);
+      while (sent < 3 * t / 1000) {
+        send();
       }
       pipeline.RunDue(t);
     }
+    EXPECT_EQ(in_yields > 100, yields);
     EXPECT_GT(recorder.lines.size(), 500u);
     if (!eager) {
       without = recorder.lines;

@@ -76,6 +76,7 @@ World RandomWorld(uint64_t seed) {
       rules.back().expr = promql::ParseExpr(rules.back().query, promql::ParserOptions::All()).expr;
     }
     rules.push_back(MakeRule("A" + std::to_string(g), "sum by (a) (m" + std::to_string(g) + ") > 0", true, kTickMs));
+    rules.push_back(MakeRule("B" + std::to_string(g), "sum by (a) ({__name__=~\"m0|rec00|rec11\"}) > 2", true));
     world.groups.push_back(MakeGroup("g" + std::to_string(g), std::move(rules), g == 2 ? 2 * kTickMs : kTickMs));
   }
   return world;
@@ -87,6 +88,7 @@ class SharingTest : public PipelineTest {
     bool yields = false;
     uint32_t shards = 1;
     size_t together = 1;  // batches at most
+    bool eager = false;   // the alerts
   };
 
   Lines Run(const World& world, const Cut& cut) {
@@ -94,8 +96,15 @@ class SharingTest : public PipelineTest {
     PipelineOptions options = FixedLateness(2000);
     options.engine.slots_per_yield = 1;
     options.engine.shards = cut.shards;
+    eager_ = cut.eager;
     pipeline_.reset();
-    Make(world.groups, options);
+    std::vector<rules::GroupDefinition> groups = world.groups;
+    for (rules::GroupDefinition& group : groups) {
+      for (rules::SharedRule& rule : group.rules) {
+        rule.Edit().eager = cut.eager && rule->alerting;
+      }
+    }
+    Make(std::move(groups), options);
     std::deque<const Arrival*> waiting;
     for (const Arrival& arrival : world.arrivals) {
       waiting.push_back(&arrival);
@@ -147,7 +156,17 @@ class SharingTest : public PipelineTest {
     }
   }
 
+  // Those of eager alerts come between ticks, too.
+  void OnAlerts(plugin::AlertBatch batch) override {
+    between_ticks_ += batch.tick_ms % kTickMs != 0 ? 1 : 0;
+    if (!eager_) {
+      PipelineTest::OnAlerts(std::move(batch));
+    }
+  }
+
   size_t taken_early_ = 0;
+  bool eager_ = false;
+  size_t between_ticks_ = 0;
   Lines outcomes_;
 };
 
@@ -180,6 +199,27 @@ TEST_F(SharingTest, SamplesThatComeInDuringATickChangeNothing) {
     early += taken_early_;
   }
   EXPECT_GT(early, 25 * kWorlds);
+}
+
+TEST_F(SharingTest, NorDoTheyWithEagerAlerts) {
+  size_t early = 0;
+  for (uint64_t seed = FirstSeed(); seed < FirstSeed() + kWorlds; ++seed) {
+    SCOPED_TRACE("WEIR_SEED=" + std::to_string(seed));
+    const World world = RandomWorld(seed);
+    Lines whole = Run(world, {});
+    ASSERT_GT(whole.size(), 100U);
+    std::erase_if(whole, [](const std::string& line) {
+      return line.find(" firing {") != std::string::npos || line.find(" resolved {") != std::string::npos;
+    });
+    ASSERT_EQ(Differences(whole, Run(world, {.eager = true})), "");
+    ASSERT_EQ(Differences(whole, Run(world, {.yields = true, .eager = true})), "");
+    early += taken_early_;
+    if (seed < FirstSeed() + kShardedWorlds) {
+      ASSERT_EQ(Differences(whole, Run(world, {.yields = true, .shards = 3, .together = 5, .eager = true})), "");
+    }
+  }
+  EXPECT_GT(early, 25 * kWorlds);
+  EXPECT_GT(between_ticks_, kWorlds);
 }
 
 TEST_F(SharingTest, AnyNumberOfShardsGivesTheSameResultsAndAnswers) {
