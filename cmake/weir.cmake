@@ -3,7 +3,6 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
-find_package(OpenSSL REQUIRED)
 
 find_program(CCACHE ccache)
 if(CCACHE)

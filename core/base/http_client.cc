@@ -5,15 +5,49 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
-#include <mutex>
 #include <string_view>
 #include <system_error>
 
 #include "core/base/files.h"
+#include "core/base/shared_library.h"
 #include "core/base/status.h"
 
 namespace weir {
 namespace {
+
+// libcurl, which brings some twenty libraries and five megabytes along: for processes that have a client.
+struct Curl {
+  SharedLibrary library{"libcurl.so.4"};
+  WEIR_LIBRARY_FUNCTION(curl_easy_cleanup);
+  WEIR_LIBRARY_FUNCTION(curl_easy_getinfo);
+  WEIR_LIBRARY_FUNCTION(curl_easy_init);
+  WEIR_LIBRARY_FUNCTION(curl_easy_reset);
+  WEIR_LIBRARY_FUNCTION(curl_easy_setopt);
+  WEIR_LIBRARY_FUNCTION(curl_easy_strerror);
+  WEIR_LIBRARY_FUNCTION(curl_free);
+  WEIR_LIBRARY_FUNCTION(curl_global_init);
+  WEIR_LIBRARY_FUNCTION(curl_multi_add_handle);
+  WEIR_LIBRARY_FUNCTION(curl_multi_cleanup);
+  WEIR_LIBRARY_FUNCTION(curl_multi_info_read);
+  WEIR_LIBRARY_FUNCTION(curl_multi_init);
+  WEIR_LIBRARY_FUNCTION(curl_multi_perform);
+  WEIR_LIBRARY_FUNCTION(curl_multi_poll);
+  WEIR_LIBRARY_FUNCTION(curl_multi_remove_handle);
+  WEIR_LIBRARY_FUNCTION(curl_multi_wakeup);
+  WEIR_LIBRARY_FUNCTION(curl_slist_append);
+  WEIR_LIBRARY_FUNCTION(curl_slist_free_all);
+  WEIR_LIBRARY_FUNCTION(curl_url);
+  WEIR_LIBRARY_FUNCTION(curl_url_cleanup);
+  WEIR_LIBRARY_FUNCTION(curl_url_get);
+  WEIR_LIBRARY_FUNCTION(curl_url_set);
+  WEIR_LIBRARY_FUNCTION(curl_version);
+  bool usable = library.status().ok() && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+};
+
+const Curl& Lib() {
+  static const Curl curl;
+  return curl;
+}
 
 // How long one wait for socket events lasts at most; Cancel() wakes the wait at once.
 constexpr int kPollMs = 1000;
@@ -79,7 +113,7 @@ Status LoadSecret(const std::string& file, std::string* secret) {
 }
 
 struct UrlPart {
-  ~UrlPart() { curl_free(text); }
+  ~UrlPart() { Lib().curl_free(text); }
   char* text = nullptr;
 };
 
@@ -87,46 +121,49 @@ struct UrlPart {
 
 struct HttpClient::Impl {
   explicit Impl(HttpClientOptions given) : options(std::move(given)) {
-    static std::once_flag once;
-    std::call_once(once, [] { WEIR_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK); });
-    easy = curl_easy_init();
-    multi = curl_multi_init();
+    if (!Lib().usable) {
+      return;
+    }
+    easy = Lib().curl_easy_init();
+    multi = Lib().curl_multi_init();
     WEIR_ASSERT(easy != nullptr && multi != nullptr);
   }
   ~Impl() {
-    curl_easy_cleanup(easy);
-    curl_multi_cleanup(multi);
+    if (easy != nullptr) {
+      Lib().curl_easy_cleanup(easy);
+      Lib().curl_multi_cleanup(multi);
+    }
   }
 
   template <typename T>
   void Set(CURLoption option, T value) {
-    curl_easy_setopt(easy, option, value);
+    Lib().curl_easy_setopt(easy, option, value);
   }
 
   void SetText(CURLoption option, const std::string& value) {
     if (!value.empty()) {
-      curl_easy_setopt(easy, option, value.c_str());
+      Lib().curl_easy_setopt(easy, option, value.c_str());
     }
   }
 
   // Puts `options.server_name` into the URL, so that SNI and certificate checks use it, while the connection goes to the host
   // that was asked for and the Host header keeps that name.
   bool OverrideServerName(const std::string& url, curl_slist** headers, curl_slist** connect_to) {
-    CURLU* parts = curl_url();
+    CURLU* parts = Lib().curl_url();
     UrlPart host, port, rewritten;
-    bool ok = parts != nullptr && curl_url_set(parts, CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
-              curl_url_get(parts, CURLUPART_HOST, &host.text, 0) == CURLUE_OK &&
-              curl_url_get(parts, CURLUPART_PORT, &port.text, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-              curl_url_set(parts, CURLUPART_HOST, options.server_name.c_str(), 0) == CURLUE_OK &&
-              curl_url_get(parts, CURLUPART_URL, &rewritten.text, 0) == CURLUE_OK;
+    bool ok = parts != nullptr && Lib().curl_url_set(parts, CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
+              Lib().curl_url_get(parts, CURLUPART_HOST, &host.text, 0) == CURLUE_OK &&
+              Lib().curl_url_get(parts, CURLUPART_PORT, &port.text, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+              Lib().curl_url_set(parts, CURLUPART_HOST, options.server_name.c_str(), 0) == CURLUE_OK &&
+              Lib().curl_url_get(parts, CURLUPART_URL, &rewritten.text, 0) == CURLUE_OK;
     if (ok) {
       const std::string target = std::string("::") + host.text + ":" + port.text;
-      *connect_to = curl_slist_append(nullptr, target.c_str());
-      *headers = curl_slist_append(*headers, (std::string("Host: ") + host.text + ":" + port.text).c_str());
+      *connect_to = Lib().curl_slist_append(nullptr, target.c_str());
+      *headers = Lib().curl_slist_append(*headers, (std::string("Host: ") + host.text + ":" + port.text).c_str());
       Set(CURLOPT_CONNECT_TO, *connect_to);
       Set(CURLOPT_URL, rewritten.text);
     }
-    curl_url_cleanup(parts);
+    Lib().curl_url_cleanup(parts);
     return ok;
   }
 
@@ -173,7 +210,7 @@ struct HttpClient::Impl {
 
   // Runs the prepared transfer until it ends or is cancelled.
   CURLcode Run() {
-    if (curl_multi_add_handle(multi, easy) != CURLM_OK) {
+    if (Lib().curl_multi_add_handle(multi, easy) != CURLM_OK) {
       return CURLE_FAILED_INIT;
     }
     CURLcode code = CURLE_OK;
@@ -183,22 +220,22 @@ struct HttpClient::Impl {
         code = CURLE_ABORTED_BY_CALLBACK;
         break;
       }
-      if (curl_multi_perform(multi, &running) != CURLM_OK) {
+      if (Lib().curl_multi_perform(multi, &running) != CURLM_OK) {
         code = CURLE_FAILED_INIT;
         break;
       }
       if (running == 0) {
         int left = 0;
-        while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
+        while (const CURLMsg* message = Lib().curl_multi_info_read(multi, &left)) {
           if (message->msg == CURLMSG_DONE) {
             code = message->data.result;
           }
         }
         break;
       }
-      curl_multi_poll(multi, nullptr, 0, kPollMs, nullptr);
+      Lib().curl_multi_poll(multi, nullptr, 0, kPollMs, nullptr);
     }
-    curl_multi_remove_handle(multi, easy);
+    Lib().curl_multi_remove_handle(multi, easy);
     return code;
   }
 
@@ -210,15 +247,15 @@ struct HttpClient::Impl {
       return "response is larger than " + std::to_string(exchange.request->response_bytes_max) + " bytes";
     }
     long os_error = 0;
-    if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK &&
+    if (code == CURLE_COULDNT_CONNECT && Lib().curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK &&
         os_error != 0) {
       return LowerFirst(std::generic_category().message(static_cast<int>(os_error)));
     }
-    return LowerFirst(error_text[0] != '\0' ? error_text : curl_easy_strerror(code));
+    return LowerFirst(error_text[0] != '\0' ? error_text : Lib().curl_easy_strerror(code));
   }
 
   HttpClientOptions options;
-  CURL* easy = nullptr;
+  CURL* easy = nullptr;    // null: there is no libcurl
   CURLM* multi = nullptr;  // its connection cache keeps connections alive between requests
   std::atomic<bool> cancelled{false};
 };
@@ -234,6 +271,10 @@ HttpClient::~HttpClient() = default;
 
 HttpClientResponse HttpClient::Do(const HttpClientRequest& request) {
   HttpClientResponse response;
+  if (impl_->easy == nullptr) {
+    response.error = "no HTTP client: " + std::string(Lib().library.status().message());
+    return response;
+  }
   Exchange exchange{&request, &response};
   Status secrets = LoadSecret(impl_->options.basic_password_file, &impl_->options.basic_password);
   if (secrets.ok()) {
@@ -244,14 +285,14 @@ HttpClientResponse HttpClient::Do(const HttpClientRequest& request) {
     return response;
   }
   char error_text[CURL_ERROR_SIZE] = "";
-  curl_easy_reset(impl_->easy);  // keeps connections and the DNS cache
+  Lib().curl_easy_reset(impl_->easy);  // keeps connections and the DNS cache
   impl_->SetCommon(&exchange, error_text);
   impl_->SetRequest(request);
 
-  curl_slist* headers = curl_slist_append(nullptr, "Expect:");  // no round trip before the body
+  curl_slist* headers = Lib().curl_slist_append(nullptr, "Expect:");  // no round trip before the body
   for (const auto& [name, value] : request.headers) {
     if (name.find_first_of("\r\n:") == std::string::npos && value.find_first_of("\r\n") == std::string::npos) {
-      headers = curl_slist_append(headers, (name + (value.empty() ? ";" : ": " + value)).c_str());
+      headers = Lib().curl_slist_append(headers, (name + (value.empty() ? ";" : ": " + value)).c_str());
     }
   }
   curl_slist* connect_to = nullptr;
@@ -266,19 +307,25 @@ HttpClientResponse HttpClient::Do(const HttpClientRequest& request) {
   const CURLcode code = url_ok ? impl_->Run() : CURLE_URL_MALFORMAT;
   if (code == CURLE_OK) {
     long status = 0;
-    curl_easy_getinfo(impl_->easy, CURLINFO_RESPONSE_CODE, &status);
+    Lib().curl_easy_getinfo(impl_->easy, CURLINFO_RESPONSE_CODE, &status);
     response.status = static_cast<int>(status);
   } else {
     response.error = impl_->ErrorText(code, error_text, exchange);
   }
-  curl_slist_free_all(headers);
-  curl_slist_free_all(connect_to);
+  Lib().curl_slist_free_all(headers);
+  Lib().curl_slist_free_all(connect_to);
   return response;
 }
 
 void HttpClient::Cancel() {
   impl_->cancelled.store(true, std::memory_order_release);
-  curl_multi_wakeup(impl_->multi);
+  if (impl_->multi != nullptr) {
+    Lib().curl_multi_wakeup(impl_->multi);
+  }
+}
+
+std::string HttpClientVersion() {
+  return Lib().usable ? Lib().curl_version() : std::string(Lib().library.status().message());
 }
 
 }  // namespace weir

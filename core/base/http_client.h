@@ -1,5 +1,5 @@
 #pragma once
-// A blocking HTTP client (libcurl in http_client.cc, included nowhere else) for sinks, which own their threads. One
+// A blocking HTTP client (libcurl in http_client.cc, opened by the first client, included nowhere else) for sinks, which own their threads. One
 // client per thread; connections are kept alive. TLS is always verified unless the caller's options say otherwise.
 
 #include <atomic>
@@ -54,6 +54,8 @@ class HttpClient {
   std::unique_ptr<Impl> impl_;
 };
 
+// RETURNS: libcurl's version and those of the libraries that it uses, in one line, or why there is none. Opens it.
+std::string HttpClientVersion();
 // RETURNS: `url` without user, password, query and fragment: for logs and metric labels.
 std::string RedactedUrl(std::string_view url);
 

@@ -70,7 +70,7 @@ ProcessMemory ReadProcessMemory() {
 uint64_t ResidentBytes() { return ReadProcessMemory().resident_bytes; }
 
 void MapLargeBlocks() {
-  constexpr int kLargeBytes = 1 << 20;
+  constexpr int kLargeBytes = 256 << 10;
   constexpr int kTrimBytes = 4 << 20;  // of free memory at the end of the heap
   (void)mallopt(M_MMAP_THRESHOLD, kLargeBytes);
   (void)mallopt(M_TRIM_THRESHOLD, kTrimBytes);

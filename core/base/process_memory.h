@@ -15,8 +15,8 @@ struct ProcessMemory {
 ProcessMemory ReadProcessMemory();
 // RETURNS: resident memory in bytes, 0 where it cannot be read. Costs some microseconds.
 uint64_t ResidentBytes();
-// For a process whose memory is limited: blocks of a megabyte and more, such as bodies of requests, are mapped by themselves from here
-// on and go back to the kernel when they are freed; the heap would keep them.
+// From here on blocks of a quarter of a megabyte and more, such as decoded bodies of requests, are mapped by themselves and go back to
+// the kernel when they are freed; the heaps of the threads that have taken some would keep them.
 void MapLargeBlocks();
 // Gives pages that the heap holds without need back to the kernel; what is free between blocks in use is among them. Walks the
 // whole heap: milliseconds for some hundred megabytes.

@@ -126,7 +126,7 @@ void AddExplain(CLI::App& app, ExplainOptions* options) {
 
 int Main(int argc, char** argv) {
   CLI::App app(kAbout, "weir");
-  app.set_version_flag("-V,--version", VersionText());
+  app.set_version_flag("-V,--version", [] { return VersionText(); });
   app.footer(kExamples);
   app.require_subcommand(1);
   RunOptions run;

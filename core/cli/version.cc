@@ -1,8 +1,8 @@
-#include <curl/curl.h>
 #include <librdkafka/rdkafka.h>
-#include <openssl/crypto.h>
 #include <boost/version.hpp>
 
+#include "core/base/http_client.h"
+#include "core/base/shared_library.h"
 #include "core/cli/commands.h"
 #include "core/plugin/plugin.h"
 
@@ -19,10 +19,22 @@ std::string Compiler() {
 #endif
 }
 
+namespace {
+
+std::string RdkafkaVersion() {
+  struct {
+    SharedLibrary library{"librdkafka.so.1"};
+    WEIR_LIBRARY_FUNCTION(rd_kafka_version_str);
+  } rdkafka;
+  return rdkafka.library.status().ok() ? std::string("librdkafka/") + rdkafka.rd_kafka_version_str()
+                                       : std::string(rdkafka.library.status().message());
+}
+
+}  // namespace
+
 std::string VersionText() {
   std::string text = "weir " + VersionNumber() + ", commit " + Commit() + ", " + Compiler() + "\n";
-  text += "libraries:\n  " + std::string(curl_version()) + "\n  librdkafka/" + rd_kafka_version_str() + "\n  " +
-          OpenSSL_version(OPENSSL_VERSION) + "\n  Boost " BOOST_LIB_VERSION "\n";
+  text += "libraries:\n  " + HttpClientVersion() + "\n  " + RdkafkaVersion() + "\n  Boost " BOOST_LIB_VERSION "\n";
   text += "plug-ins:";
   for (const plugin::Plugin* plugin : plugin::Plugins()) {
     const std::string_view kind = plugin->kind == plugin::PluginKind::kSource  ? "source"

@@ -12,7 +12,17 @@ LabelSetId Context::DropName(LabelSetId id) {
   return labels().Without(id, names);
 }
 
-void Node::Evaluate(Context& ctx) {
+void Node::DropNames(Context& ctx) {
+  labels_.reserve(named_slots_);
+  for (size_t i = 0; i < named_slots_; ++i) {
+    labels_.push_back(ctx.DropName(named_labels(ctx, i)));
+    ctx.MayYield(i);
+  }
+  named_ = false;
+  names_dropped_ = true;
+}
+
+void Node::EvaluateNamed(Context& ctx) {
   if (computed_ && epoch_ == ctx.epoch && t_ms_ == ctx.t_ms) {
     return;
   }
@@ -20,7 +30,11 @@ void Node::Evaluate(Context& ctx) {
   bool reset = reset_pending_ || source_generation_ != SourceGeneration();
   for (size_t i = 0; i < inputs_.size(); ++i) {
     Node& in = *inputs_[i];
-    in.Evaluate(ctx);
+    if (IgnoresNames()) {
+      in.EvaluateNamed(ctx);
+    } else {
+      in.Evaluate(ctx);
+    }
     if (!in.error_.ok()) {
       epoch_ = ctx.epoch;
       t_ms_ = ctx.t_ms;
@@ -62,7 +76,7 @@ void Node::Evaluate(Context& ctx) {
   ahead_ = nullptr;
   ctx.yield();
   if (!histograms_.empty()) {
-    histograms_.resize(labels_.size());  // slots may have been made behind the last histogram
+    histograms_.resize(size());  // slots may have been made behind the last histogram
   }
   ++version_;
 }
@@ -70,7 +84,7 @@ void Node::Evaluate(Context& ctx) {
 bool Node::GoAhead(Context& ctx, AheadTask* task) {
   const SeriesSet* set = Source();
   if (set == nullptr || !inputs_.empty() || reset_pending_ || source_generation_ != SourceGeneration() ||
-      labels_.size() != set->members.size() || !CanGoAhead(ctx, task->t_ms)) {
+      size() != set->members.size() || !CanGoAhead(ctx, task->t_ms)) {
     return false;
   }
   for (const window::Profile* profile : set->profiles) {
@@ -80,7 +94,7 @@ bool Node::GoAhead(Context& ctx, AheadTask* task) {
   }
   task->node = this;
   task->version = SourceVersion(ctx);
-  task->slots = labels_.size();
+  task->slots = size();
   ahead_ = task;
   computed_ = false;
   ClearValues();
@@ -133,6 +147,7 @@ void Node::SetError(Status status) { error_ = std::move(status); }
 
 void Node::Renumbered() {
   labels_.clear();
+  named_slots_ = 0;
   drop_.clear();
   twins_.clear();
   twins_of_ = 0;
@@ -143,7 +158,9 @@ void Node::MakeRoom(Context& ctx, size_t slots) {
   if (slots < Context::kCopiedPerYield) {
     return;
   }
-  GrowTo(ctx, slots, &labels_);
+  if (!named_) {
+    GrowTo(ctx, slots, &labels_);
+  }
   GrowTo(ctx, slots, &values_);
   GrowTo(ctx, slots, &present_);
   if (values_.size() < slots) {
@@ -170,8 +187,8 @@ uint32_t Node::AddSlotDroppingName(Context& ctx, LabelSetId labels) {
 }
 
 void Node::ClearValues() {
-  values_.resize(labels_.size());
-  present_.assign(labels_.size(), 0);
+  values_.resize(size());
+  present_.assign(size(), 0);
   histograms_.clear();
 }
 
@@ -182,8 +199,8 @@ void Node::TakeValues(Context& ctx, const Node& in) {
 }
 
 void Node::SetHistogram(size_t slot, HistogramRef h) {
-  if (histograms_.size() < labels_.size()) {
-    histograms_.resize(labels_.size());
+  if (histograms_.size() < size()) {
+    histograms_.resize(size());
   }
   histograms_[slot] = std::move(h);
   values_[slot] = 0;

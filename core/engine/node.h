@@ -158,17 +158,35 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   // Brings the node to ctx.t_ms. Afterwards error() tells, else the values are there.
-  void Evaluate(Context& ctx);
+  void Evaluate(Context& ctx) {
+    EvaluateNamed(ctx);
+    if (named_ && error_.ok()) {
+      DropNames(ctx);
+    }
+  }
+  // The same for one that asks for no labels(), only for named_labels().
+  void EvaluateNamed(Context& ctx);
 
   promql::ValueType type() const { return type_; }
   const Status& error() const { return error_; }
   uint64_t generation() const { return generation_; }  // changes when slots were renumbered
   uint64_t version() const { return version_; }        // changes when values may have
 
-  size_t size() const { return labels_.size(); }
-  LabelSetId labels(size_t slot) const { return labels_[slot]; }
+  size_t size() const { return named_ ? named_slots_ : labels_.size(); }
+  LabelSetId labels(size_t slot) const {
+    WEIR_ASSERT(!named_);
+    return labels_[slot];
+  }
+  // RETURNS: labels(), or, of a node that is named(), the same with the labels that DropName takes away: those of its series.
+  LabelSetId named_labels(const Context& ctx, size_t slot) const {
+    return named_ ? ctx.store.at(Source()->members[slot]).labels : labels_[slot];
+  }
+  bool named() const { return named_; }
   bool drop_name(size_t slot) const { return !drop_.empty() && drop_[slot] != 0; }
-  const std::vector<LabelSetId>& labels() const { return labels_; }
+  const std::vector<LabelSetId>& labels() const {
+    WEIR_ASSERT(!named_);
+    return labels_;
+  }
   const std::vector<double>& values() const { return values_; }
   const std::vector<uint8_t>& present() const { return present_; }
   // Histograms by slot; empty when no slot holds one, null where a slot holds a float (or nothing). The value is 0 there.
@@ -233,6 +251,14 @@ class Node {
   // RestrictSame: slot by slot. RestrictAll: every input slot keeps to nothing if some slot here is not free.
   static void RestrictSame(const std::vector<Span>& keep, std::vector<Span>* keep_in);
   static void RestrictAll(const std::vector<Span>& keep, std::span<std::vector<Span>* const> keep_in);
+  // RETURNS: whether the node asks its input for named_labels() alone.
+  virtual bool IgnoresNames() const { return false; }
+  // Of a leaf whose slots are its series without their names: while nobody asks for labels() it has none of its own, and the sets
+  // without names are made when somebody does. A sum over many series never needs them.
+  void KeepNames(size_t slots) {
+    named_ = named_ || (labels_.empty() && !names_dropped_);
+    named_slots_ = slots;
+  }
   // A number that changes when what the node reads besides its inputs changed.
   virtual uint64_t SourceVersion(Context&) { return 0; }
   virtual uint64_t SourceGeneration() const { return 0; }
@@ -294,6 +320,8 @@ class Node {
   bool one_name_ = false;  // all slots have equal metric names: dropping them keeps labels unique
 
  private:
+  void DropNames(Context& ctx);
+
   static const HistogramRef kNoHistogram;
   struct Seen {
     uint64_t generation = 0;
@@ -306,7 +334,10 @@ class Node {
   uint64_t epoch_ = 0;
   uint64_t generation_ = 1;
   uint64_t version_ = 0;
+  size_t named_slots_ = 0;  // while named_
   bool computed_ = false;
+  bool named_ = false;          // labels_ is empty: see KeepNames
+  bool names_dropped_ = false;  // somebody has asked for labels()
   bool reset_pending_ = false;  // an input's error kept a reset from being done
   AheadTask* ahead_ = nullptr;  // whose values are waited for; in Compute(): that are ready
   Status error_;

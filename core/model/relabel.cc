@@ -1,6 +1,5 @@
 #include "core/model/relabel.h"
 
-#include <openssl/evp.h>
 #include <re2/re2.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <clocale>
 #include <cwctype>
 
+#include "core/model/md5.h"
 #include "core/model/regexp.h"
 
 namespace weir {
@@ -39,9 +39,7 @@ std::string Expand(const RE2& regex, std::string_view text, const RegexpGroups& 
 
 // UNITS: the last 8 bytes of the MD5, big-endian: the part that Prometheus takes the remainder of.
 uint64_t HashModKey(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  WEIR_ASSERT(EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_md5(), nullptr) == 1 && size == 16);
+  const std::array<uint8_t, 16> digest = Md5(text);
   uint64_t key = 0;
   for (size_t i = 8; i < 16; ++i) {
     key = (key << 8) | digest[i];

@@ -9,6 +9,7 @@ namespace weir::runtime {
 plugin::SampleBatch BatchPool::Take() {
   const std::lock_guard lock(mutex_);
   ++taken_;
+  idle_ = false;
   if (batches_.empty()) {
     return {};
   }
@@ -30,6 +31,15 @@ void BatchPool::Give(plugin::SampleBatch&& batch) {
   if (bytes_ + bytes <= bytes_max_) {
     bytes_ += bytes;
     batches_.push_back(std::move(kept));
+  }
+}
+
+void BatchPool::ReleaseIfIdle() {
+  std::vector<plugin::SampleBatch> unused;
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(idle_, true)) {
+    unused.swap(batches_);
+    bytes_ = 0;
   }
 }
 

@@ -19,6 +19,8 @@ class BatchPool {
   plugin::SampleBatch Take();
   // Keeps no more batches than were taken: those of sources that make their own would only lie here.
   void Give(plugin::SampleBatch&& batch);
+  // Frees what is kept if no batch was taken since the last call.
+  void ReleaseIfIdle();
   // RETURNS: what is kept.
   size_t bytes() const;
 
@@ -28,6 +30,7 @@ class BatchPool {
   std::vector<plugin::SampleBatch> batches_;  // under mutex_
   size_t bytes_ = 0;                          // under mutex_
   size_t taken_ = 0;                          // and not given back; under mutex_
+  bool idle_ = true;                          // since the last ReleaseIfIdle; under mutex_
 };
 
 }  // namespace weir::runtime

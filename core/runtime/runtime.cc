@@ -12,8 +12,9 @@ namespace weir::runtime {
 namespace {
 
 constexpr size_t kSpareBatchBytes = 4ULL << 20;
-constexpr int kItemsPerTurn = 64;      // popped before the engine's thread looks at tasks of its own again
-constexpr size_t kItemsTogether = 16;  // batches that shards take in without meeting between
+constexpr int64_t kSpareIdleMs = 10000;  // spare batches that nobody wants for so long are freed
+constexpr int kItemsPerTurn = 64;        // popped before the engine's thread looks at tasks of its own again
+constexpr size_t kItemsTogether = 16;    // batches that shards take in without meeting between
 constexpr int64_t kFiguresEveryMs = 200;
 // A tick works so long before samples get a turn, which have so long before the tick goes on. It then has a part of the time that they
 // took at least. So one batch waits for little, and the tick gets on while more come than can be taken in.
@@ -143,8 +144,8 @@ Status Runtime::Prepare() {
   }
   pipeline_ =
       std::make_unique<Pipeline>(settings_.pipeline, &clock_, &registry_, static_cast<rules::RuleOutput*>(this));
+  MapLargeBlocks();
   if (settings_.pipeline.memory_max_bytes > 0) {
-    MapLargeBlocks();
     LogInfo("memory is limited", {{"bytes", std::to_string(settings_.pipeline.memory_max_bytes)}});
   }
   pipeline_->SetYield([this](int64_t after_ms) { Yield(after_ms); });
@@ -356,6 +357,10 @@ void Runtime::UpdateFigures(int64_t now_ms) {
   body_bytes_.Set(static_cast<double>(http_->body_bytes()));
   refused_bodies_.Add(http_->refused_bodies() - refused_bodies_.value());
   refused_connections_.Add(http_->refused_connections() - refused_connections_.value());
+  if (now_ms - spare_ms_ >= kSpareIdleMs) {
+    spare_ms_ = now_ms;
+    spare_batches_.ReleaseIfIdle();
+  }
   spare_bytes_.Set(static_cast<double>(spare_batches_.bytes()));
   const std::lock_guard lock(shown_mutex_);
   figures_.samples = counts.samples;

@@ -184,6 +184,7 @@ class Runtime final : private rules::RuleOutput {
   int64_t yielded_ns_ = 0;
   int64_t tick_slice_ns_ = 0;
   int64_t figures_ms_ = 0;
+  int64_t spare_ms_ = 0;  // when spare batches were looked at
   Counter& steps_back_;
   Counter& refused_batches_;
   Counter& refused_notes_;

@@ -35,6 +35,12 @@ class GroupedNode : public Node {
   }
 
  protected:
+  // Names and what goes with them are in no group's labels.
+  bool IgnoresNames() const override {
+    return without_ || std::none_of(grouping_.begin(), grouping_.end(), [](const std::string& name) {
+             return name == kMetricName || name == "__type__" || name == "__unit__";
+           });
+  }
   void Reset() override {
     group_of_.clear();
     group_labels_.clear();
@@ -54,7 +60,7 @@ class GroupedNode : public Node {
     size_t first_new = group_labels_.size();
     GrowTo(ctx, input(0).size(), &group_of_);
     for (size_t i = group_of_.size(); i < input(0).size(); ++i) {
-      LabelSetId labels = input(0).labels(i);
+      LabelSetId labels = input(0).named_labels(ctx, i);
       LabelSetId key = without_         ? ctx.labels().Without(labels, names_)
                        : names_.empty() ? kEmptyLabelSet
                                         : ctx.labels().Keep(labels, names_);
@@ -482,7 +488,7 @@ class FoldNode final : public GroupedNode {
       }
       HistogramFold& fold = folds[g];
       if (!fold.incompatible) {
-        Add(*h, &fold, NameOf(ctx, input(0).labels(i)));
+        Add(*h, &fold, input(0).named() ? std::string_view() : NameOf(ctx, input(0).labels(i)));
       }
     }
     if (mixed) {
@@ -681,6 +687,7 @@ class SelectNode final : public GroupedNode {
   }
 
  protected:
+  bool IgnoresNames() const override { return false; }
   void Reset() override {
     GroupedNode::Reset();
     hashes_.clear();

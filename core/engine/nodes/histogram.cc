@@ -36,18 +36,17 @@ class Histograms {
     bad_.clear();
   }
   void Extend(Context& ctx, const Node& vector) {
-    const SymbolId drop[] = {ctx.le_symbol};
-    GrowTo(ctx, vector.size(), &native_);
+    const SymbolId drop[] = {ctx.le_symbol, ctx.name_symbol, ctx.type_symbol, ctx.unit_symbol};
+    const std::span<const SymbolId> dropped(drop, vector.named() ? 4 : 1);
     for (; done_ < vector.size(); ++done_) {
       ctx.MayYieldNew(done_);
-      native_.push_back(kNone);
-      LabelSetId labels = vector.labels(done_);
+      LabelSetId labels = vector.named_labels(ctx, done_);
       double bound = 0;
       if (!ParseBound(ctx.labels().Text(ctx.labels().Value(labels, ctx.le_symbol)), &bound)) {
         bad_.push_back(static_cast<uint32_t>(done_));
         continue;
       }
-      auto& group = groups_[GroupOf(ctx.labels().Without(labels, drop))].members;
+      auto& group = groups_[GroupOf(ctx.labels().Without(labels, dropped))].members;
       auto place =
           std::upper_bound(group.begin(), group.end(), bound, [](double b, const Member& m) { return b < m.bound; });
       group.insert(place, {bound, static_cast<uint32_t>(done_)});
@@ -61,8 +60,12 @@ class Histograms {
     for (size_t slot = 0; slot < vector.histograms().size(); ++slot) {
       ctx.MayYield(slot);
       if (vector.present()[slot] && vector.histogram(slot)) {
+        if (native_.size() <= slot) {
+          ResizeTo(ctx, vector.size(), kNone, &native_);
+        }
         if (native_[slot] == kNone) {
-          native_[slot] = GroupOf(vector.labels(slot));
+          const LabelSetId labels = vector.named_labels(ctx, slot);
+          native_[slot] = GroupOf(vector.named() ? ctx.DropName(labels) : labels);
         }
         groups_[native_[slot]].native = vector.histogram(slot).get();
       }
@@ -143,6 +146,7 @@ class HistogramNode : public Node {
 
  protected:
   Node& vector() { return input(vector_); }
+  bool IgnoresNames() const override { return true; }
   void Reset() override { groups_.Clear(); }
   void Extend(Context& ctx) override {
     groups_.Extend(ctx, vector());
@@ -166,7 +170,7 @@ class HistogramNode : public Node {
     ClearValues();
     for (uint32_t slot : groups_.bad()) {
       if (vector().present()[slot] && !vector().histogram(slot)) {
-        const LabelSetId labels = vector().labels(slot);
+        const LabelSetId labels = vector().named_labels(ctx, slot);
         Warn(part_, annotations::BadBucketLabel(Name(ctx, labels),
                                                 ctx.labels().Text(ctx.labels().Value(labels, ctx.le_symbol))));
       }

@@ -378,8 +378,11 @@ class RangeNode final : public Node {
 
   void Extend(Context& ctx) override {
     const auto& members = spec_.set->members;
+    if (one_name_ && !spec_.producer && !spec_.keeps_name && !ctx.options.delayed_name_removal) {
+      KeepNames(members.size());
+    }
     MakeRoom(ctx, members.size());
-    for (size_t i = labels_.size(); i < members.size(); ++i) {
+    for (size_t i = size(); i < members.size(); ++i) {
       LabelSetId labels = ctx.store.at(members[i]).labels;
       if (spec_.keeps_name) {
         AddSlot(labels, !spec_.set->drop.empty() && spec_.set->drop[i] != 0);
@@ -397,7 +400,7 @@ class RangeNode final : public Node {
   // Windows in rings, of functions without parameters, whose scratch memory is there.
   bool CanGoAhead(Context& ctx, int64_t t_ms) override {
     if (spec_.producer || spec_.smoothed || spec_.bounded.kind != window::BoundedKind::kNone ||
-        spec_.check != nullptr || cursors_.size() != labels_.size() ||
+        spec_.check != nullptr || cursors_.size() != size() ||
         (spec_.tape != window::TapeKind::kNone && Store::FindTape(*spec_.set, t_ms - spec_.offset_ms - spec_.range_ms,
                                                                   spec_.range_ms + spec_.offset_ms, spec_.tape))) {
       return false;
@@ -460,7 +463,7 @@ class RangeNode final : public Node {
     if (ready) {
       ForLeft(ctx, left_ahead, compute);
     } else {
-      ForSlots(ctx, labels_.size(), compute);
+      ForSlots(ctx, size(), compute);
     }
     if (spec_.is_quantile && !(w.param[0] >= 0 && w.param[0] <= 1) &&
         std::find(present_.begin(), present_.end(), 1) != present_.end()) {
@@ -507,7 +510,7 @@ class RangeNode final : public Node {
   }
   bool AnyWindow(Context& ctx, int64_t from, int64_t until) {
     window::Window w;
-    for (size_t i = 0; i < labels_.size(); ++i) {
+    for (size_t i = 0; i < size(); ++i) {
       ctx.MayYield(i);
       if (Find(ctx.store.at(spec_.set->members[i]).window, i, {from, until}, &w)) {
         return true;
@@ -658,7 +661,7 @@ class RangeNode final : public Node {
   }
   // Slots whose name does not end as counters' do; all of them or none when there is one name.
   void FindDoubtful(Context& ctx) {
-    for (size_t i = std::exchange(doubtful_known_, labels_.size()); i < labels_.size(); ++i) {
+    for (size_t i = std::exchange(doubtful_known_, size()); i < size(); ++i) {
       ctx.MayYield(i);
       if (spec_.set->one_name && i > 0 && !ctx.options.type_and_unit_labels) {
         if (!doubtful_.empty()) {

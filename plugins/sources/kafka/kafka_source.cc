@@ -22,6 +22,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "core/base/log.h"
+#include "core/base/shared_library.h"
 #include "core/plugin/plugin.h"
 #include "plugins/sources/kafka/offset_tracker.h"
 #include "plugins/sources/kafka/payload_decoder.h"
@@ -77,20 +78,76 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kOwnSett
     {"offset.store.method", "offsets are kept by the brokers"},
 }};
 
+// librdkafka, opened when the first source of this kind is configured.
+struct Rdkafka {
+  SharedLibrary library{"librdkafka.so.1"};
+  WEIR_LIBRARY_FUNCTION(rd_kafka_assign);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_assignment_lost);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_commit);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_destroy);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_new);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_set);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_set_error_cb);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_set_log_cb);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_set_offset_commit_cb);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_set_opaque);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_conf_set_rebalance_cb);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_consumer_close_queue);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_consumer_closed);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_consumer_poll);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_destroy);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_destroy_flags);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_err2name);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_err2str);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_error_code);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_error_destroy);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_error_string);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_fatal_error);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_get_watermark_offsets);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_incremental_assign);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_incremental_unassign);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_message_destroy);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_message_errstr);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_new);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_offsets_for_times);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_pause_partitions);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_poll_set_consumer);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_query_watermark_offsets);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_queue_destroy);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_queue_get_consumer);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_queue_poll_callback);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_rebalance_protocol);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_resume_partitions);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_seek_partitions);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_subscribe);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_topic_name);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_topic_partition_list_add);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_topic_partition_list_destroy);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_topic_partition_list_find);
+  WEIR_LIBRARY_FUNCTION(rd_kafka_topic_partition_list_new);
+};
+
+Rdkafka& Lib() {
+  static Rdkafka rdkafka;
+  return rdkafka;
+}
+
 struct ConfDeleter {
-  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
+  void operator()(rd_kafka_conf_t* conf) const { Lib().rd_kafka_conf_destroy(conf); }
 };
 struct ListDeleter {
-  void operator()(rd_kafka_topic_partition_list_t* list) const { rd_kafka_topic_partition_list_destroy(list); }
+  void operator()(rd_kafka_topic_partition_list_t* list) const { Lib().rd_kafka_topic_partition_list_destroy(list); }
 };
 struct MessageDeleter {
-  void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
+  void operator()(rd_kafka_message_t* message) const { Lib().rd_kafka_message_destroy(message); }
 };
 using Conf = std::unique_ptr<rd_kafka_conf_t, ConfDeleter>;
 using PartitionList = std::unique_ptr<rd_kafka_topic_partition_list_t, ListDeleter>;
 using Message = std::unique_ptr<rd_kafka_message_t, MessageDeleter>;
 
-PartitionList NewList(size_t size) { return PartitionList(rd_kafka_topic_partition_list_new(static_cast<int>(size))); }
+PartitionList NewList(size_t size) {
+  return PartitionList(Lib().rd_kafka_topic_partition_list_new(static_cast<int>(size)));
+}
 
 std::string Joined(const std::vector<std::string>& parts) {
   std::string out;
@@ -112,7 +169,7 @@ bool MayShow(std::string_view setting) {
 
 Status SetConf(rd_kafka_conf_t* conf, const std::string& name, const std::string& value, std::string_view where) {
   char error[512];
-  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) == RD_KAFKA_CONF_OK) {
+  if (Lib().rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) == RD_KAFKA_CONF_OK) {
     return {};
   }
   return InvalidError(std::string(where) + ": option \"rdkafka\": " +
@@ -120,6 +177,7 @@ Status SetConf(rd_kafka_conf_t* conf, const std::string& name, const std::string
 }
 
 Status CheckKafka(const OptionValues& values) {
+  WEIR_RETURN_IF_ERROR(Lib().library.status().WithPrefix(values.where + ": "));
   for (std::string_view list : {"brokers", "topics"}) {
     for (const std::string& entry : values.List(list)) {
       if (entry.empty() || entry.find(',') != std::string::npos) {
@@ -134,7 +192,7 @@ Status CheckKafka(const OptionValues& values) {
   if (values.String("group").empty()) {
     return InvalidError(values.where + ": option \"group\": want a name, got \"\"");
   }
-  Conf scratch(rd_kafka_conf_new());
+  Conf scratch(Lib().rd_kafka_conf_new());
   for (const auto& [name, value] : values.Map("rdkafka")) {
     for (const auto& [own, instead] : kOwnSettings) {
       if (name == own) {
@@ -219,7 +277,7 @@ class KafkaSource final : public Source {
   // --- the consumer ---
 
   Status Open() {
-    Conf conf(rd_kafka_conf_new());
+    Conf conf(Lib().rd_kafka_conf_new());
     for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
              {"bootstrap.servers", brokers_},
              {"group.id", group_},
@@ -236,38 +294,39 @@ class KafkaSource final : public Source {
     for (const auto& [name, value] : settings_) {
       WEIR_RETURN_IF_ERROR(SetConf(conf.get(), name, value, where_));
     }
-    rd_kafka_conf_set_opaque(conf.get(), this);
-    rd_kafka_conf_set_rebalance_cb(
+    Lib().rd_kafka_conf_set_opaque(conf.get(), this);
+    Lib().rd_kafka_conf_set_rebalance_cb(
         conf.get(), [](rd_kafka_t*, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* list, void* self) {
           static_cast<KafkaSource*>(self)->OnRebalance(error, list);
         });
-    rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int error, const char* reason, void* self) {
+    Lib().rd_kafka_conf_set_error_cb(conf.get(), [](rd_kafka_t*, int error, const char* reason, void* self) {
       static_cast<KafkaSource*>(self)->OnError(static_cast<rd_kafka_resp_err_t>(error), reason);
     });
-    rd_kafka_conf_set_offset_commit_cb(
+    Lib().rd_kafka_conf_set_offset_commit_cb(
         conf.get(), [](rd_kafka_t*, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t*, void* self) {
           static_cast<KafkaSource*>(self)->CountCommit(error);
         });
-    rd_kafka_conf_set_log_cb(conf.get(), [](const rd_kafka_t*, int level, const char* facility, const char* text) {
-      // Lost connections (level 3) come again and again; OnError says them at a bearable rate.
-      Log(level <= 2 ? LogLevel::kWarn : LogLevel::kDebug, "librdkafka", {{"facility", facility}, {"text", text}});
-    });
+    Lib().rd_kafka_conf_set_log_cb(
+        conf.get(), [](const rd_kafka_t*, int level, const char* facility, const char* text) {
+          // Lost connections (level 3) come again and again; OnError says them at a bearable rate.
+          Log(level <= 2 ? LogLevel::kWarn : LogLevel::kDebug, "librdkafka", {{"facility", facility}, {"text", text}});
+        });
     char error[512];
-    rk_ = rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), error, sizeof error);
+    rk_ = Lib().rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), error, sizeof error);
     if (rk_ == nullptr) {
       return InvalidError(where_ + ": kafka: " + error);
     }
     (void)conf.release();  // rd_kafka_new took it
-    rd_kafka_poll_set_consumer(rk_);
+    Lib().rd_kafka_poll_set_consumer(rk_);
     PartitionList subscription = NewList(topics_.size());
     for (const std::string& topic : topics_) {
-      rd_kafka_topic_partition_list_add(subscription.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+      Lib().rd_kafka_topic_partition_list_add(subscription.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
     }
-    rd_kafka_resp_err_t subscribed = rd_kafka_subscribe(rk_, subscription.get());
+    rd_kafka_resp_err_t subscribed = Lib().rd_kafka_subscribe(rk_, subscription.get());
     if (subscribed != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      rd_kafka_destroy(rk_);
+      Lib().rd_kafka_destroy(rk_);
       rk_ = nullptr;
-      return InvalidError(where_ + ": option \"topics\": " + rd_kafka_err2str(subscribed) + ", got \"" +
+      return InvalidError(where_ + ": option \"topics\": " + Lib().rd_kafka_err2str(subscribed) + ", got \"" +
                           Joined(topics_) + "\"");
     }
     return {};
@@ -276,20 +335,20 @@ class KafkaSource final : public Source {
   // Leaves the group, committing what was applied. librdkafka 2.0 has been seen to hang in destroy after a cooperative
   // rebalance; a process that shall end must not wait for that, so closing has a thread and a limit.
   void Close() {
-    rd_kafka_queue_t* queue = rd_kafka_queue_get_consumer(rk_);
-    rd_kafka_error_t* error = rd_kafka_consumer_close_queue(rk_, queue);
+    rd_kafka_queue_t* queue = Lib().rd_kafka_queue_get_consumer(rk_);
+    rd_kafka_error_t* error = Lib().rd_kafka_consumer_close_queue(rk_, queue);
     int64_t deadline_ns = host_->clock().MonotonicNs() + kCloseMs * 1000000;
-    while (error == nullptr && rd_kafka_consumer_closed(rk_) == 0 && host_->clock().MonotonicNs() < deadline_ns) {
-      rd_kafka_queue_poll_callback(queue, kPollMs);
+    while (error == nullptr && Lib().rd_kafka_consumer_closed(rk_) == 0 && host_->clock().MonotonicNs() < deadline_ns) {
+      Lib().rd_kafka_queue_poll_callback(queue, kPollMs);
     }
     if (error != nullptr) {
-      rd_kafka_error_destroy(error);
+      Lib().rd_kafka_error_destroy(error);
     }
-    rd_kafka_queue_destroy(queue);
+    Lib().rd_kafka_queue_destroy(queue);
     DropAllPartitions();
     auto destroyed = std::make_shared<std::atomic<bool>>(false);
     std::thread destroyer([rk = rk_, destroyed] {
-      rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+      Lib().rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
       *destroyed = true;
     });
     rk_ = nullptr;
@@ -327,7 +386,7 @@ class KafkaSource final : public Source {
     fatal_ = false;
     int64_t housekept_ms = 0;
     while (!stop_ && !fatal_) {
-      Message message(rd_kafka_consumer_poll(rk_, paused_ ? kPollHeldMs : kPollMs));
+      Message message(Lib().rd_kafka_consumer_poll(rk_, paused_ ? kPollHeldMs : kPollMs));
       if (message != nullptr) {
         OnMessage(*message);
       }
@@ -346,10 +405,10 @@ class KafkaSource final : public Source {
 
   void OnMessage(const rd_kafka_message_t& message) {
     if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR && message.err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      OnError(message.err, rd_kafka_message_errstr(&message));
+      OnError(message.err, Lib().rd_kafka_message_errstr(&message));
       return;
     }
-    std::string topic = rd_kafka_topic_name(message.rkt);
+    std::string topic = Lib().rd_kafka_topic_name(message.rkt);
     auto at = partitions_.find(PartitionKey(topic, message.partition));
     if (at == partitions_.end()) {
       return;  // revoked meanwhile
@@ -430,7 +489,7 @@ class KafkaSource final : public Source {
       any = any || !partition.held.empty();
     }
     if (!any) {
-      rd_kafka_resume_partitions(rk_, ListOfAll().get());
+      Lib().rd_kafka_resume_partitions(rk_, ListOfAll().get());
       paused_ = false;
     }
   }
@@ -439,7 +498,7 @@ class KafkaSource final : public Source {
     if (!paused_) {
       paused_ = true;
       pauses_->Add();
-      rd_kafka_pause_partitions(rk_, ListOfAll().get());
+      Lib().rd_kafka_pause_partitions(rk_, ListOfAll().get());
       for (auto& [key, partition] : partitions_) {
         partition.at_end = false;  // nothing is fetched, so nothing is known; resuming tells it again
       }
@@ -448,18 +507,18 @@ class KafkaSource final : public Source {
 
   void SeekTo(const PartitionKey& key, int64_t offset) {
     PartitionList list = NewList(1);
-    rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second)->offset = offset;
-    rd_kafka_error_t* error = rd_kafka_seek_partitions(rk_, list.get(), kLookupMs);
+    Lib().rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second)->offset = offset;
+    rd_kafka_error_t* error = Lib().rd_kafka_seek_partitions(rk_, list.get(), kLookupMs);
     if (error != nullptr) {
-      OnError(rd_kafka_error_code(error), rd_kafka_error_string(error));
-      rd_kafka_error_destroy(error);
+      OnError(Lib().rd_kafka_error_code(error), Lib().rd_kafka_error_string(error));
+      Lib().rd_kafka_error_destroy(error);
     }
   }
 
   PartitionList ListOfAll() const {
     PartitionList list = NewList(partitions_.size());
     for (const auto& [key, partition] : partitions_) {
-      rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second);
+      Lib().rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second);
     }
     return list;
   }
@@ -475,11 +534,11 @@ class KafkaSource final : public Source {
         Advance(partition);
       }
       if (partition.probe && probe_now) {
-        rd_kafka_topic_partition_list_add(probes.get(), key.first.c_str(), key.second);
+        Lib().rd_kafka_topic_partition_list_add(probes.get(), key.first.c_str(), key.second);
       }
       int64_t low = 0, high = 0;
       if (partition.position >= 0 &&
-          rd_kafka_get_watermark_offsets(rk_, key.first.c_str(), key.second, &low, &high) ==
+          Lib().rd_kafka_get_watermark_offsets(rk_, key.first.c_str(), key.second, &low, &high) ==
               RD_KAFKA_RESP_ERR_NO_ERROR &&
           high >= 0) {
         partition.lag->Set(static_cast<double>(std::max<int64_t>(0, high - partition.position)));
@@ -487,8 +546,8 @@ class KafkaSource final : public Source {
     }
     if (probes->cnt > 0) {
       // The end of a partition is told once; a paused and resumed partition is told it again.
-      rd_kafka_pause_partitions(rk_, probes.get());
-      rd_kafka_resume_partitions(rk_, probes.get());
+      Lib().rd_kafka_pause_partitions(rk_, probes.get());
+      Lib().rd_kafka_resume_partitions(rk_, probes.get());
       probed_ms_ = now_ms;
     }
     if (now_ms - committed_ms_ >= kCommitMs) {
@@ -526,11 +585,11 @@ class KafkaSource final : public Source {
     PartitionList list = NewList(partitions_.size());
     for (auto& [key, partition] : partitions_) {
       int64_t next = partition.tracker->Next();
-      bool wanted =
-          only == nullptr || rd_kafka_topic_partition_list_find(const_cast<rd_kafka_topic_partition_list_t*>(only),
-                                                                key.first.c_str(), key.second) != nullptr;
+      bool wanted = only == nullptr ||
+                    Lib().rd_kafka_topic_partition_list_find(const_cast<rd_kafka_topic_partition_list_t*>(only),
+                                                             key.first.c_str(), key.second) != nullptr;
       if (wanted && next >= 0 && next != partition.committed) {
-        rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second)->offset = next;
+        Lib().rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second)->offset = next;
         partition.committed = next;
       }
     }
@@ -541,7 +600,7 @@ class KafkaSource final : public Source {
     if (list->cnt == 0) {
       return;
     }
-    rd_kafka_resp_err_t error = rd_kafka_commit(rk_, list.get(), async ? 1 : 0);
+    rd_kafka_resp_err_t error = Lib().rd_kafka_commit(rk_, list.get(), async ? 1 : 0);
     if (!async || error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       CountCommit(error);
     }
@@ -554,7 +613,7 @@ class KafkaSource final : public Source {
     }
     (error == RD_KAFKA_RESP_ERR_NO_ERROR ? commits_ok_ : commits_failed_)->Add();
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      Complain("commit", "offsets could not be committed", {{"error", rd_kafka_err2str(error)}});
+      Complain("commit", "offsets could not be committed", {{"error", Lib().rd_kafka_err2str(error)}});
     }
   }
 
@@ -590,12 +649,12 @@ class KafkaSource final : public Source {
     for (int i = 0; i < list->cnt; ++i) {
       list->elems[i].offset = since_ms;
     }
-    rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(rk_, list, kLookupMs);
+    rd_kafka_resp_err_t error = Lib().rd_kafka_offsets_for_times(rk_, list, kLookupMs);
     for (int i = 0; i < list->cnt; ++i) {
       rd_kafka_topic_partition_t& element = list->elems[i];
       int64_t low = 0, high = -1;
       rd_kafka_resp_err_t ends =
-          rd_kafka_query_watermark_offsets(rk_, element.topic, element.partition, &low, &high, kLookupMs);
+          Lib().rd_kafka_query_watermark_offsets(rk_, element.topic, element.partition, &low, &high, kLookupMs);
       if (error != RD_KAFKA_RESP_ERR_NO_ERROR || element.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         // Too much is safe, too little is not.
         OnError(error != RD_KAFKA_RESP_ERR_NO_ERROR ? error : element.err,
@@ -612,33 +671,33 @@ class KafkaSource final : public Source {
   // --- group membership; called from inside a poll ---
 
   void OnRebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* list) {
-    bool cooperative = std::string_view(rd_kafka_rebalance_protocol(rk_)) == "COOPERATIVE";
+    bool cooperative = std::string_view(Lib().rd_kafka_rebalance_protocol(rk_)) == "COOPERATIVE";
     rd_kafka_error_t* failed = nullptr;
     rd_kafka_resp_err_t eager_failed = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
       OnAssign(list);
       if (cooperative) {
-        failed = rd_kafka_incremental_assign(rk_, list);
+        failed = Lib().rd_kafka_incremental_assign(rk_, list);
       } else {
-        eager_failed = rd_kafka_assign(rk_, list);
+        eager_failed = Lib().rd_kafka_assign(rk_, list);
       }
       if (paused_) {
-        rd_kafka_pause_partitions(rk_, list);
+        Lib().rd_kafka_pause_partitions(rk_, list);
       }
     } else {
       OnRevoke(list);
       if (cooperative) {
-        failed = rd_kafka_incremental_unassign(rk_, list);
+        failed = Lib().rd_kafka_incremental_unassign(rk_, list);
       } else {
-        eager_failed = rd_kafka_assign(rk_, nullptr);
+        eager_failed = Lib().rd_kafka_assign(rk_, nullptr);
       }
     }
     if (failed != nullptr) {
-      OnError(rd_kafka_error_code(failed), rd_kafka_error_string(failed));
-      rd_kafka_error_destroy(failed);
+      OnError(Lib().rd_kafka_error_code(failed), Lib().rd_kafka_error_string(failed));
+      Lib().rd_kafka_error_destroy(failed);
     }
     if (eager_failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      OnError(eager_failed, rd_kafka_err2str(eager_failed));
+      OnError(eager_failed, Lib().rd_kafka_err2str(eager_failed));
     }
     assigned_->Set(static_cast<double>(partitions_.size()));
   }
@@ -670,7 +729,7 @@ class KafkaSource final : public Source {
   }
 
   void OnRevoke(const rd_kafka_topic_partition_list_t* list) {
-    bool lost = rd_kafka_assignment_lost(rk_) != 0;
+    bool lost = Lib().rd_kafka_assignment_lost(rk_) != 0;
     (lost ? rebalances_lost_ : rebalances_revoked_)->Add();
     if (!lost) {
       Commit(ListToCommit(list), false);
@@ -711,14 +770,14 @@ class KafkaSource final : public Source {
     }
     host_->metrics()
         .GetCounter("weir_kafka_errors_total", "Errors that the Kafka client reported, by code.",
-                    {{"code", rd_kafka_err2name(error)}})
+                    {{"code", Lib().rd_kafka_err2name(error)}})
         .Add();
     if (error == RD_KAFKA_RESP_ERR__FATAL) {
       fatal_ = true;
       char text[512];
-      rd_kafka_resp_err_t why = rd_kafka_fatal_error(rk_, text, sizeof text);
+      rd_kafka_resp_err_t why = Lib().rd_kafka_fatal_error(rk_, text, sizeof text);
       LogError("the Kafka client failed for good; it is made again",
-               {{"code", rd_kafka_err2name(why)}, {"error", text}});
+               {{"code", Lib().rd_kafka_err2name(why)}, {"error", text}});
       return;
     }
     if (error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
@@ -726,8 +785,8 @@ class KafkaSource final : public Source {
         partition.probe = partition.probe || partition.at_end;
       }
     }
-    Complain(rd_kafka_err2name(error), "Kafka reports an error",
-             {{"code", rd_kafka_err2name(error)}, {"error", reason}});
+    Complain(Lib().rd_kafka_err2name(error), "Kafka reports an error",
+             {{"code", Lib().rd_kafka_err2name(error)}, {"error", reason}});
   }
 
   // Says each kind of complaint once a minute at most.

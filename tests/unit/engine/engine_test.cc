@@ -53,6 +53,37 @@ TEST_F(EngineTest, SharesCommonSubexpressions) {
   EXPECT_EQ(engine_.Stats().nodes, before + 2);  // the comparison and its number
 }
 
+// A sum needs no label sets of what it adds up; they are made when an expression shows them, also of series that came before.
+TEST_F(EngineTest, LabelSetsWithoutNamesAreMadeForWhoAsks) {
+  const PlanId sum = Plan("round(sum by (job) (rate(x_total[5m])))");
+  const auto add = [&](const std::string& pod) {
+    const SeriesId id = Series({{"__name__", "x_total"}, {"job", "a"}, {"pod", pod}});
+    for (int64_t t = 0; t <= 600000; t += 15000) {
+      engine_.Append(id, t, static_cast<double>(t) / 1000);
+    }
+  };
+  add("1");
+  add("2");
+  const size_t before = engine_.labels().sets();
+  EXPECT_EQ(Read(engine_.Evaluate(sum, 600000)), (Values{{R"({job="a"})", 2}}));
+  EXPECT_EQ(engine_.labels().sets(), before + 1);
+  const PlanId each = Plan("round(rate(x_total[5m]))");  // shares the rate
+  EXPECT_EQ(Read(engine_.Evaluate(each, 600000)), (Values{{R"({job="a", pod="1"})", 1}, {R"({job="a", pod="2"})", 1}}));
+  EXPECT_EQ(engine_.labels().sets(), before + 3);
+  add("3");
+  EXPECT_EQ(Read(engine_.Evaluate(sum, 600000)), (Values{{R"({job="a"})", 3}}));
+  EXPECT_EQ(Read(engine_.Evaluate(each, 600000)),
+            (Values{{R"({job="a", pod="1"})", 1}, {R"({job="a", pod="2"})", 1}, {R"({job="a", pod="3"})", 1}}));
+}
+
+TEST_F(EngineTest, ARateHasNoNameToGroupBy) {
+  const PlanId sum = Plan("sum by (__name__) (rate(x_total[5m]))");
+  const SeriesId id = Series({{"__name__", "x_total"}, {"pod", "1"}});
+  engine_.Append(id, 1000, 1);
+  engine_.Append(id, 300000, 301);
+  EXPECT_EQ(Read(engine_.Evaluate(sum, 300000)).count("{}"), 1U);
+}
+
 TEST_F(EngineTest, RecordedSamplesAreSeenInTheSameTick) {
   PlanId reader = Plan("out * 2");
   SeriesId out = Series({{"__name__", "out"}});

@@ -57,5 +57,16 @@ TEST(BatchPool, KeepsNothingForSourcesThatTakeNothing) {
   EXPECT_EQ(pool.bytes(), 0u);
 }
 
+TEST(BatchPool, GivesItsMemoryUpWhenNobodyTakesAny) {
+  BatchPool pool(1 << 20);
+  pool.Take();
+  pool.Give(Used(5000));
+  pool.ReleaseIfIdle();  // one was taken since the pool was made
+  EXPECT_GE(pool.bytes(), 5000u);
+  pool.ReleaseIfIdle();
+  EXPECT_EQ(pool.bytes(), 0u);
+  EXPECT_TRUE(pool.Take().arena.empty());
+}
+
 }  // namespace
 }  // namespace weir::runtime
