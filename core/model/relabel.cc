@@ -2,12 +2,13 @@
 
 #include <re2/re2.h>
 
+#include <boost/uuid/detail/md5.hpp>
+
 #include <algorithm>
 #include <array>
 #include <clocale>
 #include <cwctype>
 
-#include "core/model/md5.h"
 #include "core/model/regexp.h"
 
 namespace weir {
@@ -39,12 +40,12 @@ std::string Expand(const RE2& regex, std::string_view text, const RegexpGroups& 
 
 // UNITS: the last 8 bytes of the MD5, big-endian: the part that Prometheus takes the remainder of.
 uint64_t HashModKey(std::string_view text) {
-  const std::array<uint8_t, 16> digest = Md5(text);
-  uint64_t key = 0;
-  for (size_t i = 8; i < 16; ++i) {
-    key = (key << 8) | digest[i];
-  }
-  return key;
+  boost::uuids::detail::md5 md5;
+  md5.process_bytes(text.data(), text.size());
+  boost::uuids::detail::md5::digest_type digest;  // four words, as the text form of an MD5 has them
+  static_assert(sizeof(digest[0]) == 4);
+  md5.get_digest(digest);
+  return uint64_t{digest[2]} << 32 | digest[3];
 }
 
 // Case mapping of UTF-8 text, rune by rune; malformed bytes stay as they are.
