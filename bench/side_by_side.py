@@ -210,6 +210,14 @@ class Bench:
             self.processes.stop_all()
 
 
+def busy_and_stolen():
+    """RETURNS: time that all cores worked since boot, and time that they were to work in while the hypervisor ran others. UNITS: ticks."""
+    with open("/proc/stat", encoding="utf-8") as handle:
+        fields = [int(field) for field in handle.readline().split()[1:]]
+    user, nice, system, _, _, irq, softirq, steal = fields[:8]
+    return user + nice + system + irq + softirq, steal
+
+
 def on_cores(cores):
     return ["taskset", "-c", ",".join(map(str, cores))] if cores else []
 
@@ -286,15 +294,18 @@ def main():
     if not os.path.isdir(args.rules):
         print(f"no rule files at {args.rules}; set WEIR_ACCEPTANCE_DIR", file=sys.stderr)
         return 1
+    busy_before, stolen_before = busy_and_stolen()
     folder = tempfile.mkdtemp(prefix="weir-bench-")
     try:
         bench = Bench(args, folder)
         measured = [(name, *bench.measure(name)) for name in names]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    busy, stolen = (now - then for now, then in zip(busy_and_stolen(), (busy_before, stolen_before)))
     print(f"{args.instances:,} instances × 51 series, {args.steps} samples 15 s apart, remote write 1.0, 2,000 samples a "
           f"request, {args.connections} connections, bodies made beforehand, as fast as accepted; {bench.rules} rules where there are rules; load generator on the "
-          f"same machine.\n{machine()}; weir at {commit()}; load average before: {load_before:.1f}.\n")
+          f"same machine.\n{machine()}; weir at {commit()}; load average before: {load_before:.1f}; of the time that was "
+          f"wanted the hypervisor took {100 * stolen / max(1, busy + stolen):.0f} %.\n")
     rows = [row for row in measured if row[1]]
     table(rows)
     print()
