@@ -301,7 +301,8 @@ def main():
         measured = [(name, *bench.measure(name)) for name in names]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    busy, stolen = (now - then for now, then in zip(busy_and_stolen(), (busy_before, stolen_before)))
+    busy_after, stolen_after = busy_and_stolen()
+    busy, stolen = busy_after - busy_before, stolen_after - stolen_before
     print(f"{args.instances:,} instances × 51 series, {args.steps} samples 15 s apart, remote write 1.0, 2,000 samples a "
           f"request, {args.connections} connections, bodies made beforehand, as fast as accepted; {bench.rules} rules where there are rules; load generator on the "
           f"same machine.\n{machine()}; weir at {commit()}; load average before: {load_before:.1f}; of the time that was "

@@ -17,7 +17,7 @@ namespace {
 
 // libcurl, which brings some twenty libraries and five megabytes along: for processes that have a client.
 struct Curl {
-  SharedLibrary library{"libcurl.so.4"};
+  SharedLibrary opened{"libcurl.so.4"};
   WEIR_LIBRARY_FUNCTION(curl_easy_cleanup);
   WEIR_LIBRARY_FUNCTION(curl_easy_getinfo);
   WEIR_LIBRARY_FUNCTION(curl_easy_init);
@@ -41,7 +41,7 @@ struct Curl {
   WEIR_LIBRARY_FUNCTION(curl_url_get);
   WEIR_LIBRARY_FUNCTION(curl_url_set);
   WEIR_LIBRARY_FUNCTION(curl_version);
-  bool usable = library.status().ok() && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  bool usable = opened.status().ok() && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 };
 
 const Curl& Lib() {
@@ -272,7 +272,7 @@ HttpClient::~HttpClient() = default;
 HttpClientResponse HttpClient::Do(const HttpClientRequest& request) {
   HttpClientResponse response;
   if (impl_->easy == nullptr) {
-    response.error = "no HTTP client: " + std::string(Lib().library.status().message());
+    response.error = "no HTTP client: " + std::string(Lib().opened.status().message());
     return response;
   }
   Exchange exchange{&request, &response};
@@ -325,7 +325,7 @@ void HttpClient::Cancel() {
 }
 
 std::string HttpClientVersion() {
-  return Lib().usable ? Lib().curl_version() : std::string(Lib().library.status().message());
+  return Lib().usable ? Lib().curl_version() : std::string(Lib().opened.status().message());
 }
 
 }  // namespace weir

@@ -31,5 +31,5 @@ class SharedLibrary {
 
 }  // namespace weir
 
-// A member of a struct whose member `library` is a SharedLibrary: the library's function of this name.
-#define WEIR_LIBRARY_FUNCTION(name) decltype(&::name) name = library.Find<decltype(&::name)>(#name)
+// A member of a struct whose member `opened` is a SharedLibrary: the library's function of this name.
+#define WEIR_LIBRARY_FUNCTION(name) decltype(&::name) name = opened.Find<decltype(&::name)>(#name)

@@ -23,11 +23,11 @@ namespace {
 
 std::string RdkafkaVersion() {
   struct {
-    SharedLibrary library{"librdkafka.so.1"};
+    SharedLibrary opened{"librdkafka.so.1"};
     WEIR_LIBRARY_FUNCTION(rd_kafka_version_str);
   } rdkafka;
-  return rdkafka.library.status().ok() ? std::string("librdkafka/") + rdkafka.rd_kafka_version_str()
-                                       : std::string(rdkafka.library.status().message());
+  return rdkafka.opened.status().ok() ? std::string("librdkafka/") + rdkafka.rd_kafka_version_str()
+                                      : std::string(rdkafka.opened.status().message());
 }
 
 }  // namespace

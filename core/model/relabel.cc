@@ -5,7 +5,6 @@
 #include <boost/uuid/detail/md5.hpp>
 
 #include <algorithm>
-#include <array>
 #include <clocale>
 #include <cwctype>
 

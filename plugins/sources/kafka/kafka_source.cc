@@ -80,7 +80,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kOwnSett
 
 // librdkafka, opened when the first source of this kind is configured.
 struct Rdkafka {
-  SharedLibrary library{"librdkafka.so.1"};
+  SharedLibrary opened{"librdkafka.so.1"};
   WEIR_LIBRARY_FUNCTION(rd_kafka_assign);
   WEIR_LIBRARY_FUNCTION(rd_kafka_assignment_lost);
   WEIR_LIBRARY_FUNCTION(rd_kafka_commit);
@@ -177,7 +177,7 @@ Status SetConf(rd_kafka_conf_t* conf, const std::string& name, const std::string
 }
 
 Status CheckKafka(const OptionValues& values) {
-  WEIR_RETURN_IF_ERROR(Lib().library.status().WithPrefix(values.where + ": "));
+  WEIR_RETURN_IF_ERROR(Lib().opened.status().WithPrefix(values.where + ": "));
   for (std::string_view list : {"brokers", "topics"}) {
     for (const std::string& entry : values.List(list)) {
       if (entry.empty() || entry.find(',') != std::string::npos) {

@@ -9,10 +9,10 @@ namespace {
 
 TEST(SharedLibrary, GivesFunctionsByName) {
   struct {
-    SharedLibrary library{"libm.so.6"};
-    double (*trunc)(double) = library.Find<double (*)(double)>("trunc");
+    SharedLibrary opened{"libm.so.6"};
+    double (*trunc)(double) = opened.Find<double (*)(double)>("trunc");
   } math;
-  ASSERT_TRUE(math.library.status().ok()) << math.library.status().message();
+  ASSERT_TRUE(math.opened.status().ok()) << math.opened.status().message();
   EXPECT_EQ(math.trunc(2.5), 2);
 }
 
