@@ -233,7 +233,11 @@ bool Tape::CellsOf(const SeriesWindow& window, int64_t start_ms, TapeCell* cells
     *cells = TapeCell{v, static_cast<uint32_t>(t - start_ms), ring.At(i).ordinal()};
     return true;
   }
-  return FoldOf(kind_, window, start_ms, start_ms + interval_ms_, cells);
+  if (!FoldOf(kind_, window, start_ms, start_ms + interval_ms_, cells)) {
+    *next_ms = start_ms + interval_ms_ + 1;  // only histograms: what is behind them is not known
+    return false;
+  }
+  return true;
 }
 
 void Tape::Link(uint32_t slot, uint32_t row, std::vector<Patch>* patches) const {
