@@ -445,6 +445,16 @@ bool CorrectForResets(const Points& h, size_t first_index, size_t last_index, co
   return !right.DetectReset(*previous) || add(*previous);
 }
 
+// RETURNS: whether a record of this kind is in the window.
+bool Holds(const Window& w, RecordKind kind) {
+  for (uint32_t i = w.first; i <= w.last; ++i) {
+    if (w.ring().At(i).kind() == kind) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 FloatHistogram ReadStatistics(const SeriesWindow& series, uint32_t index, int64_t after_ms) {
@@ -478,14 +488,7 @@ std::vector<Point> PointsOf(const Window& w) {
   return points;
 }
 
-bool AnyHistogram(const Window& w) {
-  for (uint32_t i = w.first; i <= w.last; ++i) {
-    if (w.ring().At(i).kind() == RecordKind::kHistogram) {
-      return true;
-    }
-  }
-  return false;
-}
+bool IsMixed(const Window& w) { return Holds(w, RecordKind::kFloat) && Holds(w, RecordKind::kHistogram); }
 
 bool IsRich(const Window& w, RangeFunction function, bool start_timestamps) {
   const RichState* rich = w.series->rich();
@@ -497,7 +500,7 @@ bool IsRich(const Window& w, RangeFunction function, bool start_timestamps) {
   if (start_timestamps && reads_starts && !rich->starts.empty()) {
     return true;
   }
-  return AnyHistogram(w);
+  return Holds(w, RecordKind::kHistogram);
 }
 
 bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool start_timestamps, RichResult* out,

@@ -48,8 +48,8 @@ struct RichResult {
 
 // RETURNS: whether the window needs these functions: it holds a histogram, or the function looks at start timestamps.
 bool IsRich(const Window& w, RangeFunction function, bool start_timestamps);
-// RETURNS: whether a histogram is among the samples of the window.
-bool AnyHistogram(const Window& w);
+// RETURNS: whether both floats and histograms are among the samples of the window.
+bool IsMixed(const Window& w);
 
 // Evaluates; `kernel` is the function over plain floats (used by kFloatsOnly). RETURNS: whether there is a result.
 bool EvaluateRich(const Window& w, RangeFunction function, Kernel kernel, bool start_timestamps, RichResult* out,

@@ -539,7 +539,7 @@ class RangeNode final : public Node {
           continue;
         }
         present_[i] = taped.folds->Evaluate(spec_.kernel, i, w, series.window, &values_[i]) ? 1 : 0;
-        if (rich && present_[i] != 0 && Find(series.window, i, reach, &w) && window::AnyHistogram(w)) {
+        if (rich && Find(series.window, i, reach, &w) && window::IsMixed(w)) {
           AnnotateNotes(this, window::kHistogramsIgnored, spec_.part, Name(ctx, i),
                         [this](Annotation a) { Annotate(std::move(a)); });
         }
