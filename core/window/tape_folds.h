@@ -26,10 +26,11 @@ void AddToCells(TapeKind kind, int64_t dt_ms, double v, TapeCell* cells);
 // RETURNS: the sum of a row of kSums.
 double SumOfCells(const TapeCell* cells);
 
-// Cells as numbers. Values are in the kind's unit: what a billion samples add up to is finite.
+// Cells as numbers. Values are in the kind's unit: what a billion samples add up to is finite, and what the moments of a hundred
+// thousand do over the longest window; small numbers keep eight digits down to 1e-300.
 namespace fold {
 constexpr double kSumUnit = 0x1p30;
-constexpr double kMomentUnit = 0x1p64;
+constexpr double kMomentUnit = 0x1p50;
 // Beyond it squares are not finite. Such a row is not added; when its samples are the same its second cell says what they are.
 constexpr double kDeviationMax = 0x1p500;
 constexpr double UnitOf(TapeKind kind) {
