@@ -153,14 +153,17 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
   return (sees || (negates && finds_resets)) && ReadsHistograms(request, storage);
 }
 
-bool SeesLastDigits(const EvalRequest& request) {
+bool SeesLastDigits(const EvalRequest& request, bool exact_folds) {
   static const std::set<std::string_view> kFunctions = {"sin",  "cos",  "tan",   "asin",  "acos", "atan",
                                                         "sinh", "tanh", "asinh", "acosh", "atanh"};
+  static const std::set<std::string_view> kFolds = {
+      "deriv", "predict_linear", "stddev_over_time", "stdvar_over_time", "sum_over_time", "avg_over_time"};
   bool makes_labels = false;
   bool rounds = false;
   Walk(*request.expr, [&](const Expr& e) {
     if (e.kind == ExprKind::kCall) {
-      rounds = rounds || kFunctions.count(As<promql::Call>(e).function->name) > 0;
+      const std::string_view name = As<promql::Call>(e).function->name;
+      rounds = rounds || kFunctions.count(name) > 0 || (exact_folds && kFolds.count(name) > 0);
     } else if (e.kind == ExprKind::kBinary) {
       rounds = rounds || As<promql::BinaryExpr>(e).op == promql::BinaryOp::kAtan2;
     } else if (e.kind == ExprKind::kAggregate) {

@@ -12,8 +12,9 @@ namespace weir::promqltest {
 // RETURNS: whether a selector of the expression matches a series that holds native histograms.
 bool ReadsHistograms(const EvalRequest& request, const Storage& storage);
 // RETURNS: whether the expression makes label values of what trigonometric and hyperbolic functions give: Go and the C library
-// compute those to within a last digit of each other.
-bool SeesLastDigits(const EvalRequest& request);
+// compute those to within a last digit of each other. `exact_folds`: or of what deviations, regressions, sums and averages over
+// windows give.
+bool SeesLastDigits(const EvalRequest& request, bool exact_folds);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.
 std::optional<std::string> ReadsAhead(const EvalRequest& request);
 // RETURNS: whether the expression does to histograms what shows their empty buckets. Prometheus's storage pads the histograms of

@@ -302,14 +302,38 @@ void ScriptRunner::RunGroup(const Storage& storage, const std::vector<const Eval
   std::vector<bool> outside(cases.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     outcomes[asked[i]] = std::move(answers[i]);
-    outside[asked[i]] = SeesChunks(requests[i], storage) || SeesLastDigits(requests[i]) || PicksByOrder(requests[i]);
+    outside[asked[i]] =
+        SeesChunks(requests[i], storage) || SeesLastDigits(requests[i], exact_ != nullptr) || PicksByOrder(requests[i]);
   }
   for (size_t i = 0; i < cases.size(); ++i) {
-    Judge(*cases[i], outcomes[i], outside[i], file);
+    const auto is_exact = [&] {
+      const auto asked_at = std::lower_bound(asked.begin(), asked.end(), i);
+      return asked_at != asked.end() && *asked_at == i &&
+             IsExact(storage, requests[static_cast<size_t>(asked_at - asked.begin())], outcomes[i]);
+    };
+    Judge(*cases[i], outcomes[i], outside[i], is_exact, file);
   }
 }
 
-void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool outside, const std::string& file) {
+bool ScriptRunner::IsExact(const Storage& storage, const EvalRequest& request, const Outcome& outcome) const {
+  if (exact_ == nullptr) {
+    return false;
+  }
+  const Outcome exact = exact_->Evaluate(storage, {&request, 1})[0];
+  Table want;
+  Table got;
+  if (exact.kind != Outcome::Kind::kValue || !Tabulate(exact.ticks, &want).ok() ||
+      !Tabulate(outcome.ticks, &got).ok() || want.rows.size() != got.rows.size()) {
+    return false;
+  }
+  return std::all_of(want.rows.begin(), want.rows.end(), [&](const auto& row) {
+    const auto found = got.rows.find(row.first);
+    return found != got.rows.end() && SameValues(row.second, found->second, kEpsilon);
+  });
+}
+
+void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool outside,
+                         const std::function<bool()>& is_exact, const std::string& file) {
   std::string where = file + ":" + std::to_string(eval.line);
   if (outcome.kind == Outcome::Kind::kUnsupported || outcome.kind == Outcome::Kind::kUndecidable) {
     bool unsupported = outcome.kind == Outcome::Kind::kUnsupported;
@@ -328,6 +352,8 @@ void ScriptRunner::Judge(const EvalCase& eval, const Outcome& outcome, bool outs
   } else if (!SameValue(eval, outcome, kEpsilon)) {
     if (eval.sensitive && SameValue(eval, outcome, kSensitiveEpsilon)) {
       counts_.sensitive_loose += 1;
+    } else if (is_exact()) {
+      counts_.exact += 1;
     } else {
       problem = std::string(eval.sensitive ? "(sensitive) " : "") + "expected " + ExpectedText(eval) + "\n    got " +
                 GotText(outcome);
@@ -367,7 +393,8 @@ std::string ScriptRunner::Summary() const {
   return "passed " + std::to_string(counts_.passed) + ", failed " + std::to_string(counts_.failed) + ", unsupported " +
          std::to_string(counts_.unsupported) + ", undecidable " + std::to_string(counts_.undecidable) +
          "\nsensitive evals within the loose tolerance only " + std::to_string(counts_.sensitive_loose) +
-         ", decided by a rounding " + std::to_string(counts_.sensitive_missed);
+         ", decided by a rounding " + std::to_string(counts_.sensitive_missed) +
+         (exact_ == nullptr ? "" : ", exact where Prometheus rounds " + std::to_string(counts_.exact));
 }
 
 }  // namespace weir::promqltest

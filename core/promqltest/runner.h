@@ -4,6 +4,7 @@
 // that a streaming one can plan them together and feed the samples in one pass. No state between scripts.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -78,11 +79,14 @@ struct Counts {
   size_t undecidable = 0;
   size_t sensitive_loose = 0;   // `# sensitive` evals that only met the loose tolerance
   size_t sensitive_missed = 0;  // … and those that missed even that; see Judge
+  size_t exact = 0;             // of `passed`: equal to the exact result, and not to the expected one
 };
 
 class ScriptRunner {
  public:
-  explicit ScriptRunner(Evaluator* evaluator) : evaluator_(evaluator) {}
+  // `exact`: what the results are without the roundings of Prometheus's folds, which windows on tape do not have; an eval that
+  // differs from what is expected passes when it is equal to that. Null: nothing is asked.
+  explicit ScriptRunner(Evaluator* evaluator, Evaluator* exact = nullptr) : evaluator_(evaluator), exact_(exact) {}
   // ERRORS: kInvalid when the script cannot be read; the counts then hold nothing of it.
   Status Run(std::string_view text, const std::string& file);
 
@@ -92,15 +96,20 @@ class ScriptRunner {
   const std::vector<Failure>& decided_by_rounding() const { return rounding_; }
   // Evals not run and why, `file:line: reason`.
   const std::vector<std::string>& skips() const { return skips_; }
-  // RETURNS: `passed N, failed N, unsupported N, undecidable N`, and a line on `# sensitive` evals.
+  // RETURNS: `passed N, failed N, unsupported N, undecidable N`, and a line on `# sensitive` evals and exact ones.
   std::string Summary() const;
 
  private:
   void RunGroup(const Storage& storage, const std::vector<const EvalCase*>& cases, const std::string& file);
   // `outside`: the result may hang on what the samples do not tell (SeesChunks, SeesLastDigits, PicksByOrder).
-  void Judge(const EvalCase& eval, const Outcome& outcome, bool outside, const std::string& file);
+  // `is_exact`: asked when the outcome differs.
+  void Judge(const EvalCase& eval, const Outcome& outcome, bool outside, const std::function<bool()>& is_exact,
+             const std::string& file);
+  // RETURNS: whether the outcome is the exact one.
+  bool IsExact(const Storage& storage, const EvalRequest& request, const Outcome& outcome) const;
 
   Evaluator* const evaluator_;
+  Evaluator* const exact_;
   Counts counts_;
   std::vector<Failure> failures_;
   std::vector<Failure> rounding_;

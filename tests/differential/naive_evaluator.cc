@@ -171,8 +171,10 @@ class Evaluator {
 
   Ranges EvalRanges(const Expr& expr, int64_t t) {
     const Expr& inner = promql::Unparen(expr);
-    return inner.kind == ExprKind::kSubquery ? EvalSubquery(As<promql::SubqueryExpr>(inner), t)
-                                             : SelectRange(As<promql::MatrixSelector>(inner), t);
+    Ranges out = inner.kind == ExprKind::kSubquery ? EvalSubquery(As<promql::SubqueryExpr>(inner), t)
+                                                   : SelectRange(As<promql::MatrixSelector>(inner), t);
+    out.window.exact_folds = query_.exact_folds;
+    return out;
   }
 
   Ranges SelectRange(const promql::MatrixSelector& matrix, int64_t t) const {

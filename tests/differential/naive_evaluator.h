@@ -32,6 +32,7 @@ struct Query {
   int64_t default_step_ms = 60000;  // of subqueries without a step
   bool delayed_name_removal = true;
   bool use_start_timestamps = true;
+  bool exact_folds = false;  // sums, averages, deviations and regressions over windows as they are without rounding
 };
 
 struct Element {

@@ -27,6 +27,7 @@ struct Window {
   bool anchored = false;
   bool smoothed = false;
   bool use_start_timestamps = false;
+  bool exact_folds = false;
 };
 
 // Neumaier's step of semantics §2.2.
@@ -38,6 +39,9 @@ double AverageWithOverflow(const std::vector<double>& values);
 
 // RETURNS: the value of a function over one window, or nothing when it has no result. `params` are its scalar arguments.
 std::optional<double> RangeFunction(std::string_view name, const Window& window, const std::vector<double>& params);
+// RETURNS: what a sum, an average, a deviation or a regression over one window is without rounding; nothing: the function is
+// no such, or has no rounding here (samples that are not finite, or all the same).
+std::optional<double> ExactFold(std::string_view name, const Window& window, const std::vector<double>& params);
 // RETURNS: the value of `x smoothed` at `t`.
 std::optional<double> SmoothedValue(const std::vector<Point>& points, int64_t t, int64_t lookback);
 bool IsRangeFunction(std::string_view name);

@@ -395,6 +395,9 @@ bool IsRangeFunction(std::string_view name) {
 
 std::optional<double> RangeFunction(std::string_view name, const Window& w, const std::vector<double>& params) {
   const std::vector<Point>& p = *w.points;
+  if (const std::optional<double> exact = w.exact_folds ? ExactFold(name, w, params) : std::nullopt) {
+    return exact;
+  }
   if (name == "rate" || name == "increase" || name == "delta") {
     bool is_counter = name != "delta";
     bool is_rate = name == "rate";

@@ -25,9 +25,10 @@ promqltest::TickResult ToTick(const Value& value) {
   return tick;
 }
 
-promqltest::Outcome EvaluateOne(const Data& data, const promqltest::EvalRequest& request) {
+promqltest::Outcome EvaluateOne(const Data& data, const promqltest::EvalRequest& request, bool exact_folds) {
   promqltest::Outcome outcome;
   Query query;
+  query.exact_folds = exact_folds;
   query.start_ms = request.eval->start_ms;
   query.end_ms = request.eval->end_ms;
   query.step_ms = request.eval->step_ms;
@@ -61,7 +62,7 @@ std::vector<promqltest::Outcome> ScriptEvaluator::Evaluate(const promqltest::Sto
       outcomes.back().message = "native histograms";
       continue;
     }
-    outcomes.push_back(EvaluateOne(data, request));
+    outcomes.push_back(EvaluateOne(data, request, exact_folds_));
   }
   return outcomes;
 }
