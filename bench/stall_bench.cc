@@ -1,8 +1,9 @@
 // How long a batch waits for the engine while rules tick: the whole runtime with all rules, and a source that hands it batches of
 // some 2,000 series at an even pace, stamped with the present. A batch's wait is from Submit to the end of its application.
 // With --speed the wall clock runs faster: that much more samples and ticks per second of machine time; waits are always in machine
-// time. On a machine that others use, too, the last line says more: the CPU time of the engine's thread between a batch's submission
-// and the end of its application, which is what it waits when nobody takes the processor away.
+// time. On a machine that others use, too, the CPU time of the engine's thread meanwhile says more: that is what a batch waits when
+// nobody takes the processor away. The second line of each leaves out what batches before it took, which come in bursts when the
+// sender was held up: the tick and the batch's own application remain.
 
 #include "bench/load.h"
 #include "core/base/log.h"
@@ -66,7 +67,11 @@ int64_t CpuNs(clockid_t of) {
 
 struct Waits {
   std::vector<int64_t> ns;                                     // engine's thread
+  std::vector<int64_t> first_ns;                               // likewise: since no other batch was before it
   std::vector<int64_t> cpu_ns;                                 // likewise
+  std::vector<int64_t> first_cpu_ns;                           // likewise
+  int64_t last_ns = 0;                                         // likewise: when the last batch had been applied
+  int64_t last_cpu_ns = 0;                                     // likewise
   std::atomic<clockid_t> engine_cpu{CLOCK_THREAD_CPUTIME_ID};  // once known: the clock of the engine's thread
   std::atomic<bool> known{false};
   std::atomic<bool> counting{false};
@@ -172,10 +177,16 @@ class PacedSource final : public plugin::Source {
                 g_waits.engine_cpu = own;
               }
             }
+            const int64_t now_ns = clock->MonotonicNs();
+            const int64_t now_cpu_ns = CpuNs(CLOCK_THREAD_CPUTIME_ID);
             if (g_waits.counting) {
-              g_waits.ns.push_back(clock->MonotonicNs() - submitted_ns);
-              g_waits.cpu_ns.push_back(CpuNs(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+              g_waits.ns.push_back(now_ns - submitted_ns);
+              g_waits.first_ns.push_back(now_ns - std::max(submitted_ns, g_waits.last_ns));
+              g_waits.cpu_ns.push_back(now_cpu_ns - cpu_ns);
+              g_waits.first_cpu_ns.push_back(now_cpu_ns - std::max(cpu_ns, g_waits.last_cpu_ns));
             }
+            g_waits.last_ns = now_ns;
+            g_waits.last_cpu_ns = now_cpu_ns;
           });
       if (!taken) {
         std::fprintf(stderr, "the queue is full: this machine cannot keep that pace\n");
@@ -257,7 +268,9 @@ int Run() {
       g_options.instances * 51, figures.rules, g_options.interval_s, g_options.speed,
       g_options.instances * 51 * g_options.speed / g_options.interval_s, figures.tick_seconds * 1e3, g_waits.ns.size());
   Print("wait", &g_waits.ns);
+  Print("of it not behind other batches", &g_waits.first_ns);
   Print("CPU time of the engine's thread meanwhile", &g_waits.cpu_ns);
+  Print("of it not behind other batches", &g_waits.first_cpu_ns);
   return 0;
 }
 
