@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "core/model/sample.h"
 #include "core/promql/functions.h"
 
 namespace weir::promqltest {
@@ -116,24 +117,37 @@ int64_t NewestRead(const Expr& e, int64_t t, const EvalCase& eval) {
   }
 }
 
-bool IsQueryBound(AtKind at) { return at == AtKind::kStart || at == AtKind::kEnd; }
-
-}  // namespace
-
-bool ReadsHistograms(const EvalRequest& request, const Storage& storage) {
+// RETURNS: whether a selector of the expression matches a series that is `such`.
+bool ReadsAny(const Expr& expr, const Storage& storage, const std::function<bool(const LoadedSeries&)>& such) {
   bool found = false;
-  Walk(*request.expr, [&](const Expr& e) {
+  Walk(expr, [&](const Expr& e) {
     found = found ||
             (e.kind == ExprKind::kVectorSelector && std::any_of(storage.begin(), storage.end(), [&](const auto& entry) {
-               return !entry.second.histograms.empty() && Matches(entry.first, As<promql::VectorSelector>(e).matchers);
+               return such(entry.second) && Matches(entry.first, As<promql::VectorSelector>(e).matchers);
              }));
   });
   return found;
 }
 
+bool HasSample(const LoadedSeries& series, const std::function<bool(double)>& such) {
+  return std::any_of(series.samples.begin(), series.samples.end(),
+                     [&](const LoadedSample& sample) { return such(sample.v); });
+}
+
+bool IsQueryBound(AtKind at) { return at == AtKind::kStart || at == AtKind::kEnd; }
+
+}  // namespace
+
+bool ReadsHistograms(const EvalRequest& request, const Storage& storage) {
+  return ReadsAny(*request.expr, storage, [](const LoadedSeries& series) { return !series.histograms.empty(); });
+}
+
 bool SeesChunks(const EvalRequest& request, const Storage& storage) {
   static const std::set<std::string_view> kFunctions = {"changes", "histogram_quantile", "histogram_quantiles",
                                                         "histogram_fraction"};
+  const auto non_finite = [](const LoadedSeries& series) {
+    return HasSample(series, [](double v) { return !std::isfinite(v) && !IsStaleNaN(v); });
+  };
   bool sees = false;
   bool negates = false;
   bool finds_resets = false;
@@ -147,30 +161,37 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
     } else if (e.kind == ExprKind::kBinary) {
       const auto& binary = As<promql::BinaryExpr>(e);
       sees = sees || binary.op == promql::BinaryOp::kEq || binary.op == promql::BinaryOp::kNe ||
-             ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) && HasNonFinite(e));
+             ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) &&
+              (HasNonFinite(e) || ReadsAny(e, storage, non_finite)));
     }
   });
   return (sees || (negates && finds_resets)) && ReadsHistograms(request, storage);
 }
 
-bool SeesLastDigits(const EvalRequest& request, bool exact_folds) {
+bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exact_folds) {
   static const std::set<std::string_view> kFunctions = {"sin",  "cos",  "tan",   "asin",  "acos", "atan",
                                                         "sinh", "tanh", "asinh", "acosh", "atanh"};
   static const std::set<std::string_view> kFolds = {
       "deriv", "predict_linear", "stddev_over_time", "stdvar_over_time", "sum_over_time", "avg_over_time"};
+  constexpr double kTiny = 1e-280;
   bool makes_labels = false;
   bool rounds = false;
+  bool folds = false;
   Walk(*request.expr, [&](const Expr& e) {
     if (e.kind == ExprKind::kCall) {
       const std::string_view name = As<promql::Call>(e).function->name;
-      rounds = rounds || kFunctions.count(name) > 0 || (exact_folds && kFolds.count(name) > 0);
+      rounds = rounds || kFunctions.count(name) > 0;
+      folds = folds || (exact_folds && kFolds.count(name) > 0);
     } else if (e.kind == ExprKind::kBinary) {
       rounds = rounds || As<promql::BinaryExpr>(e).op == promql::BinaryOp::kAtan2;
     } else if (e.kind == ExprKind::kAggregate) {
       makes_labels = makes_labels || As<promql::AggregateExpr>(e).op == promql::AggregateOp::kCountValues;
     }
   });
-  return makes_labels && rounds;
+  return (makes_labels && (rounds || folds)) ||
+         (folds && ReadsAny(*request.expr, storage, [](const LoadedSeries& series) {
+            return HasSample(series, [](double v) { return v != 0 && std::fabs(v) < kTiny; });
+          }));
 }
 
 bool PicksByOrder(const EvalRequest& request) {

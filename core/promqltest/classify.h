@@ -13,8 +13,8 @@ namespace weir::promqltest {
 bool ReadsHistograms(const EvalRequest& request, const Storage& storage);
 // RETURNS: whether the expression makes label values of what trigonometric and hyperbolic functions give: Go and the C library
 // compute those to within a last digit of each other. `exact_folds`: or of what deviations, regressions, sums and averages over
-// windows give.
-bool SeesLastDigits(const EvalRequest& request, bool exact_folds);
+// windows give; or it has such a fold of numbers below 1e-280, which keep eight digits on tape.
+bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exact_folds);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.
 std::optional<std::string> ReadsAhead(const EvalRequest& request);
 // RETURNS: whether the expression does to histograms what shows their empty buckets. Prometheus's storage pads the histograms of
