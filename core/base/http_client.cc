@@ -272,7 +272,7 @@ HttpClient::~HttpClient() = default;
 HttpClientResponse HttpClient::Do(const HttpClientRequest& request) {
   HttpClientResponse response;
   if (impl_->easy == nullptr) {
-    response.error = "no HTTP client: " + std::string(Lib().opened.status().message());
+    response.error = std::string(HttpClientStatus().message());
     return response;
   }
   Exchange exchange{&request, &response};
@@ -324,8 +324,17 @@ void HttpClient::Cancel() {
   }
 }
 
+Status HttpClientStatus() {
+  if (Lib().usable) {
+    return {};
+  }
+  const Status& opened = Lib().opened.status();
+  return NotFoundError("no HTTP client, install libcurl: " +
+                       std::string(opened.ok() ? "it cannot be initialized" : opened.message()));
+}
+
 std::string HttpClientVersion() {
-  return Lib().usable ? Lib().curl_version() : std::string(Lib().opened.status().message());
+  return Lib().usable ? Lib().curl_version() : std::string(HttpClientStatus().message());
 }
 
 }  // namespace weir

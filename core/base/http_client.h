@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/status.h"
+
 namespace weir {
 
 struct HttpClientOptions {
@@ -54,6 +56,8 @@ class HttpClient {
   std::unique_ptr<Impl> impl_;
 };
 
+// ERRORS: kNotFound: libcurl is not installed; every request fails then. Opens it.
+Status HttpClientStatus();
 // RETURNS: libcurl's version and those of the libraries that it uses, in one line, or why there is none. Opens it.
 std::string HttpClientVersion();
 // RETURNS: `url` without user, password, query and fragment: for logs and metric labels.

@@ -42,8 +42,9 @@ class Suite(Checks):
         super().__init__(folder)
         self.weir = weir
 
-    def run(self, *arguments, seconds=60):
-        return subprocess.run([self.weir, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=seconds)
+    def run(self, *arguments, seconds=60, environment=None):
+        return subprocess.run([self.weir, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=seconds,
+                              env=environment)
 
     def config(self, name, port, more=""):
         return self.write(name, f"rule_files: [rules.yml]\nlisten: 127.0.0.1:{port}\nevaluation: {{lateness: 1s}}\n{more}")
@@ -122,6 +123,21 @@ class Suite(Checks):
         self.check("a port in use exits 1 and is named",
                    done.returncode == 1 and f"127.0.0.1:{port}" in done.stderr and "in use" in done.stderr, done.stderr)
 
+    # Libraries that are opened late: an empty file stands for one that is missing.
+    def without_libraries(self):
+        folder = os.path.join(self.folder, "empty")
+        os.makedirs(folder)
+        for library in ("libcurl.so.4", "librdkafka.so.1"):
+            self.write(os.path.join("empty", library), "")
+        environment = dict(os.environ, LD_LIBRARY_PATH=folder)
+        for kind, entry in (("libcurl", "sinks: [{alertmanager: {urls: 'http://127.0.0.1:9'}}]"),
+                            ("libcurl", "sinks: [{remote_write: {url: 'http://127.0.0.1:9'}}]"),
+                            ("librdkafka", "sources: [{kafka: {brokers: '127.0.0.1:9', topics: [t]}}]")):
+            config = self.config("late.yml", free_port(), entry + "\n")
+            done = self.run("run", "--config", config, environment=environment)
+            self.check(f"without {kind} it does not start and says so: {entry}",
+                       done.returncode == 2 and kind in done.stderr, f"exit {done.returncode}: {done.stderr}")
+
     # --- a recorded file, to its end ---
 
     def replay(self):
@@ -188,7 +204,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="weir-process-") as folder:
         suite = Suite(os.path.abspath(arguments.weir), folder)
-        for part in (suite.commands, suite.starting, suite.replay, suite.running):
+        for part in (suite.commands, suite.starting, suite.without_libraries, suite.replay, suite.running):
             try:
                 part()
             except (OSError, RuntimeError, subprocess.TimeoutExpired, ValueError, KeyError) as error:

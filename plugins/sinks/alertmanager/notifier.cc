@@ -181,6 +181,7 @@ class AlertmanagerSender final : public plugin::Sink {
     if (config_.queue_alerts_max == 0 || config_.batch_alerts_max == 0) {
       return InvalidError("alertmanager: the queue and the batches must hold at least one alert");
     }
+    WEIR_RETURN_IF_ERROR(HttpClientStatus());
     WEIR_ASSIGN_OR_RETURN(relabeler_, Relabeler::Create(config_.alert_relabel_configs));
     clock_ = &host.clock();
     discovered_ = &host.metrics().GetGauge("prometheus_notifications_alertmanagers_discovered",

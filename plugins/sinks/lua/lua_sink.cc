@@ -118,6 +118,9 @@ class LuaSink final : public Sink {
     if (!started.ok()) {
       return started.WithPrefix(where_ + ": sink lua: ");
     }
+    if (const Status http = HttpClientStatus(); !http.ok()) {  // a script need not send anything
+      weir::Log(LogLevel::kWarn, http.message(), {{"receiver", options_.script.receiver}});
+    }
     thread_ = std::thread([this] { Run(); });
     return Status();
   }

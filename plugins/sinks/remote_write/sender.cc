@@ -74,6 +74,7 @@ class RemoteWriteSender final : public plugin::Sink {
 
   Status Start(plugin::SinkHost& host) override {
     WEIR_RETURN_IF_ERROR(CheckConfig());
+    WEIR_RETURN_IF_ERROR(HttpClientStatus());
     WEIR_ASSIGN_OR_RETURN(relabeler_, Relabeler::Create(config_.write_relabel_configs));
     external_labels_ = host.external_labels();
     clock_ = &host.clock();
