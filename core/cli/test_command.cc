@@ -53,6 +53,7 @@ int TestCommand(const TestOptions& options) {
       unreadable = true;
     }
   }
+  runner.Finish();
   for (const promqltest::Failure& failure : runner.failures()) {
     std::printf("%s:%d: %s\n%s\n", failure.file.c_str(), failure.line, failure.expr.c_str(), failure.detail.c_str());
   }

@@ -12,6 +12,7 @@ namespace weir::promqltest {
 
 namespace {
 
+using promql::AggregateOp;
 using promql::As;
 using promql::AtKind;
 using promql::Expr;
@@ -134,6 +135,14 @@ bool HasSample(const LoadedSeries& series, const std::function<bool(double)>& su
                      [&](const LoadedSample& sample) { return such(sample.v); });
 }
 
+// RETURNS: whether the window, a selector's or a subquery's, ends at a fixed time.
+bool IsFixed(const Expr& window) {
+  const Expr& e = promql::Unparen(window);
+  const auto& time =
+      e.kind == ExprKind::kSubquery ? As<promql::SubqueryExpr>(e).time : As<promql::MatrixSelector>(e).selector->time;
+  return time.at != AtKind::kNone;
+}
+
 bool IsQueryBound(AtKind at) { return at == AtKind::kStart || at == AtKind::kEnd; }
 
 }  // namespace
@@ -182,10 +191,14 @@ bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exa
       const std::string_view name = As<promql::Call>(e).function->name;
       rounds = rounds || kFunctions.count(name) > 0;
       folds = folds || (exact_folds && kFolds.count(name) > 0);
+      rounds = rounds || (name == "predict_linear" && IsFixed(*As<promql::Call>(e).args[0]));
     } else if (e.kind == ExprKind::kBinary) {
       rounds = rounds || As<promql::BinaryExpr>(e).op == promql::BinaryOp::kAtan2;
     } else if (e.kind == ExprKind::kAggregate) {
-      makes_labels = makes_labels || As<promql::AggregateExpr>(e).op == promql::AggregateOp::kCountValues;
+      const AggregateOp op = As<promql::AggregateExpr>(e).op;
+      makes_labels = makes_labels || op == AggregateOp::kCountValues;
+      rounds = rounds || op == AggregateOp::kSum || op == AggregateOp::kAvg || op == AggregateOp::kStddev ||
+               op == AggregateOp::kStdvar;
     }
   });
   return (makes_labels && (rounds || folds)) ||
@@ -198,9 +211,8 @@ bool PicksByOrder(const EvalRequest& request) {
   bool picks = false;
   Walk(*request.expr, [&](const Expr& e) {
     if (e.kind == ExprKind::kAggregate) {
-      const promql::AggregateOp op = As<promql::AggregateExpr>(e).op;
-      picks = picks || op == promql::AggregateOp::kTopk || op == promql::AggregateOp::kBottomk ||
-              op == promql::AggregateOp::kLimitk;
+      const AggregateOp op = As<promql::AggregateExpr>(e).op;
+      picks = picks || op == AggregateOp::kTopk || op == AggregateOp::kBottomk || op == AggregateOp::kLimitk;
     }
   });
   return picks;

@@ -11,8 +11,9 @@ namespace weir::promqltest {
 
 // RETURNS: whether a selector of the expression matches a series that holds native histograms.
 bool ReadsHistograms(const EvalRequest& request, const Storage& storage);
-// RETURNS: whether the expression makes label values of what trigonometric and hyperbolic functions give: Go and the C library
-// compute those to within a last digit of each other. `exact_folds`: or of what deviations, regressions, sums and averages over
+// RETURNS: whether the expression makes label values of last digits: of what trigonometric and hyperbolic functions give, which Go
+// and the C library compute to within a last digit of each other; of sums, averages and deviations over series, which add up in
+// their order, that of arrival here; or of lines that were laid at a fixed time and are followed from there. `exact_folds`: or of what deviations, regressions, sums and averages over
 // windows give; or it has such a fold of numbers below 1e-280, which keep eight digits on tape.
 bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exact_folds);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.

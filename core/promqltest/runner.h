@@ -78,7 +78,7 @@ struct Counts {
   size_t unsupported = 0;
   size_t undecidable = 0;
   size_t sensitive_loose = 0;   // `# sensitive` evals that only met the loose tolerance
-  size_t sensitive_missed = 0;  // … and those that missed even that; see Judge
+  size_t sensitive_missed = 0;  // … and those that missed even that, or may; see Finish
   size_t exact = 0;             // of `passed`: equal to the exact result, and not to the expected one
 };
 
@@ -90,9 +90,13 @@ class ScriptRunner {
   // ERRORS: kInvalid when the script cannot be read; the counts then hold nothing of it.
   Status Run(std::string_view text, const std::string& file);
 
+  // After the last script. What a rounding decided otherwise is a failure where there is more of it than honest rounding makes: 1 and
+  // 1 in 500.
+  void Finish();
+
   const Counts& counts() const { return counts_; }
   const std::vector<Failure>& failures() const { return failures_; }
-  // `# sensitive` evals whose result a rounding decided otherwise; not counted as failures while they are this rare.
+  // Evals whose result a rounding, or what the samples do not tell, decided otherwise; see Finish.
   const std::vector<Failure>& decided_by_rounding() const { return rounding_; }
   // Evals not run and why, `file:line: reason`.
   const std::vector<std::string>& skips() const { return skips_; }

@@ -134,6 +134,7 @@ int main(int argc, char** argv) {
                 << ", undecidable " << c.undecidable - before.undecidable << "\n";
     }
   }
+  runner.Finish();
   for (const weir::promqltest::Failure& f : runner.failures()) {
     std::cout << f.file << ":" << f.line << ": " << f.expr << "\n    " << f.detail << "\n";
   }

@@ -36,12 +36,15 @@ Outcome OneElement(double v) {
   return outcome;
 }
 
-Counts RunWith(const Outcome& answer, std::string_view text) {
+Counts RunWith(const Outcome& answer, std::string_view text, const Outcome* exact_answer = nullptr) {
   FixedEvaluator evaluator;
   evaluator.answer = answer;
-  ScriptRunner runner(&evaluator);
+  FixedEvaluator exact;
+  exact.answer = exact_answer == nullptr ? answer : *exact_answer;
+  ScriptRunner runner(&evaluator, exact_answer == nullptr ? nullptr : &exact);
   Status status = runner.Run(text, "s.test");
   EXPECT_TRUE(status.ok()) << status.message();
+  runner.Finish();
   return runner.counts();
 }
 
@@ -72,6 +75,26 @@ TEST(ScriptRunner, SensitiveEvalsHaveALooserTolerance) {
   EXPECT_EQ(counts.passed, 1u);
   EXPECT_EQ(counts.failed, 1u);
   EXPECT_EQ(counts.sensitive_loose, 1u);
+}
+
+TEST(ScriptRunner, MoreThanOneSensitiveMissInFiveHundredIsAFailure) {
+  const std::string miss = "# sensitive\neval instant at 0 m\n  {a=\"b\"} 2\n\n";
+  const Counts one = RunWith(OneElement(3), miss);
+  EXPECT_EQ(one.failed, 0u);
+  EXPECT_EQ(one.sensitive_missed, 1u);
+  const Counts three = RunWith(OneElement(3), miss + miss + miss);
+  EXPECT_EQ(three.failed, 2u);
+  EXPECT_EQ(three.sensitive_missed, 3u);
+}
+
+TEST(ScriptRunner, WhatEqualsTheExactResultPasses) {
+  const std::string eval = "eval instant at 0 m\n  {a=\"b\"} 2\n";
+  const Outcome same = OneElement(3);
+  const Counts exact = RunWith(OneElement(3), eval, &same);
+  EXPECT_EQ(exact.passed, 1u);
+  EXPECT_EQ(exact.exact, 1u);
+  const Outcome other = OneElement(4);
+  EXPECT_EQ(RunWith(OneElement(3), eval, &other).failed, 1u);
 }
 
 TEST(ScriptRunner, RangeResultsAreComparedTickByTick) {
