@@ -135,6 +135,11 @@ bool HasSample(const LoadedSeries& series, const std::function<bool(double)>& su
                      [&](const LoadedSample& sample) { return such(sample.v); });
 }
 
+bool MayBeZero(const Expr& expr) {
+  const Expr& e = promql::Unparen(expr);
+  return e.kind != ExprKind::kNumber || As<promql::NumberLiteral>(e).value == 0;
+}
+
 // RETURNS: whether the window, a selector's or a subquery's, ends at a fixed time.
 bool IsFixed(const Expr& window) {
   const Expr& e = promql::Unparen(window);
@@ -170,6 +175,7 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
     } else if (e.kind == ExprKind::kBinary) {
       const auto& binary = As<promql::BinaryExpr>(e);
       sees = sees || binary.op == promql::BinaryOp::kEq || binary.op == promql::BinaryOp::kNe ||
+             (binary.op == promql::BinaryOp::kDiv && MayBeZero(*binary.rhs)) ||
              ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) &&
               (HasNonFinite(e) || ReadsAny(e, storage, non_finite)));
     }
