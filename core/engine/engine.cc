@@ -39,12 +39,12 @@ struct Engine::Impl {
   };
 
   explicit Impl(Options o)
-      : options(o), store(o), crew(o.shards), ctx{store,
-                                                  options,
-                                                  store.Pin(kMetricName),
-                                                  store.Pin("__type__"),
-                                                  store.Pin("__unit__"),
-                                                  store.Pin(kBucketLabel)} {
+      : options(o), store(o), crew(o.shards, o.always_share), ctx{store,
+                                                                  options,
+                                                                  store.Pin(kMetricName),
+                                                                  store.Pin("__type__"),
+                                                                  store.Pin("__unit__"),
+                                                                  store.Pin(kBucketLabel)} {
     ctx.yield = [this] { Yield(); };
     ctx.crew = &crew;
     ctx.ahead = &ahead;
@@ -356,6 +356,7 @@ struct Engine::Impl {
   ForkJoin crew;
   Context ctx;
   LeavesAhead ahead{&ctx, &crew};
+  std::optional<ForkJoin::Alone> tick_alone;
   Graph graph;
   // Of the plans that are evaluated between ticks: what they find there must not show at a tick, not even in the order of slots.
   Graph between;
@@ -713,15 +714,23 @@ SeriesStats Engine::Stats() const { return impl_->StatsOf(impl_->store.LoadByPro
 
 uint32_t Engine::shards() const { return impl_->options.shards; }
 
-void Engine::OnShards(bool together, const std::function<void(uint32_t shard)>& work) {
+void Engine::OnShards(bool together, size_t pieces, const std::function<void(uint32_t shard, size_t piece)>& work) {
   impl_->BeforeAppend();
-  if (together) {
+  ForkJoin& crew = impl_->crew;
+  if (together && !crew.alone()) {
     impl_->sharing = true;
-    impl_->crew.Run(work);
+    crew.Run([&](uint32_t shard) {
+      for (size_t piece = 0; piece < pieces; ++piece) {
+        work(shard, piece);
+      }
+    });
     impl_->sharing = false;
-  } else {
+    return;
+  }
+  const ForkJoin::Alone counted(&crew);
+  for (size_t piece = 0; piece < pieces; ++piece) {
     for (uint32_t shard = 0; shard < shards(); ++shard) {
-      work(shard);
+      work(shard, piece);
     }
   }
 }
@@ -784,15 +793,18 @@ AppendOutcome ShardWriter::AppendHistogram(SeriesId series, int64_t t_ms, const 
 
 void Engine::BeginTick(std::span<const PlanId> plans, int64_t t_ms) {
   impl_->Settle();
-  impl_->crew.Stay(true);
-  if (impl_->crew.members() > 1) {
+  ForkJoin& crew = impl_->crew;
+  crew.BeginSeries();
+  impl_->tick_alone.emplace(&crew);
+  if (crew.members() > 1 && !crew.alone()) {
     impl_->BeginAhead(plans, t_ms);
   }
 }
 
 void Engine::EndTick() {
   impl_->ahead.End();
-  impl_->crew.Stay(false);
+  impl_->tick_alone.reset();
+  impl_->crew.EndSeries();
 }
 
 void Engine::SetYield(std::function<void()> yield) { impl_->yield = std::move(yield); }

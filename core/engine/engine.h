@@ -73,6 +73,8 @@ struct Options {
   bool tape_points = false;  // also windows that end at listed times; only for tests
   std::shared_ptr<StateDirectory> state;  // where the files are; null: plans can be explained but not fed
   uint32_t shards = 1;  // threads that own series and share the work of ticks; the caller's is one of them
+  bool always_share =
+      false;  // also where others want the cores, so that waiting for a thread costs more; only for tests
   uint32_t slots_per_yield =
       512;  // a power of two; see SetYield. Some 50 µs of windows: less is not handed to another thread
 };
@@ -310,9 +312,10 @@ class Engine {
 
   // --- shards ---
   uint32_t shards() const;
-  // Runs work(shard) for all shards, each on its thread (0: the caller's) and at once, or one after the other on the caller's if
-  // not `together`. Inside, samples are taken in by ShardWriters and nothing else of the engine is called.
-  void OnShards(bool together, const std::function<void(uint32_t shard)>& work);
+  // Calls work(shard, piece) for all shards and `pieces` pieces of each, those of a shard in order and on one thread. `together`: the
+  // shards at once, where threads come and waiting for them pays; else, and then, all pieces in order on the caller's. Inside, samples
+  // are taken in by ShardWriters and nothing else of the engine is called.
+  void OnShards(bool together, size_t pieces, const std::function<void(uint32_t shard, size_t piece)>& work);
 
   // Around the evaluations of these plans at `t_ms`, in this order as far as possible: with several shards the crew computes leaves
   // ahead of them, and stays at hand between them. Results do not hang on it. REQUIRES: no plan is removed between.

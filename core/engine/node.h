@@ -41,7 +41,7 @@ struct Context {
   // is the member's own.
   template <typename Work>
   void ForSlots(size_t begin, size_t end, Work work) {
-    const size_t members = ahead->Busy() ? 1 : crew->members();
+    const size_t members = ahead->Busy() || crew->alone() ? 1 : crew->members();
     const size_t together = members * std::size_t{options.slots_per_yield} * kYieldsPerHandOver;
     while (members > 1 && end - begin >= members * options.slots_per_yield) {
       const size_t stop = std::min(end, begin + together);

@@ -92,17 +92,15 @@ void Intake::ApplyToShards(std::span<Item> items) {
     }
   }
   // A few series are applied sooner than other threads wake up.
-  engine_->OnShards(series >= engine_->options().slots_per_yield, [&](uint32_t shard) {
-    for (size_t i = 0; i < items.size(); ++i) {
-      Resolver& resolver = *resolvers_[shard];
-      PartResult& result = results[i * shards + shard];
-      result.outcome = resolver.Apply(*items[i].batch, items[i].parts->Of(shard), items[i].stream, items[i].now_ms);
-      result.newest_ms = resolver.newest_ms();
-      result.error_at = resolver.first_error_at();
-      result.invalid_at = resolver.first_invalid_at();
-      for (const Resolver::Left& left : resolver.left()) {
-        result.left.push_back({left.series, shard, left.draft});
-      }
+  engine_->OnShards(series >= engine_->options().slots_per_yield, items.size(), [&](uint32_t shard, size_t i) {
+    Resolver& resolver = *resolvers_[shard];
+    PartResult& result = results[i * shards + shard];
+    result.outcome = resolver.Apply(*items[i].batch, items[i].parts->Of(shard), items[i].stream, items[i].now_ms);
+    result.newest_ms = resolver.newest_ms();
+    result.error_at = resolver.first_error_at();
+    result.invalid_at = resolver.first_invalid_at();
+    for (const Resolver::Left& left : resolver.left()) {
+      result.left.push_back({left.series, shard, left.draft});
     }
   });
   for (size_t i = 0; i < items.size(); ++i) {

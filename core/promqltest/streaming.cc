@@ -152,6 +152,7 @@ class Stream {
     engine::Options options;
     options.share = mode != StreamingMode::kOneByOne;
     options.shards = mode == StreamingMode::kSharded ? 3 : 1;
+    options.always_share = true;
     options.delayed_name_removal = true;
     options.use_start_timestamps = true;
     if (tape) {
@@ -223,7 +224,7 @@ class Stream {
     if (run_.empty()) {
       return;
     }
-    engine_.OnShards(true, [this](uint32_t shard) {
+    engine_.OnShards(true, 1, [this](uint32_t shard, size_t) {
       engine::ShardWriter& writer = writers_[shard];
       for (const Feed& f : run_) {
         if (!writer.Owns(f.series)) {

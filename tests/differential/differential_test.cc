@@ -85,6 +85,7 @@ class Round {
       options.tape_points = true;
     }
     options.shards = random_.Chance(0.3) ? 3 : 1;
+    options.always_share = true;
     options.slots_per_yield = 1;  // even small worlds are cut
     query_.delayed_name_removal = options.delayed_name_removal;
     delay_ms_ = random_.Chance(0.5) ? 0 : random_.Between(1, 3 * world_.interval_ms);

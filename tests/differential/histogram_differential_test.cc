@@ -162,6 +162,7 @@ struct Side {
       options.tape_margin_ms = 0;
     }
     options.shards = thin ? 3 : 1;
+    options.always_share = true;
     options.slots_per_yield = 1;  // even few slots are cut among them
     return options;
   }

@@ -180,8 +180,12 @@ class InstantSelectorNode final : public Node {
  private:
   // `left`: takes the slots whose sample is a histogram; null: they are computed, too.
   void ComputeSlots(Context& ctx, size_t from, size_t to, int64_t end, std::vector<uint32_t>* left) {
+    constexpr size_t kAhead = 16;
     const int64_t oldest = end - ctx.options.lookback_ms;
     for (size_t i = from; i < to; ++i) {
+      if (i + kAhead < to) {
+        PrefetchForRead(&ctx.store.at(spec_.set->members[i + kAhead]));
+      }
       const window::SeriesWindow& series = ctx.store.at(spec_.set->members[i]).window;
       int64_t t = series.last_t_ms();
       double v = series.last_v();

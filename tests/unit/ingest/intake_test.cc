@@ -36,7 +36,8 @@ SampleBatch NewBatch() {
 }
 
 struct Shards {
-  explicit Shards(uint32_t n) : engine(engine::Options{.shards = n, .slots_per_yield = 1}), intake(&engine, {}) {
+  explicit Shards(uint32_t n)
+      : engine(engine::Options{.shards = n, .always_share = true, .slots_per_yield = 1}), intake(&engine, {}) {
     expr = promql::ParseExpr("count by (id) (rate({__name__=~\"m.*\"}[5m]))").expr;
     engine::Grid grid;
     grid.interval_ms = 60000;

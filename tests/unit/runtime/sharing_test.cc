@@ -96,6 +96,7 @@ class SharingTest : public PipelineTest {
     PipelineOptions options = FixedLateness(2000);
     options.engine.slots_per_yield = 1;
     options.engine.shards = cut.shards;
+    options.engine.always_share = true;
     eager_ = cut.eager;
     pipeline_.reset();
     std::vector<rules::GroupDefinition> groups = world.groups;
