@@ -44,6 +44,8 @@ struct Options {
   int samples_per_request = 1000;
   int connections = 2;
   int crossings = 20;  // a second
+  int together = 1;    // of them in one request
+  int probes = 0;      // series of the alert that is crossed, at least those that cross
   bool eager = true;
   bool quantile = false;
 };
@@ -145,7 +147,8 @@ class Sender {
     const int64_t t_ms = clock.NowMs() + (due_ns - clock.MonotonicNs()) / 1000000;
     const auto probes = static_cast<int64_t>(probes_.due_ns.size());
     if (n == 0) {
-      for (int64_t probe = connection_; probe < probes; probe += options_.connections) {
+      for (int64_t probe = connection_; probe < std::max<int64_t>(probes, options_.probes);
+           probe += options_.connections) {
         AppendProbe(probe, 0, t_ms);
       }
     }
@@ -161,7 +164,10 @@ class Sender {
         continue;
       }
       const int64_t warm_ns = start_ns_ + int64_t{1000000000} * options_.warm_seconds;
-      const int64_t wanted = due_ns < warm_ns ? 0 : (due_ns - warm_ns) * options_.crossings / 1000000000;
+      int64_t wanted = due_ns < warm_ns ? 0 : (due_ns - warm_ns) * options_.crossings / 1000000000;
+      if (options_.together > 1) {
+        wanted -= wanted % (int64_t{options_.together} * options_.connections);
+      }
       for (; crossed_ * options_.connections + connection_ < std::min(wanted, probes); ++crossed_) {
         const int64_t probe = crossed_ * options_.connections + connection_;
         probes_.due_ns[static_cast<size_t>(probe)] = due_ns;
@@ -322,6 +328,8 @@ int main(int argc, char** argv) {
   app.add_option("--samples-per-request", options.samples_per_request, "samples in one body");
   app.add_option("--connections", options.connections, "connections, each with its share of the instances");
   app.add_option("--crossings", options.crossings, "series that cross per second");
+  app.add_option("--together", options.together, "so many of them cross in one request");
+  app.add_option("--probes", options.probes, "series of the alert that they cross, of which the others never do");
   app.add_flag("--quantile", options.quantile, "with an eager alert on a quantile of 20,000 buckets");
   app.add_flag("--ticks-only", ticks_only, "the same alerts without the override");
   CLI11_PARSE(app, argc, argv);

@@ -274,7 +274,7 @@ struct Engine::Impl {
 
   void BeginArm(PlanId id, Triggers::Plan* armed, int64_t t_ms) {
     Plan& plan = plans[id];
-    store.triggers().BeginArm(armed);
+    store.triggers().BeginArm(armed, t_ms - plan.query_offset_ms);
     EvaluateRoot(plan, t_ms);
     plan.begun = {
         ++begun, t_ms, store.generation(), !plan.root->error().ok(), {plan.root->present(), ShapeOf(*plan.root)}};

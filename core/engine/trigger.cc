@@ -90,10 +90,13 @@ Triggers::Plan* Triggers::Find(PlanId id) {
 
 const Triggers::Plan* Triggers::Find(PlanId id) const { return const_cast<Triggers*>(this)->Find(id); }
 
-void Triggers::BeginArm(Plan* plan) {
+void Triggers::BeginArm(Plan* plan, int64_t t_ms) {
+  if (!plan->arming) {
+    plan->late_lost = false;
+    plan->late.clear();
+  }
   plan->arming = true;
-  plan->late_lost = false;
-  plan->late.clear();
+  std::erase_if(plan->late, [t_ms](const LateSample& sample) { return sample.t_ms <= t_ms; });
   FindUntil();
 }
 

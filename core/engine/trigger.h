@@ -199,9 +199,9 @@ class Triggers {
   void Remove(PlanId id);
   Plan* Find(PlanId id);
   const Plan* Find(PlanId id) const;
-  // The plan has been evaluated and will be armed. Until then its samples are kept, too, beside being looked at with the triggers
-  // that it has.
-  void BeginArm(Plan* plan);
+  // The plan is evaluated at `t_ms`, as its selectors see time, and will be armed. Until then its samples are kept, too, beside being
+  // looked at with the triggers that it has. If it was begun before, those later than t_ms stay.
+  void BeginArm(Plan* plan, int64_t t_ms);
   // What the plan is armed with from now on; Armed() follows.
   static void Arm(Plan* plan, Arms arms, int64_t until_ms);
   // These plans have new triggers. What came while they were made may cross them.

@@ -121,12 +121,14 @@ void EagerWatch::EndTick(int64_t tick_ms, const std::vector<rules::Group*>& eval
     watched.horizon_ms = std::min(2 * watched.horizon_ms, LongestHorizon(*watched.group));
     if (watched.last_ms > tick_ms) {  // the tick ran late: what is known is newer
       if (!watched.to_arm) {
+        Begin(watched);
         Arm(watched);
       }
       continue;
     }
     watched.last_ms = tick_ms;
     if (engine_.ArmSeries(watched.plan) > kArmAtOnceMax) {
+      Begin(watched);
       Arm(watched);
       continue;
     }
@@ -197,6 +199,7 @@ void EagerWatch::Evaluate(Watched& watched, int64_t t_ms) {
   const int64_t before_ms = watched.last_ms;
   watched.last_ms = std::max({watched.last_ms, t_ms, moment_.last_tick_ms});
   const int64_t start_ns = clock_.MonotonicNs();
+  Begin(watched);  // first: while the rule tells what it finds samples come in
   const rules::AlertingRule::Found found =
       watched.rule->EvaluateBetween(watched.last_ms, watched.last_ms > moment_.emit_after_ms);
   const int64_t arrived_ns = in_batch_ ? moment_.arrived_ns : watched.arrived_ns;
@@ -221,11 +224,16 @@ void EagerWatch::Charge(Watched& watched, int64_t ns, int64_t least_ms) const {
   watched.paid_until_ms = std::max(watched.paid_until_ms, moment_.now_ms) + std::max(least_ms, cost_ms);
 }
 
+void EagerWatch::Begin(Watched& watched) {
+  if (!moment_.past) {
+    engine_.BeginArm(watched.plan, watched.last_ms);
+  }
+}
+
 void EagerWatch::Arm(Watched& watched) {
   if (moment_.past) {
     return;
   }
-  engine_.BeginArm(watched.plan, watched.last_ms);
   if (engine_.ArmSeries(watched.plan) <= kArmAtOnceMax) {
     ArmNow(watched);
   } else {

@@ -82,7 +82,9 @@ class EagerWatch {
   // RETURNS: whether it has to wait for RunDue.
   bool Waits(const Watched& watched, bool newborn) const;
   void Evaluate(Watched& watched, int64_t t_ms);
-  // Arms what has been evaluated at last_ms, now or later.
+  // From here on samples count as later than last_ms. Arm follows.
+  void Begin(Watched& watched);
+  // Arms what has begun, now or later.
   void Arm(Watched& watched);
   void ArmNow(Watched& watched);
   // `ns`: what it took.

@@ -92,7 +92,7 @@ class FoldNode final : public GroupedNode {
   using GroupedNode::GroupedNode;
   const std::vector<uint32_t>* SumGroups() const override { return op_ == AggregateOp::kSum ? &group_of_ : nullptr; }
   bool HasBounds() const override { return op_ <= AggregateOp::kGroup || op_ == AggregateOp::kQuantile; }
-  void Bound(const Horizon&, std::span<const Bounds* const> in, Bounds* out) const override {
+  void Bound(const Horizon& horizon, std::span<const Bounds* const> in, Bounds* out) const override {
     const bool quantile = op_ == AggregateOp::kQuantile;
     if (!HasBounds() || (quantile && std::isnan(FixedQuantile(in)))) {
       out->slots.assign(size(), Span::Any());
@@ -104,7 +104,8 @@ class FoldNode final : public GroupedNode {
       BoundQuantiles(FixedQuantile(in), slots, out);
       return;
     }
-    for (size_t g = 0; const SpanFold& fold : FoldSpans(slots)) {
+    for (size_t g = 0; const SpanFold& fold : FoldSpans(horizon.ctx, slots, out->slots.size())) {
+      horizon.ctx.MayYield(g);
       Span& span = out->slots[g++];
       if (!fold.present) {
         continue;
@@ -113,7 +114,7 @@ class FoldNode final : public GroupedNode {
       span.absent = fold.sure == 0;
     }
   }
-  void Restrict(const Horizon&, std::span<const Bounds* const> in, const std::vector<Span>& keep,
+  void Restrict(const Horizon& horizon, std::span<const Bounds* const> in, const std::vector<Span>& keep,
                 std::span<std::vector<Span>* const> keep_in) const override {
     const bool quantile = op_ == AggregateOp::kQuantile;
     if (quantile && !std::isnan(FixedQuantile(in))) {
@@ -132,14 +133,13 @@ class FoldNode final : public GroupedNode {
       return;
     }
     const std::vector<Span>& slots = in[0]->slots;
-    const std::vector<SpanFold> folds = FoldSpans(slots);
-    for (size_t i = 0; i < group_of_.size(); ++i) {
-      const Span& want = keep[group_of_[i]];
+    const std::vector<SpanFold> folds = FoldSpans(horizon.ctx, slots, keep.size());
+    ForEachMember(horizon.ctx, slots.size(), keep.size(), [&](uint32_t i, uint32_t g) {
+      const Span& want = keep[g];
       if (!want.any()) {
-        (*keep_in[0])[i].Restrict(
-            want.nothing() ? want : KeepOfMember(static_cast<uint32_t>(i), slots[i], folds[group_of_[i]], want));
+        (*keep_in[0])[i].Restrict(want.nothing() ? want : KeepOfMember(i, slots[i], folds[g], want));
       }
-    }
+    });
   }
 
  protected:
@@ -236,13 +236,31 @@ class FoldNode final : public GroupedNode {
     const double size = std::max(std::fabs(span.lo), std::fabs(span.hi));
     return std::isfinite(size) ? size : 0;
   }
-  std::vector<SpanFold> FoldSpans(const std::vector<Span>& slots) const {
-    std::vector<SpanFold> folds(size());
-    for (uint32_t i = 0; i < group_of_.size(); ++i) {
+  // Calls f(member, group). In a yield slots may be found or numbered anew; what is made then is not used, but it is still to be
+  // looked at safely.
+  template <typename F>
+  void ForEachMember(Context& ctx, size_t members, size_t groups, F f) const {
+    for (uint32_t i = 0; i < members; ++i) {
+      ctx.MayYield(i);
+      if (i >= group_of_.size() || group_of_[i] >= groups) {
+        return;
+      }
+      f(i, group_of_[i]);
+    }
+  }
+  std::vector<SpanFold> FoldSpans(Context& ctx, const std::vector<Span>& slots, size_t groups) const {
+    constexpr size_t kFoldsPerYield = 1024;  // new memory
+    std::vector<SpanFold> folds;
+    folds.reserve(groups);
+    while (folds.size() < groups) {
+      folds.resize(std::min(groups, folds.size() + kFoldsPerYield));
+      ctx.yield();
+    }
+    ForEachMember(ctx, slots.size(), groups, [&](uint32_t i, uint32_t g) {
       const Span& span = slots[i];
-      SpanFold& fold = folds[group_of_[i]];
+      SpanFold& fold = folds[g];
       if (!span.present()) {
-        continue;
+        return;
       }
       fold.present = true;
       fold.n += 1;
@@ -256,7 +274,7 @@ class FoldNode final : public GroupedNode {
       }
       if (span.absent) {
         fold.spread = true;
-        continue;
+        return;
       }
       fold.sure += 1;
       if (span.numbers() && !span.nan) {
@@ -269,7 +287,7 @@ class FoldNode final : public GroupedNode {
           fold.greatest = i;
         }
       }
-    }
+    });
     return folds;
   }
   Span SpanOfGroup(const SpanFold& fold) const {

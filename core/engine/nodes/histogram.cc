@@ -257,7 +257,7 @@ class QuantileNode final : public HistogramNode {
         out->slots[g].hi = std::min(out->slots[g].hi, (*linked)[g]);
       }
       if (may_yield) {
-        horizon.ctx.MayYield(g);
+        horizon.ctx.MayYieldNew(g);  // dearer than slots
       }
     }
   }
@@ -274,11 +274,11 @@ class QuantileNode final : public HistogramNode {
       bucket.nan = false;  // not free: what comes as a native histogram counts
     }
     for (size_t g = 0; g < groups; ++g) {
+      if (may_yield) {
+        horizon.ctx.MayYieldNew(g);
+      }
       if (keep[g].any() || (!std::isnan(q) && Link(horizon, q, g, keep[g], in[1]->slots))) {
         continue;
-      }
-      if (may_yield) {
-        horizon.ctx.MayYield(g);
       }
       std::vector<BucketSpan> spans = SpansOf(g, in[1]->slots);
       const bool holds = !std::isnan(q) && !keep[g].nothing() && WidenForQuantile(q, keep[g], &spans);

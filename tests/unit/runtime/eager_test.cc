@@ -335,6 +335,59 @@ TEST_F(EagerYieldTest, WhatComesWhileAnAlertIsArmedIsLookedAtThen) {
   EXPECT_EQ(Take(), (Lines{R"(73 firing {alertname="High", i="2"})"}));
 }
 
+// The first sample that comes in has the alert evaluated when it has been armed, the second comes at any later yield.
+TEST_F(EagerYieldTest, WhatComesAtAnyYieldIsSeenBeforeTheTick) {
+  constexpr int kSeries = 2000;
+  constexpr int kYields = 40;
+  const auto load = [](int i) { return "load{i=\"" + std::to_string(i) + "\"}"; };
+  for (int last = 2; last < kYields; ++last) {
+    const int64_t begin = last * 10 * kMinute;
+    clock_.Set(begin);
+    Make({MakeGroup("g", {Eager("High", "load > 5")})});
+    std::vector<TestSample> samples;
+    for (int i = 0; i < kSeries; ++i) {
+      samples.push_back({load(i), begin + 59000, 1});
+    }
+    Send(samples);
+    At(begin + 70000);
+    Take();
+    int yields = 0;
+    pipeline_->SetYield([&](int64_t) {
+      ++yields;
+      if (yields == 1 || yields == last) {
+        plugin::SampleBatch batch = BatchOf({{load(yields), begin + 71000 + yields, 6}});
+        pipeline_->Apply(batch, "other", clock_.NowMs());
+      }
+    });
+    clock_.Set(begin + 71000);
+    Send({{load(0), begin + 71000, 6}});
+    At(begin + 75000);
+    EXPECT_GE(yields, last);
+    EXPECT_EQ(Alerts().size(), 3u) << last;
+  }
+}
+
+TEST_F(EagerYieldTest, ATickForgetsNothingThatCameWhileAnAlertWaitedToBeArmed) {
+  constexpr int kSeries = 2000;
+  Make({MakeGroup("g", {MakeRule("r", "sum(other)"), Eager("High", "load > 5")})});
+  std::vector<TestSample> samples = {{"other", 59000, 1}};
+  for (int i = 0; i < kSeries; ++i) {
+    samples.push_back({"load{i=\"" + std::to_string(i) + "\"}", 59000, 1});
+  }
+  Send(samples);
+  At(70000);
+  Send({{"other", 119000, 1}});
+  At(124000);
+  Take();
+  SendInYield({{"load{i=\"2\"}", 124500, 6}});
+  clock_.Set(126000);
+  plugin::SampleBatch batch = BatchOf({{"load{i=\"1\"}", 119500, 6}});
+  pipeline_->Apply(batch, "test", clock_.NowMs());
+  At(127000);
+  EXPECT_EQ(Alerts(), (Lines{R"(119 firing {alertname="High", i="1"})", R"(120 firing {alertname="High", i="1"})",
+                             R"(124 firing {alertname="High", i="2"})"}));
+}
+
 // The same samples with every alert eager and with none, and as they come while rules are evaluated or armed: what ticks write and
 // send is the same.
 TEST(Eager, TicksAreAsWithout) {
