@@ -366,7 +366,7 @@ class QuantileNode final : public HistogramNode {
     for (size_t g = 0; g < groups_.size(); ++g) {
       groups_.ForEachMember(g, [&](double bound, uint32_t slot) { of_slot[slot] = {g, bound}; });
     }
-    const std::vector<uint32_t>* sums = input(1).SumGroups();
+    const SlotGroups* sums = input(1).SumGroups();
     const SymbolId drop[] = {ctx.le_symbol};
     std::unordered_map<LabelSetId, size_t> index;
     for (uint32_t i = 0; i < leaf.size(); ++i) {
