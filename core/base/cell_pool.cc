@@ -137,6 +137,7 @@ CellPool::Run* CellPool::TakeRun() {
   }
   Run** list = kept_ != nullptr ? &kept_ : &released_;
   runs_kept_ -= kept_ != nullptr ? 1 : 0;
+  runs_idle_ = std::min(runs_idle_, runs_kept_);
   ++runs_used_;
   Run* run = *list;
   Unlink(list, run);
@@ -152,6 +153,20 @@ void CellPool::KeepOrRelease(Run* run) {
     Link(&kept_, run);
     return;
   }
+  Release(run);
+}
+
+void CellPool::ReleaseIdle() {
+  for (; runs_idle_ > 0; --runs_idle_) {
+    Run* run = kept_;
+    Unlink(&kept_, run);
+    --runs_kept_;
+    Release(run);
+  }
+  runs_idle_ = runs_kept_;
+}
+
+void CellPool::Release(Run* run) {
   ::madvise(Region::FirstCell(run), kRunBytes, MADV_DONTNEED);
   held_bytes_ -= run->touched;
   run->touched = 0;

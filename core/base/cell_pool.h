@@ -44,6 +44,9 @@ class CellPool {
   // Gives a cell back to the pool it was taken from. THREAD: that pool's.
   static void Give(void* cell);
 
+  // Gives free runs back that were in reserve all the time since the last call.
+  void ReleaseIdle();
+
   // RETURNS: bytes of cells in use, and bytes of all pages that have been written to and are kept.
   size_t used_bytes() const { return used_bytes_; }
   size_t held_bytes() const { return held_bytes_; }
@@ -60,6 +63,7 @@ class CellPool {
   void Return(Run* run, Cell* cell);
   Run* TakeRun();
   void KeepOrRelease(Run* run);
+  void Release(Run* run);
   void AddRegion();
   static void Link(Run** list, Run* run);
   static void Unlink(Run** list, Run* run);
@@ -71,6 +75,7 @@ class CellPool {
   Run* kept_ = nullptr;      // free runs whose pages are still there
   Run* released_ = nullptr;  // free runs whose pages the kernel has
   size_t runs_kept_ = 0;
+  size_t runs_idle_ = 0;  // the least that runs_kept_ was since ReleaseIdle
   size_t runs_used_ = 0;
   size_t used_bytes_ = 0;
   size_t held_bytes_ = 0;

@@ -71,7 +71,7 @@ uint64_t ResidentBytes() { return ReadProcessMemory().resident_bytes; }
 
 void MapLargeBlocks() {
   constexpr int kLargeBytes = 256 << 10;
-  constexpr int kTrimBytes = 4 << 20;  // of free memory at the end of the heap
+  constexpr int kTrimBytes = 128 << 10;  // of free memory at the end of the heap
   (void)mallopt(M_MMAP_THRESHOLD, kLargeBytes);
   (void)mallopt(M_TRIM_THRESHOLD, kTrimBytes);
 }

@@ -128,6 +128,42 @@ void CopyTo(Context& ctx, const std::vector<T>& from, std::vector<T>* of) {
   }
 }
 
+// Which group each slot belongs to: two bytes a slot while there are no more than 65,536 groups, else four.
+class SlotGroups {
+ public:
+  size_t size() const { return wide_.empty() ? narrow_.size() : wide_.size(); }
+  uint32_t operator[](size_t slot) const { return wide_.empty() ? narrow_[slot] : wide_[slot]; }
+  size_t Bytes() const { return narrow_.capacity() * sizeof(narrow_[0]) + wide_.capacity() * sizeof(wide_[0]); }
+  // Makes room for so many slots, with yields.
+  void GrowTo(Context& ctx, size_t slots) {
+    if (wide_.empty()) {
+      engine::GrowTo(ctx, slots, &narrow_);
+    } else {
+      engine::GrowTo(ctx, slots, &wide_);
+    }
+  }
+  void Add(uint32_t group) {
+    if (wide_.empty() && group > UINT16_MAX) {
+      wide_.reserve(narrow_.capacity());
+      wide_.assign(narrow_.begin(), narrow_.end());
+      narrow_ = {};
+    }
+    if (wide_.empty() && group <= UINT16_MAX) {
+      narrow_.push_back(static_cast<uint16_t>(group));
+    } else {
+      wide_.push_back(group);
+    }
+  }
+  void Clear() {
+    narrow_.clear();
+    wide_.clear();
+  }
+
+ private:
+  std::vector<uint16_t> narrow_;
+  std::vector<uint32_t> wide_;
+};
+
 class Node;
 using NodePtr = std::shared_ptr<Node>;
 
@@ -231,7 +267,7 @@ class Node {
   // RETURNS: of rate() and increase(), the windows of its counters; null of others.
   virtual std::optional<CounterWindows> Counters() const { return std::nullopt; }
   // RETURNS: of sum(), the slot that each slot of its input goes to; null of others.
-  virtual const std::vector<uint32_t>* SumGroups() const { return nullptr; }
+  virtual const SlotGroups* SumGroups() const { return nullptr; }
 
   // --- ahead of its turn (ahead.h) ---
   // Gets a leaf ready for being computed at task->t_ms by AheadSlots, if that is all there is to do: no slot is new, and rules write

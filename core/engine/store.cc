@@ -962,6 +962,9 @@ void Store::SetFloor(int64_t floor_ms, const std::function<void()>& yield) {
 size_t Store::Expire(int64_t t_ms, int64_t keep_ms, const std::function<void()>& yield) {
   TakeAside(yield);
   Refresh();
+  for (const auto& cells : ring_cells_) {
+    cells->ReleaseIdle();
+  }
   if (tracks_sources() &&
       (handed_over_ms_ == std::numeric_limits<int64_t>::min() || t_ms - handed_over_ms_ >= keep_ms)) {
     handed_over_ms_ = t_ms;

@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <utility>
@@ -21,7 +22,7 @@ using plugin::IngestOutcome;
 using plugin::SampleBatch;
 
 constexpr uint32_t kNowhere = 0xffffffff;
-constexpr uint32_t kChunkBits = 14;  // aliases a chunk; chunks never move, so growing does not stall ingest
+constexpr uint32_t kChunkBits = 12;  // aliases a chunk; chunks never move, so growing does not stall ingest
 constexpr uint32_t kChunkMask = (1U << kChunkBits) - 1;
 constexpr uint32_t kIndexShards = 64;       // one shard rehashes at a time, for the same reason
 constexpr uint32_t kSweepStep = 64;         // aliases looked at per batch …
@@ -39,18 +40,28 @@ constexpr uint32_t kForeign = 0xfffffffa;  // a series of another shard
 constexpr uint32_t kUnknown = 0xfffffff9;  // not asked for yet
 constexpr uint32_t kSeriesEnd = kUnknown;
 
+// The low bits of a generation, and of an epoch, tell it from all those that an alias may be from.
+constexpr uint32_t kGenerationBits = 24;
+constexpr uint32_t kGenerationMask = (1U << kGenerationBits) - 1;
+
 struct Alias {
-  uint64_t hash[2] = {0, 0};
+  bool Is(const uint64_t other[2]) const { return std::memcmp(hash, other, sizeof(hash)) == 0; }
+  uint64_t Word(size_t i) const {
+    uint64_t word = 0;
+    std::memcpy(&word, &hash[2 * i], sizeof(word));
+    return word;
+  }
+
+  uint32_t hash[4] = {0, 0, 0, 0};  // two words, each in halves: nothing here wants more than 4 bytes of alignment
   uint32_t series = kFree;
-  uint32_t next = kNowhere;  // what followed it last time
-  uint32_t generation = 0;   // Impl::Generation() when `series` was found
-  uint32_t epoch = 0;        // when it was seen last
+  uint32_t next = kNowhere;                   // what followed it last time
+  uint32_t generation : kGenerationBits = 0;  // Impl::Generation() when `series` was found
+  uint32_t epoch : 8 = 0;                     // when it was seen last
 };
-static_assert(sizeof(Alias) == 32);
+static_assert(sizeof(Alias) == 28);
 
 struct HashKey {
-  uint64_t low;
-  uint64_t high;
+  const uint64_t* hash;
 };
 
 // All known label sets: chunks of aliases with stable positions, and the index from hashes to positions.
@@ -65,18 +76,12 @@ class AliasTable {
 
   Alias& at(uint32_t position) { return chunks_[position >> kChunkBits][position & kChunkMask]; }
   const Alias& at(uint32_t position) const { return chunks_[position >> kChunkBits][position & kChunkMask]; }
-  bool Is(uint32_t position, const uint64_t hash[2]) const {
-    if (position >= end_) {
-      return false;
-    }
-    const Alias& alias = at(position);
-    return alias.hash[0] == hash[0] && alias.hash[1] == hash[1];
-  }
+  bool Is(uint32_t position, const uint64_t hash[2]) const { return position < end_ && at(position).Is(hash); }
 
   // RETURNS: the position, or kNowhere.
   uint32_t Find(const uint64_t hash[2]) const {
     const Shard& shard = shards_[ShardOf(hash[0])];
-    const auto found = shard.find(HashKey{hash[0], hash[1]});
+    const auto found = shard.find(HashKey{hash});
     return found == shard.end() ? kNowhere : *found;
   }
 
@@ -97,8 +102,7 @@ class AliasTable {
     }
     Alias& alias = at(position);
     alias = Alias{};
-    alias.hash[0] = hash[0];
-    alias.hash[1] = hash[1];
+    std::memcpy(alias.hash, hash, sizeof(alias.hash));
     alias.next = position + 1;  // new series come in the sender's order
     alias.series = kInvalid;
     shards_[ShardOf(hash[0])].insert(position);
@@ -106,7 +110,7 @@ class AliasTable {
   }
 
   void Remove(uint32_t position) {
-    shards_[ShardOf(at(position).hash[0])].erase(position);
+    shards_[ShardOf(at(position).Word(0))].erase(position);
     at(position) = Alias{};
     free_.push_back(position);
   }
@@ -126,16 +130,14 @@ class AliasTable {
   struct PositionHash {
     using is_transparent = void;
     const AliasTable* table;
-    size_t operator()(uint32_t position) const { return table->at(position).hash[1]; }
-    size_t operator()(const HashKey& key) const { return key.high; }
+    size_t operator()(uint32_t position) const { return table->at(position).Word(1); }
+    size_t operator()(const HashKey& key) const { return key.hash[1]; }
   };
   struct PositionEqual {
     using is_transparent = void;
     const AliasTable* table;
     bool operator()(uint32_t a, uint32_t b) const { return a == b; }
-    bool operator()(uint32_t a, const HashKey& b) const {
-      return table->at(a).hash[0] == b.low && table->at(a).hash[1] == b.high;
-    }
+    bool operator()(uint32_t a, const HashKey& b) const { return table->at(a).Is(b.hash); }
     bool operator()(const HashKey& a, uint32_t b) const { return (*this)(b, a); }
   };
   using Shard = absl::flat_hash_set<uint32_t, PositionHash, PositionEqual>;
@@ -259,13 +261,19 @@ struct Resolver::Impl {
 
   // What must not have changed since an alias was resolved: expired series free their ids, but ignored series stay ignored
   // until rules change.
-  uint32_t Generation(uint32_t series) const { return series == kIgnored ? plans_generation : structure_generation; }
+  uint32_t Generation(uint32_t series) const {
+    return (series == kIgnored ? plans_generation : structure_generation) & kGenerationMask;
+  }
 
   // Who was refused is looked at every time: there may be room, or the sender may be another.
   void Stamp(Alias* alias) const {
     alias->generation = alias->series == kLimited ? LimitedGeneration() : Generation(alias->series);
   }
-  uint32_t LimitedGeneration() const { return plans_generation ^ 0x80000000; }  // no count gets there
+  uint32_t LimitedGeneration() const { return Generation(kIgnored) ^ 1U << (kGenerationBits - 1); }  // is not near
+  // RETURNS: the newest structure generation with these low bits.
+  uint32_t WholeGeneration(uint32_t low) const {
+    return structure_generation - ((structure_generation - low) & kGenerationMask);
+  }
 
   // Rules or series ids changed since the alias was resolved, or it was refused.
   void Revalidate(std::string_view block, uint32_t position) {
@@ -275,7 +283,7 @@ struct Resolver::Impl {
       return;
     }
     if (alias->series < kSeriesEnd &&
-        (engine.SameSince(alias->series, alias->generation) || HasLabels(alias->series, block))) {
+        (engine.SameSince(alias->series, WholeGeneration(alias->generation)) || HasLabels(alias->series, block))) {
       if (!engine.IsRead(alias->series)) {
         alias->series = kIgnored;
       }
@@ -607,7 +615,7 @@ struct Resolver::Impl {
         sweep_at = 0;
       }
       const Alias& alias = aliases.at(sweep_at);
-      if (alias.series != kFree && epoch - alias.epoch > 1) {
+      if (alias.series != kFree && static_cast<uint8_t>(epoch - alias.epoch) > 1) {
         aliases.Remove(sweep_at);
       }
     }
@@ -631,7 +639,7 @@ struct Resolver::Impl {
   bool saw_foreign = false;
   uint32_t structure_generation = 0;
   uint32_t plans_generation = 0;
-  uint32_t epoch = 1;
+  uint8_t epoch = 1;
   int64_t epoch_start_ms = std::numeric_limits<int64_t>::max();
   uint32_t sweep_at = 0;
   int64_t now_ms = 0;

@@ -2,7 +2,7 @@
 // From encoded label sets to the engine's series. Senders repeat their series in the same order, so every known label set (an
 // alias) remembers which one followed it last time: the next one is predicted and verified by its 128-bit hash; only a miss
 // probes the hash index, and labels are parsed, checked and interned once per alias. One resolver serves one shard, on its thread.
-// A known series costs about 10 ns and no allocation; 44 bytes an alias.
+// A known series costs about 10 ns and no allocation; 40 bytes an alias.
 
 #include <array>
 #include <cstdint>

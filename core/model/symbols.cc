@@ -4,6 +4,8 @@
 #include <absl/container/inlined_vector.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -163,30 +165,42 @@ class TextArena {
   size_t bytes_ = 0;
 };
 
+// Values of sets, of as few bytes each as the largest of a set needs, but two at least. A chunk holds values of one width.
 class ValueArena {
  public:
-  // RETURNS: where the values lie now, for At().
-  uint32_t Add(LabelPairs pairs) {
-    SymbolId* at = nullptr;
-    const uint32_t offset = Allocate(pairs.size(), &at);
+  // RETURNS: where the values lie now, for At(). Pairs: LabelPairs or a span of LabelPair.
+  template <typename Pairs>
+  uint32_t Add(const Pairs& pairs) {
+    SymbolId all = 0;
     for (const LabelPair& pair : pairs) {
-      *at++ = pair.value;
+      all |= pair.value;
     }
+    const uint32_t bytes = std::max(kBytesMin, (static_cast<uint32_t>(std::bit_width(all)) + 7) / 8);
+    Filling& to = filling_[bytes - kBytesMin];
+    if (to.used + pairs.size() > kValuesPerChunk) {
+      to = {NewChunk(bytes, std::max(kValuesPerChunk, pairs.size())), 0};
+    }
+    const uint32_t offset = to.chunk << kChunkShift | static_cast<uint32_t>(to.used);
+    uint8_t* at = chunks_[to.chunk].values.get() + to.used * bytes;
+    for (const LabelPair& pair : pairs) {
+      std::memcpy(at, &pair.value, bytes);
+      at += bytes;
+    }
+    to.used += pairs.size();
     return offset;
   }
-  uint32_t Add(std::span<const LabelPair> pairs) {
-    SymbolId* at = nullptr;
-    const uint32_t offset = Allocate(pairs.size(), &at);
-    for (const LabelPair& pair : pairs) {
-      *at++ = pair.value;
+  PackedSymbols At(uint32_t offset) const {
+    const Chunk& chunk = chunks_[offset >> kChunkShift];
+    return {chunk.values.get() + (offset & (kValuesPerChunk - 1)) * chunk.bytes, chunk.bytes};
+  }
+  // Bytes up to the last values written; the rest of the last chunks was never touched.
+  size_t bytes() const {
+    size_t unused = 0;
+    for (uint32_t i = 0; i < filling_.size(); ++i) {
+      unused += (kValuesPerChunk - std::min(filling_[i].used, kValuesPerChunk)) * (kBytesMin + i);
     }
-    return offset;
+    return bytes_ - unused;
   }
-  const SymbolId* At(uint32_t offset) const {
-    return chunks_[offset >> kChunkShift].values.get() + (offset & (kValuesPerChunk - 1));
-  }
-  // Bytes up to the last value written; the rest of the last chunk was never touched.
-  size_t bytes() const { return bytes_ - (kValuesPerChunk - std::min(used_, kValuesPerChunk)) * sizeof(SymbolId); }
 
   // To move what is alive together: from BeginMove on values are added to other chunks, and once whatever IsOld has been added
   // again FreeOld frees the old chunks one by one, from number 0 on. RETURNS: the next number, or 0 when none is left.
@@ -194,13 +208,13 @@ class ValueArena {
     for (Chunk& chunk : chunks_) {
       chunk.old = chunk.values != nullptr;
     }
-    used_ = kValuesPerChunk;
+    filling_.fill({});
   }
   bool IsOld(uint32_t offset) const { return chunks_[offset >> kChunkShift].old; }
   uint32_t FreeOld(uint32_t number) {
     Chunk& chunk = chunks_[number];
     if (chunk.old) {
-      bytes_ -= chunk.size * sizeof(SymbolId);
+      bytes_ -= chunk.size * chunk.bytes;
       chunk = {};
       free_.push_back(number);
     }
@@ -208,37 +222,39 @@ class ValueArena {
   }
 
  private:
+  static_assert(std::endian::native == std::endian::little, "the lower bytes of a symbol are its first ones");
+  static constexpr uint32_t kBytesMin = 2;
   struct Chunk {
-    std::unique_ptr<SymbolId[]> values;
+    std::unique_ptr<uint8_t[]> values;
     size_t size = 0;
+    uint32_t bytes = 0;  // of a value
     bool old = false;
   };
+  // The chunk that values of a width go to.
+  struct Filling {
+    uint32_t chunk = 0;
+    size_t used = kValuesPerChunk;  // of it
+  };
 
-  uint32_t Allocate(size_t count, SymbolId** at) {
-    if (used_ + count > kValuesPerChunk) {
-      if (free_.empty()) {
-        WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
-        free_.push_back(static_cast<uint32_t>(chunks_.size()));
-        chunks_.emplace_back();
-      }
-      last_ = free_.back();
-      free_.pop_back();
-      // A set longer than a chunk gets a chunk of its own size: offsets only ever point at first values.
-      const size_t size = std::max(kValuesPerChunk, count);
-      chunks_[last_] = {std::unique_ptr<SymbolId[]>(new SymbolId[size]), size, false};
-      bytes_ += size * sizeof(SymbolId);
-      used_ = 0;
+  // RETURNS: its number. A set longer than a chunk gets a chunk of its own size: offsets only ever point at first values.
+  uint32_t NewChunk(uint32_t bytes, size_t size) {
+    if (free_.empty()) {
+      WEIR_ASSERT(chunks_.size() < (size_t{1} << (32 - kChunkShift)));
+      free_.push_back(static_cast<uint32_t>(chunks_.size()));
+      chunks_.emplace_back();
     }
-    const auto offset = static_cast<uint32_t>(last_ << kChunkShift | used_);
-    *at = chunks_[last_].values.get() + used_;
-    used_ += count;
-    return offset;
+    const uint32_t number = free_.back();
+    free_.pop_back();
+    // A value is read as a whole symbol, with what lies behind it.
+    const size_t behind = sizeof(SymbolId) - bytes;
+    chunks_[number] = {std::unique_ptr<uint8_t[]>(new uint8_t[size * bytes + behind]), size, bytes, false};
+    bytes_ += size * bytes;
+    return number;
   }
 
   std::vector<Chunk> chunks_;
-  std::vector<uint32_t> free_;     // numbers without a chunk
-  uint32_t last_ = 0;              // the chunk that is being filled
-  size_t used_ = kValuesPerChunk;  // of it
+  std::vector<uint32_t> free_;  // numbers without a chunk
+  std::array<Filling, sizeof(SymbolId) - kBytesMin + 1> filling_;
   size_t bytes_ = 0;
 };
 
@@ -347,7 +363,7 @@ struct LabelSetTable::Impl {
   std::vector<uint32_t> free_schemas;
   std::map<std::vector<SymbolId>, uint32_t> schema_index;
   ValueArena values;
-  size_t values_live = 0;
+  size_t values_live = 0;  // bytes
   IdIndex<SymbolHash, SymbolEqual> symbol_index{SymbolHash{this}, SymbolEqual{this}};
   IdIndex<SetHash, SetEqual> set_index{SetHash{this}, SetEqual{this}};
   std::vector<LabelPair> scratch;
@@ -408,7 +424,7 @@ struct LabelSetTable::Impl {
     LabelSetId id = set_index.Find(key);
     if (id == kNoLabelSet) {
       const Set set{values.Add(wanted), SchemaOf(wanted), key.hash};
-      values_live += wanted.size();
+      values_live += wanted.size() * values.At(set.offset).bytes;
       id = sets.Add(set);
       set_index.Insert(id, key.hash);
     }
@@ -455,7 +471,7 @@ struct LabelSetTable::Impl {
       }
       const Set& set = sets[id];
       set_index.Erase(id, set.hash);
-      values_live -= schemas[set.schema].names.size();
+      values_live -= schemas[set.schema].names.size() * values.At(set.offset).bytes;
       --schemas[set.schema].sets;
       sets.Free(id);
     }
@@ -506,7 +522,7 @@ struct LabelSetTable::Impl {
         yield();
       }
     }
-    if (values.bytes() / sizeof(SymbolId) > values_live + values_live / 3) {
+    if (values.bytes() > values_live + values_live / 3) {
       values.BeginMove();
       for (LabelSetId id = 1; id < sets.size(); ++id) {
         if (id % kSweptPerYield == 0) {

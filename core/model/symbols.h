@@ -2,12 +2,13 @@
 // Interned strings and interned label sets. The engine's labels are 32-bit ids: two label sets are equal
 // exactly when their ids are. Confined to the engine's thread. Memory is given back by Collect(): the owner
 // marks what is alive, the rest is freed and its ids are reused. Text() and Pairs() view the tables' own storage: a
-// view lives until the next Collect(), or its next piece. Cost: a symbol is its text + ~22 bytes, a set 4 bytes a label + ~19 bytes:
-// sets with the same names share them as a schema.
+// view lives until the next Collect(), or its next piece. Cost: a symbol is its text + ~22 bytes, a set ~19 bytes and 2 a label, 3 or 4
+// if one of its symbols has no room in 2: sets with the same names share them as a schema.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -58,6 +59,18 @@ class LabelMarks {
   size_t marked_ = 0;
 };
 
+// The values of an interned set: symbols of some bytes each. What lies behind the last one may be read, not used.
+struct PackedSymbols {
+  SymbolId operator[](size_t i) const {
+    SymbolId symbol = 0;
+    std::memcpy(&symbol, at + i * bytes, sizeof(symbol));
+    return symbol & (~SymbolId{0} >> (8 * (sizeof(symbol) - bytes)));
+  }
+
+  const uint8_t* at = nullptr;
+  uint32_t bytes = sizeof(SymbolId);
+};
+
 // The labels of an interned set, in order.
 class LabelPairs {
  public:
@@ -69,36 +82,30 @@ class LabelPairs {
     using pointer = const LabelPair*;
     using reference = LabelPair;
     Iterator() = default;
-    Iterator(const SymbolId* name, const SymbolId* value) : name_(name), value_(value) {}
-    LabelPair operator*() const { return {*name_, *value_}; }
+    Iterator(const LabelPairs* pairs, size_t i) : pairs_(pairs), i_(i) {}
+    LabelPair operator*() const { return (*pairs_)[i_]; }
     Iterator& operator++() {
-      ++name_;
-      ++value_;
+      ++i_;
       return *this;
     }
-    Iterator operator++(int) {
-      Iterator before = *this;
-      ++*this;
-      return before;
-    }
-    friend bool operator==(const Iterator& a, const Iterator& b) { return a.value_ == b.value_; }
+    Iterator operator++(int) { return {pairs_, i_++}; }
+    friend bool operator==(const Iterator& a, const Iterator& b) { return a.i_ == b.i_; }
 
    private:
-    const SymbolId* name_ = nullptr;
-    const SymbolId* value_ = nullptr;
+    const LabelPairs* pairs_ = nullptr;
+    size_t i_ = 0;
   };
 
   LabelPairs() = default;
-  LabelPairs(const SymbolId* names, const SymbolId* values, size_t size)
-      : names_(names), values_(values), size_(size) {}
+  LabelPairs(const SymbolId* names, PackedSymbols values, size_t size) : names_(names), values_(values), size_(size) {}
   size_t size() const { return size_; }
   LabelPair operator[](size_t i) const { return {names_[i], values_[i]}; }
-  Iterator begin() const { return {names_, values_}; }
-  Iterator end() const { return {names_ + size_, values_ + size_}; }
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size_}; }
 
  private:
   const SymbolId* names_ = nullptr;
-  const SymbolId* values_ = nullptr;
+  PackedSymbols values_;
   size_t size_ = 0;
 };
 

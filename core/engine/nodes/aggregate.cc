@@ -26,8 +26,8 @@ class GroupedNode : public Node {
   }
   std::string Describe() const override { return std::string(promql::AggregateOpText(op_)); }
   size_t Bytes() const override {
-    return Node::Bytes() + group_of_.capacity() * sizeof(uint32_t) + group_labels_.capacity() * sizeof(LabelSetId) +
-           group_drop_.capacity() + index_.Bytes();
+    return Node::Bytes() + group_of_.Bytes() + group_labels_.capacity() * sizeof(LabelSetId) + group_drop_.capacity() +
+           index_.Bytes();
   }
   void MarkLabels(LabelMarks* marks) const override {
     Node::MarkLabels(marks);
@@ -42,7 +42,7 @@ class GroupedNode : public Node {
            });
   }
   void Reset() override {
-    group_of_.clear();
+    group_of_.Clear();
     group_labels_.clear();
     group_drop_.clear();
     index_.Clear();
@@ -58,7 +58,7 @@ class GroupedNode : public Node {
       }
     }
     size_t first_new = group_labels_.size();
-    GrowTo(ctx, input(0).size(), &group_of_);
+    group_of_.GrowTo(ctx, input(0).size());
     for (size_t i = group_of_.size(); i < input(0).size(); ++i) {
       LabelSetId labels = input(0).named_labels(ctx, i);
       LabelSetId key = without_         ? ctx.labels().Without(labels, names_)
@@ -70,7 +70,7 @@ class GroupedNode : public Node {
         group_drop_.push_back(0);
       }
       group_drop_[group] |= !one_name_ && input(0).drop_name(i) ? 1 : 0;
-      group_of_.push_back(group);
+      group_of_.Add(group);
       ctx.MayYieldNew(i);
     }
     return first_new;
@@ -80,7 +80,7 @@ class GroupedNode : public Node {
   std::vector<std::string> grouping_;
   bool without_;
   std::vector<SymbolId> names_;
-  std::vector<uint32_t> group_of_;  // slot of the input -> group
+  SlotGroups group_of_;  // of the slots of the input
   std::vector<LabelSetId> group_labels_;
   std::vector<uint8_t> group_drop_;
   LabelSetPlaces index_;
@@ -90,7 +90,7 @@ class GroupedNode : public Node {
 class FoldNode final : public GroupedNode {
  public:
   using GroupedNode::GroupedNode;
-  const std::vector<uint32_t>* SumGroups() const override { return op_ == AggregateOp::kSum ? &group_of_ : nullptr; }
+  const SlotGroups* SumGroups() const override { return op_ == AggregateOp::kSum ? &group_of_ : nullptr; }
   bool HasBounds() const override { return op_ <= AggregateOp::kGroup || op_ == AggregateOp::kQuantile; }
   void Bound(const Horizon& horizon, std::span<const Bounds* const> in, Bounds* out) const override {
     const bool quantile = op_ == AggregateOp::kQuantile;

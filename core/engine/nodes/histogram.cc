@@ -49,7 +49,11 @@ class Histograms {
       auto& group = groups_[GroupOf(ctx.labels().Without(labels, dropped))].members;
       auto place =
           std::upper_bound(group.begin(), group.end(), bound, [](double b, const Member& m) { return b < m.bound; });
-      group.insert(place, {bound, static_cast<uint32_t>(done_)});
+      const auto at = place - group.begin();
+      if (group.size() == group.capacity()) {
+        group.reserve(group.size() + 2);  // there are many groups, of few members each
+      }
+      group.insert(group.begin() + at, {bound, static_cast<uint32_t>(done_)});
     }
   }
   // Finds which groups hold native histograms now.
@@ -70,6 +74,11 @@ class Histograms {
         groups_[native_[slot]].native = vector.histogram(slot).get();
       }
     }
+  }
+  // RETURNS: roughly the heap held.
+  size_t Bytes() const {
+    return done_ * sizeof(Member) + groups_.size() * sizeof(Group) + index_.Bytes() +
+           labels_.capacity() * sizeof(LabelSetId) + (native_.capacity() + bad_.capacity()) * sizeof(uint32_t);
   }
   size_t size() const { return groups_.size(); }
   LabelSetId labels(size_t group) const { return labels_[group]; }
@@ -139,6 +148,7 @@ class HistogramNode : public Node {
       : Node(ValueType::kVector, std::move(inputs)), vector_(vector), part_(part) {
     one_name_ = inputs_[vector_]->one_name();
   }
+  size_t Bytes() const override { return Node::Bytes() + groups_.Bytes(); }
   void MarkLabels(LabelMarks* marks) const override {
     Node::MarkLabels(marks);
     Mark(groups_.labels(), marks);
@@ -356,7 +366,7 @@ class QuantileNode final : public HistogramNode {
     for (size_t g = 0; g < groups_.size(); ++g) {
       groups_.ForEachMember(g, [&](double bound, uint32_t slot) { of_slot[slot] = {g, bound}; });
     }
-    const std::vector<uint32_t>* sums = input(1).SumGroups();
+    const SlotGroups* sums = input(1).SumGroups();
     const SymbolId drop[] = {ctx.le_symbol};
     std::unordered_map<LabelSetId, size_t> index;
     for (uint32_t i = 0; i < leaf.size(); ++i) {

@@ -108,6 +108,24 @@ TEST(CellPool, GivesMemoryBackThatNobodyWants) {
   CellPool::Give(cell);
 }
 
+TEST(CellPool, WhatStaysInReserveIsReleasedAtTheSecondLook) {
+  CellPool pool(kSizes);
+  CellPool::Lane* lane = pool.AddLane();
+  void* cell = lane->Take(2);
+  std::memset(cell, 1, kSizes[2]);
+  CellPool::Give(cell);
+  const size_t held = pool.held_bytes();
+  EXPECT_GT(held, 0U);
+  pool.ReleaseIdle();  // it came back since the last look
+  EXPECT_EQ(pool.held_bytes(), held);
+  CellPool::Give(lane->Take(2));
+  pool.ReleaseIdle();  // it was wanted
+  EXPECT_EQ(pool.held_bytes(), held);
+  pool.ReleaseIdle();
+  EXPECT_EQ(pool.held_bytes(), 0U);
+  CellPool::Give(lane->Take(2));
+}
+
 TEST(CellPool, APageIsCountedWhenItIsWrittenTo) {
   CellPool pool(kSizes);
   CellPool::Lane* lane = pool.AddLane();

@@ -270,6 +270,41 @@ TEST(LabelSetPlaces, ManyGrowInParts) {
   EXPECT_LT(places.Bytes(), 200u);
 }
 
+// Values take as many bytes as the largest of their set needs, and keep them when what is alive moves together.
+TEST(LabelSetTable, SymbolsOfAnyWidth) {
+  LabelSetTable table;
+  const SymbolId a = table.Intern("a");
+  const SymbolId b = table.Intern("b");
+  constexpr SymbolId kValues[] = {1, 0xff, 0x100, 0xffff, 0x10000, 0xffffff, 0x1000000, 0x1234567};
+  std::map<std::pair<SymbolId, SymbolId>, LabelSetId> sets;
+  for (const SymbolId x : kValues) {
+    for (const SymbolId y : kValues) {
+      sets[{x, y}] = table.InternSet(std::array{LabelPair{a, x}, LabelPair{b, y}});
+    }
+  }
+  for (SymbolId gone = 1; gone < 200000; ++gone) {
+    table.InternSet(std::array{LabelPair{a, gone}, LabelPair{b, gone}, LabelPair{table.Intern("c"), gone}});
+  }
+  const auto check = [&] {
+    for (const auto& [values, id] : sets) {
+      EXPECT_EQ(table.Value(id, a), values.first);
+      EXPECT_EQ(table.Value(id, b), values.second);
+      EXPECT_EQ(table.InternSet(std::array{LabelPair{a, values.first}, LabelPair{b, values.second}}), id);
+    }
+  };
+  check();
+  const size_t before = table.bytes();
+  table.Collect(
+      [&](LabelMarks* marks) {
+        for (const auto& [values, id] : sets) {
+          marks->Add(id);
+        }
+      },
+      std::array{a, b});
+  EXPECT_LT(table.bytes(), before / 4);
+  check();
+}
+
 TEST(LabelSetTable, HoldsSetsAndTextsLongerThanAChunk) {
   LabelSetTable table;
   std::vector<Label> labels;
