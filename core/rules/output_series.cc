@@ -31,11 +31,8 @@ Status RefusalStatus(engine::AppendOutcome outcome) {
 }  // namespace
 
 size_t OutputSeries::Bytes() const {
-  size_t texts = texts_.capacity() * sizeof(texts_[0]);
-  for (const std::shared_ptr<const Labels>& text : texts_) {
-    texts += text == nullptr ? 0 : sizeof(Labels) + kSharedBytes + text->HeapBytes();
-  }
-  return texts + entries_.size() * sizeof(Entry) + by_labels_.Bytes() + pending_.capacity() * sizeof(Pending);
+  return texts_.capacity() * sizeof(texts_[0]) + text_bytes_ + entries_.size() * sizeof(Entry) + by_labels_.Bytes() +
+         pending_.capacity() * sizeof(Pending);
 }
 
 void OutputSeries::MarkLabels(LabelMarks* marks) const {
@@ -66,6 +63,7 @@ void OutputSeries::Begin() {
 void OutputSeries::Compact() {
   by_labels_.Clear();
   texts_.clear();
+  text_bytes_ = 0;
   std::erase_if(entries_, [this](const Entry& entry) { return entry.returned != previous_epoch_; });
   entries_.shrink_to_fit();
   for (Index index = 0; index < entries_.size(); ++index) {
@@ -119,6 +117,7 @@ std::shared_ptr<const Labels> OutputSeries::TextOf(Index index) {
       texts_.resize(std::min<size_t>(entries_.size(), kTextsMax));
     }
     texts_[index] = text;
+    text_bytes_ += sizeof(Labels) + kSharedBytes + text->HeapBytes();
   }
   return text;
 }

@@ -79,6 +79,7 @@ class OutputSeries {
   std::deque<Entry> entries_;  // grows without a copy
   LabelSetPlaces by_labels_;
   std::vector<std::shared_ptr<const Labels>> texts_;  // of the first entries; null until a sink has got one
+  size_t text_bytes_ = 0;                             // of these
   std::vector<Pending> pending_;
   size_t claimed_ = 0;   // in this evaluation
   size_t returned_ = 0;  // in this evaluation
