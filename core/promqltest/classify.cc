@@ -135,9 +135,14 @@ bool HasSample(const LoadedSeries& series, const std::function<bool(double)>& su
                      [&](const LoadedSample& sample) { return such(sample.v); });
 }
 
-bool MayBeZero(const Expr& expr) {
+// RETURNS: whether a divisor is written as 0, or made of series with zeros.
+bool HasZero(const Expr& expr, const Storage& storage) {
   const Expr& e = promql::Unparen(expr);
-  return e.kind != ExprKind::kNumber || As<promql::NumberLiteral>(e).value == 0;
+  if (e.kind == ExprKind::kNumber) {
+    return As<promql::NumberLiteral>(e).value == 0;
+  }
+  return ReadsAny(e, storage,
+                  [](const LoadedSeries& series) { return HasSample(series, [](double v) { return v == 0; }); });
 }
 
 // RETURNS: whether the window, a selector's or a subquery's, ends at a fixed time.
@@ -175,7 +180,7 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
     } else if (e.kind == ExprKind::kBinary) {
       const auto& binary = As<promql::BinaryExpr>(e);
       sees = sees || binary.op == promql::BinaryOp::kEq || binary.op == promql::BinaryOp::kNe ||
-             (binary.op == promql::BinaryOp::kDiv && MayBeZero(*binary.rhs)) ||
+             (binary.op == promql::BinaryOp::kDiv && HasZero(*binary.rhs, storage)) ||
              ((binary.op == promql::BinaryOp::kMul || binary.op == promql::BinaryOp::kDiv) &&
               (HasNonFinite(e) || ReadsAny(e, storage, non_finite)));
     }
@@ -183,20 +188,17 @@ bool SeesChunks(const EvalRequest& request, const Storage& storage) {
   return (sees || (negates && finds_resets)) && ReadsHistograms(request, storage);
 }
 
-bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exact_folds) {
+bool SeesLastDigits(const EvalRequest& request, bool exact_folds) {
   static const std::set<std::string_view> kFunctions = {"sin",  "cos",  "tan",   "asin",  "acos", "atan",
                                                         "sinh", "tanh", "asinh", "acosh", "atanh"};
   static const std::set<std::string_view> kFolds = {
       "deriv", "predict_linear", "stddev_over_time", "stdvar_over_time", "sum_over_time", "avg_over_time"};
-  constexpr double kTiny = 1e-280;
   bool makes_labels = false;
   bool rounds = false;
-  bool folds = false;
   Walk(*request.expr, [&](const Expr& e) {
     if (e.kind == ExprKind::kCall) {
       const std::string_view name = As<promql::Call>(e).function->name;
-      rounds = rounds || kFunctions.count(name) > 0;
-      folds = folds || (exact_folds && kFolds.count(name) > 0);
+      rounds = rounds || kFunctions.count(name) > 0 || (exact_folds && kFolds.count(name) > 0);
       rounds = rounds || (name == "predict_linear" && IsFixed(*As<promql::Call>(e).args[0]));
     } else if (e.kind == ExprKind::kBinary) {
       rounds = rounds || As<promql::BinaryExpr>(e).op == promql::BinaryOp::kAtan2;
@@ -207,10 +209,7 @@ bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exa
                op == AggregateOp::kStdvar;
     }
   });
-  return (makes_labels && (rounds || folds)) ||
-         (folds && ReadsAny(*request.expr, storage, [](const LoadedSeries& series) {
-            return HasSample(series, [](double v) { return v != 0 && std::fabs(v) < kTiny; });
-          }));
+  return makes_labels && rounds;
 }
 
 bool PicksByOrder(const EvalRequest& request) {

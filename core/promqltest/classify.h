@@ -13,9 +13,9 @@ namespace weir::promqltest {
 bool ReadsHistograms(const EvalRequest& request, const Storage& storage);
 // RETURNS: whether the expression makes label values of last digits: of what trigonometric and hyperbolic functions give, which Go
 // and the C library compute to within a last digit of each other; of sums, averages and deviations over series, which add up in
-// their order, that of arrival here; or of lines that were laid at a fixed time and are followed from there. `exact_folds`: or of what deviations, regressions, sums and averages over
-// windows give; or it has such a fold of numbers below 1e-280, which keep eight digits on tape.
-bool SeesLastDigits(const EvalRequest& request, const Storage& storage, bool exact_folds);
+// their order, that of arrival here; or of lines that were laid at a fixed time and are followed from there. `exact_folds`: or of
+// what deviations, regressions, sums and averages over windows give.
+bool SeesLastDigits(const EvalRequest& request, bool exact_folds);
 // RETURNS: how the expression reads past one of its evaluation times, if it does.
 std::optional<std::string> ReadsAhead(const EvalRequest& request);
 // RETURNS: whether the expression does to histograms what shows their empty buckets. Prometheus's storage pads the histograms of

@@ -302,8 +302,8 @@ void ScriptRunner::RunGroup(const Storage& storage, const std::vector<const Eval
   std::vector<bool> outside(cases.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     outcomes[asked[i]] = std::move(answers[i]);
-    outside[asked[i]] = SeesChunks(requests[i], storage) || SeesLastDigits(requests[i], storage, exact_ != nullptr) ||
-                        PicksByOrder(requests[i]);
+    outside[asked[i]] =
+        SeesChunks(requests[i], storage) || SeesLastDigits(requests[i], exact_ != nullptr) || PicksByOrder(requests[i]);
   }
   for (size_t i = 0; i < cases.size(); ++i) {
     const auto is_exact = [&] {
@@ -326,8 +326,9 @@ bool ScriptRunner::IsExact(const Storage& storage, const EvalRequest& request, c
       !Tabulate(outcome.ticks, &got).ok() || want.rows.size() != got.rows.size()) {
     return false;
   }
-  // What cancels out leaves noise that is small beside the other results.
+  // What cancels out leaves noise that is small beside the other results, and beside 1; the smallest numbers have few digits.
   constexpr double kNoise = 1e-13;
+  constexpr double kTiny = 1e-280;
   double largest = 0;
   for (const auto& [labels, values] : want.rows) {
     for (const promql::SequenceValue& v : values) {
@@ -341,7 +342,8 @@ bool ScriptRunner::IsExact(const Storage& storage, const EvalRequest& request, c
     }
     std::vector<promql::SequenceValue> values = found->second;
     for (size_t i = 0; i < std::min(values.size(), row.second.size()); ++i) {
-      const bool noise = std::fabs(values[i].value - row.second[i].value) <= kNoise * largest;
+      const bool noise =
+          std::fabs(values[i].value - row.second[i].value) <= std::max(kTiny, kNoise * std::min(largest, 1.0));
       values[i].value = noise ? row.second[i].value : values[i].value;
     }
     return SameValues(row.second, values, kEpsilon);

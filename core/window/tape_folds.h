@@ -27,7 +27,7 @@ void AddToCells(TapeKind kind, int64_t dt_ms, double v, TapeCell* cells);
 double SumOfCells(const TapeCell* cells);
 
 // Cells as numbers. Values are in the kind's unit: what a billion samples add up to is finite, and what the moments of a hundred
-// thousand do over the longest window; small numbers keep eight digits down to 1e-300.
+// thousand do over the longest window; numbers below 1e-280 lose digits.
 namespace fold {
 constexpr double kSumUnit = 0x1p30;
 constexpr double kMomentUnit = 0x1p50;

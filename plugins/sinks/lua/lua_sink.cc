@@ -119,7 +119,7 @@ class LuaSink final : public Sink {
       return started.WithPrefix(where_ + ": sink lua: ");
     }
     if (const Status http = HttpClientStatus(); !http.ok()) {  // a script need not send anything
-      weir::Log(LogLevel::kWarn, http.message(), {{"receiver", options_.script.receiver}});
+      LogWarn(http.message(), {{"receiver", options_.script.receiver}});
     }
     thread_ = std::thread([this] { Run(); });
     return Status();
